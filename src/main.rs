@@ -1,0 +1,3 @@
+//! The program; see `spillcast::cli`.
+
+fn main() {}
