@@ -1,1 +1,4 @@
 //! (being written)
+
+pub use storage_level::StorageLevel;
+mod storage_level;
