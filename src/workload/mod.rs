@@ -169,14 +169,18 @@ pub enum OperatorKind {
     Pipelined,
     /// Hash aggregation with its sort fallback (AGG-1..7); rows out are the groups.
     HashAggregate {
-        /// Bytes of one entry in a page: 16 + key row + buffer row (AGG-2).
-        entry_bytes: u64,
-        /// Generated code puts a fast map of one page in front (AGG-7).
+        /// Bytes of the key row plus bytes of the buffer row (AGG-2 adds 16).
+        key_value_bytes: u64,
+        /// Generated code puts a fast map in front, as partial aggregations have it (AGG-7).
         fast_map: bool,
+        /// Groups among the first rows of a task grow as `rows ^ exponent` (Heaps' law); 1: evenly.
+        group_exponent: f64,
     },
     /// Object hash aggregation (AGG-8): groups on the plain heap, sorts after the fallback threshold.
     ObjectHashAggregate {
-        /// Bytes of one input row in the fallback sorter's pages (key and value), without length words.
+        /// Bytes of the key row plus the serialized buffer of a group when the map is dumped into the fallback sorter.
+        group_bytes: u64,
+        /// Bytes of the key row plus the input row in the fallback sorter.
         sorter_row_bytes: u64,
     },
     /// SQL sort (SORT-1..11). Rows in equal rows out.
@@ -195,6 +199,8 @@ pub enum OperatorKind {
         long_key: bool,
         /// Distinct keys of the build side.
         keys: PerTask,
+        /// Largest key minus smallest key of a task's build side, which decides over the dense form (HJ-6).
+        key_range: u64,
     },
     /// A buffer of rows: window partitions, cartesian products (ROWBUF-1).
     RowBuffer {

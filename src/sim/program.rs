@@ -1,0 +1,184 @@
+//! The order of work inside the tasks of a stage: its operators cut into phases at the points where Spark must see all of
+//! its input before the first row comes out (sort, hash aggregation, the build side of a shuffled hash join).
+//!
+//! A program is built once a stage; what it costs in a given task comes from the plan. Who holds memory in a phase, and in
+//! which order operators first ask for it, follows Spark's pull model: the left input of a join is consumed before the
+//! right one (ROWBUF-5), the build side of a hash join before the streamed side.
+
+use crate::workload::{BroadcastIndex, DatasetIndex, OperatorKind, Stage};
+
+/// Share of a blocking operator's own work that is done while it takes its input; the rest while it gives rows out.
+const BUILD_SHARE: f64 = 0.8;
+
+/// What a task does, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Instruction {
+    /// Makes a broadcast table available on the executor (BCAST-3, BCAST-4).
+    Broadcast { operator: usize, broadcast: BroadcastIndex },
+    /// Gets a cached partition: from memory, disk, another executor, or by computing it (BLOCK-1).
+    ReadCached { operator: usize, dataset: DatasetIndex },
+    /// Rows flow.
+    Run(Phase),
+    /// `operator` has seen all of its input.
+    Finish { operator: usize },
+}
+
+/// A stretch of work in which rows flow from one set of operators into at most one that keeps them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Phase {
+    /// Operators whose own work is done here, with the share of it.
+    pub(super) work: Vec<(usize, f64)>,
+    /// Operators that read bytes here.
+    pub(super) reads: Vec<usize>,
+    /// The operator that keeps the rows, and the one whose rows they are.
+    pub(super) insert: Option<(usize, usize)>,
+    /// Operators that give their rows out here.
+    pub(super) drain: Vec<usize>,
+    /// The operator that writes bytes at the end.
+    pub(super) write: Option<usize>,
+}
+
+/// The instructions of a stage's tasks.
+pub(super) fn program(stage: &Stage) -> Vec<Instruction> {
+    let mut builder = Builder { stage, instructions: Vec::new() };
+    if let Some(last) = stage.operators.len().checked_sub(1) {
+        let phase = builder.stream(last);
+        if phase != Phase::default() {
+            builder.instructions.push(Instruction::Run(phase));
+        }
+    }
+    builder.instructions
+}
+
+struct Builder<'a> {
+    stage: &'a Stage,
+    instructions: Vec<Instruction>,
+}
+
+impl Builder<'_> {
+    /// Adds what must happen before the first row of operator `index` comes out, and returns the phase in which its rows
+    /// flow.
+    fn stream(&mut self, index: usize) -> Phase {
+        let operator = &self.stage.operators[index];
+        match &operator.kind {
+            OperatorKind::Scan { .. } | OperatorKind::ShuffleRead { .. } => {
+                Phase { work: vec![(index, 1.0)], reads: vec![index], ..Phase::default() }
+            }
+            OperatorKind::CachedScan { dataset } => {
+                self.instructions.push(Instruction::ReadCached { operator: index, dataset: *dataset });
+                Phase { work: vec![(index, 1.0)], ..Phase::default() }
+            }
+            OperatorKind::Pipelined | OperatorKind::Python { .. } => {
+                let mut phase = self.inputs(index);
+                phase.work.push((index, 1.0));
+                phase
+            }
+            OperatorKind::Broadcast { .. } | OperatorKind::Output { .. } => {
+                let mut phase = self.inputs(index);
+                phase.work.push((index, 1.0));
+                phase.write = Some(index);
+                phase
+            }
+            OperatorKind::BroadcastHashJoin { broadcast } => {
+                self.instructions.push(Instruction::Broadcast { operator: index, broadcast: *broadcast });
+                let mut phase = self.inputs(index);
+                phase.work.push((index, 1.0));
+                phase
+            }
+            OperatorKind::ShuffledHashJoin { .. } => {
+                let build = operator.inputs.get(1).copied();
+                if let Some(build) = build {
+                    let mut phase = self.stream(build);
+                    phase.work.push((index, BUILD_SHARE));
+                    phase.insert = Some((index, build));
+                    self.instructions.push(Instruction::Run(phase));
+                    self.instructions.push(Instruction::Finish { operator: index });
+                }
+                let mut phase = operator.inputs.first().map_or_else(Phase::default, |&input| self.stream(input));
+                phase.work.push((index, if build.is_some() { 1.0 - BUILD_SHARE } else { 1.0 }));
+                phase
+            }
+            OperatorKind::HashAggregate { .. }
+            | OperatorKind::ObjectHashAggregate { .. }
+            | OperatorKind::Sort { .. }
+            | OperatorKind::RowBuffer { .. }
+            | OperatorKind::ExternalAggregation { .. } => {
+                let mut phase = self.inputs(index);
+                phase.work.push((index, BUILD_SHARE));
+                phase.insert = operator.inputs.first().map(|&input| (index, input));
+                self.instructions.push(Instruction::Run(phase));
+                self.instructions.push(Instruction::Finish { operator: index });
+                Phase { work: vec![(index, 1.0 - BUILD_SHARE)], drain: vec![index], ..Phase::default() }
+            }
+            OperatorKind::ShuffleWrite { .. } => {
+                let mut phase = self.inputs(index);
+                phase.work.push((index, 1.0));
+                phase.insert = operator.inputs.first().map(|&input| (index, input));
+                phase.write = Some(index);
+                phase
+            }
+        }
+    }
+
+    /// The phase in which the rows of all inputs of `index` flow together.
+    fn inputs(&mut self, index: usize) -> Phase {
+        let inputs = self.stage.operators[index].inputs.clone();
+        let mut merged = Phase::default();
+        for input in inputs {
+            let phase = self.stream(input);
+            merged.work.extend(phase.work);
+            merged.reads.extend(phase.reads);
+            merged.drain.extend(phase.drain);
+        }
+        merged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{Operator, Partitioning, PerTask};
+
+    fn operator(kind: OperatorKind, inputs: &[usize]) -> Operator {
+        Operator {
+            name: String::new(),
+            kind,
+            inputs: inputs.to_vec(),
+            rows: PerTask::default(),
+            row_bytes: 16,
+            cpu_ns: PerTask::default(),
+            heap_bytes: PerTask::default(),
+        }
+    }
+
+    #[test]
+    fn a_sort_merge_join_sorts_left_then_right_then_merges_both() {
+        let read = |shuffle| OperatorKind::ShuffleRead { shuffle, bytes: PerTask::default() };
+        let stage = Stage {
+            id: 0,
+            name: String::new(),
+            parents: Vec::new(),
+            partitioning: Partitioning::Fixed(1),
+            operators: vec![
+                operator(read(0), &[]),
+                operator(OperatorKind::Sort { radix: true }, &[0]),
+                operator(read(1), &[]),
+                operator(OperatorKind::Sort { radix: true }, &[2]),
+                operator(OperatorKind::Pipelined, &[1, 3]),
+                operator(OperatorKind::ShuffleWrite { shuffle: 2, bytes: PerTask::default() }, &[4]),
+            ],
+            result_bytes: PerTask::default(),
+            launch_ns: PerTask::default(),
+            allocated_bytes: PerTask::default(),
+        };
+        let instructions = program(&stage);
+        let Instruction::Run(left) = &instructions[0] else { panic!("{instructions:?}") };
+        assert_eq!((left.insert, left.reads.as_slice()), (Some((1, 0)), [0].as_slice()));
+        assert_eq!(instructions[1], Instruction::Finish { operator: 1 });
+        let Instruction::Run(right) = &instructions[2] else { panic!("{instructions:?}") };
+        assert_eq!(right.insert, Some((3, 2)));
+        let Instruction::Run(merge) = &instructions[4] else { panic!("{instructions:?}") };
+        assert_eq!((merge.drain.as_slice(), merge.insert, merge.write), ([1, 3].as_slice(), Some((5, 4)), Some(5)));
+        assert_eq!(instructions.len(), 5);
+    }
+}
