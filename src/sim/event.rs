@@ -1,0 +1,24 @@
+//! What can happen in the simulated cluster at a moment known in advance.
+
+use crate::workload::JobIndex;
+
+/// An event of the simulation. Epochs tell events that have become void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The driver submits a job.
+    SubmitJob(JobIndex),
+    /// Work on an executor's processor completes.
+    Cpu { executor: usize, epoch: u64 },
+    /// A transfer on a host's disk completes.
+    Disk { host: usize, epoch: u64 },
+    /// A transfer on a host's network completes.
+    Network { host: usize, epoch: u64 },
+    /// A task's fixed delay is over.
+    Delay { task: usize, task_id: u64 },
+    /// Delay scheduling may allow the next level.
+    Offers,
+    /// A stage whose parents were lost is submitted again.
+    Resubmit { stage: usize },
+    /// A replacement for a lost executor has started.
+    ExecutorStarted { executor: usize },
+}

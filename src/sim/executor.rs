@@ -1,0 +1,201 @@
+//! One executor: its memory manager, its heap beyond what Spark counts, its share of the processor and what garbage
+//! collection takes of it.
+
+use std::collections::BTreeSet;
+
+use super::World;
+use super::event::Event;
+use crate::engine::SharedResource;
+use crate::host::GcCost;
+use crate::memory::{MemoryManager, MemoryMode};
+use crate::record::{ExecutorRecord, TimelinePoint};
+use crate::units::SimTime;
+
+/// A change of speed below this share is not worth rescheduling everybody.
+const SPEED_STEP: f64 = 0.005;
+
+/// State of one executor.
+#[derive(Debug)]
+pub(super) struct Executor {
+    pub(super) host: usize,
+    pub(super) free_slots: u32,
+    pub(super) alive: bool,
+    pub(super) manager: MemoryManager,
+    pub(super) page_size: u64,
+    pub(super) tungsten_mode: MemoryMode,
+    /// `-Xmx`.
+    pub(super) heap_max: u64,
+    /// Plain heap that Spark does not count, of running tasks.
+    pub(super) user_heap: u64,
+    /// Resident memory of Python workers at work.
+    pub(super) python_bytes: u64,
+    /// Bytes allocated so far by all tasks, roughly; decides how much of the heap was ever touched.
+    pub(super) allocated: f64,
+    pub(super) running: BTreeSet<usize>,
+    /// Tasks that wait for execution memory, in the order of their waiting (EXEC-6).
+    pub(super) waiting: Vec<usize>,
+    pub(super) wakeups_seen: u64,
+    pub(super) cpu: SharedResource,
+    pub(super) cpu_scheduled: Option<SimTime>,
+    pub(super) cpu_epoch: u64,
+    gc_cost: GcCost,
+    /// Bytes allocated for one nanosecond of work, summed over the running tasks.
+    allocation_rate: f64,
+    gc_share: f64,
+    /// Pause time so far, ns.
+    pub(super) gc_ns: f64,
+    speed: f64,
+    updated: SimTime,
+    pub(super) record: ExecutorRecord,
+}
+
+impl Executor {
+    pub(super) fn new(
+        manager: MemoryManager,
+        page_size: u64,
+        tungsten_mode: MemoryMode,
+        gc_cost: GcCost,
+        host: usize,
+        record: ExecutorRecord,
+    ) -> Self {
+        Self {
+            host,
+            free_slots: record.cores,
+            alive: true,
+            manager,
+            page_size,
+            tungsten_mode,
+            heap_max: record.heap_bytes,
+            user_heap: 0,
+            python_bytes: 0,
+            allocated: 0.0,
+            running: BTreeSet::new(),
+            waiting: Vec::new(),
+            wakeups_seen: 0,
+            cpu: SharedResource::new(1e6, 1.0),
+            cpu_scheduled: None,
+            cpu_epoch: 0,
+            gc_cost,
+            allocation_rate: 0.0,
+            gc_share: 0.0,
+            gc_ns: 0.0,
+            speed: 1.0,
+            updated: SimTime(record.added_ns),
+            record,
+        }
+    }
+
+    /// Bytes of the heap that a collection cannot free.
+    pub(super) fn live_heap(&self, base: u64) -> u64 {
+        base + self.manager.execution(MemoryMode::OnHeap).used()
+            + self.manager.storage(MemoryMode::OnHeap).used()
+            + self.user_heap
+    }
+
+    /// Pause time until `now`, ns.
+    pub(super) fn gc_until(&mut self, now: SimTime) -> f64 {
+        let elapsed = now.since(self.updated).0 as f64;
+        self.gc_ns += elapsed * self.gc_share;
+        self.allocated += elapsed * (1.0 - self.gc_share) * self.allocation_rate;
+        self.updated = self.updated.max(now);
+        self.gc_ns
+    }
+
+    /// A task that allocates `rate` bytes a nanosecond of work begins (or ends, with a negative rate).
+    pub(super) fn change_allocation(&mut self, now: SimTime, rate: f64) {
+        self.gc_until(now);
+        self.allocation_rate = (self.allocation_rate + rate).max(0.0);
+    }
+
+    /// Resident bytes of the process tree.
+    pub(super) fn resident(&self, base: u64, non_heap: u64) -> u64 {
+        let off_heap = self.manager.execution(MemoryMode::OffHeap).used()
+            + self.manager.storage(MemoryMode::OffHeap).used();
+        let jvm = crate::host::jvm_resident_bytes(
+            self.heap_max,
+            self.record.metrics.peak_heap_used.unwrap_or(0).max(self.live_heap(base)),
+            self.allocated as u64,
+            non_heap,
+        );
+        jvm + off_heap + self.python_bytes
+    }
+}
+
+impl World<'_> {
+    /// Brings the speed, the peaks and the time line of an executor up to date after something changed in it.
+    pub(super) fn refresh(&mut self, index: usize) {
+        let now = self.queue.now();
+        let base = self.workload.rates.heap_base_bytes;
+        let non_heap = self.workload.rates.non_heap_bytes;
+        let host = &self.hosts[self.executors[index].host];
+        let processor = (f64::from(host.cores) / f64::from(host.running.max(1))).min(1.0);
+        let executor = &mut self.executors[index];
+        executor.gc_until(now);
+        let live = executor.live_heap(base);
+        let pause = executor.gc_cost.pause_ns_per_byte(live, executor.heap_max) * executor.allocation_rate;
+        executor.gc_share = pause / (1.0 + pause);
+        let speed = processor * (1.0 - executor.gc_share);
+        if (speed - executor.speed).abs() > SPEED_STEP * executor.speed {
+            executor.speed = speed;
+            executor.cpu.set_rates(now, 1e6, speed);
+            self.schedule_cpu(index);
+        }
+        let executor = &mut self.executors[index];
+        let resident = executor.resident(base, non_heap);
+        let used = |pool_mode| {
+            (executor.manager.execution(pool_mode).used(), executor.manager.storage(pool_mode).used())
+        };
+        let (on_execution, on_storage) = used(MemoryMode::OnHeap);
+        let (off_execution, off_storage) = used(MemoryMode::OffHeap);
+        let peaks = &mut executor.record.metrics;
+        peaks.peak_on_heap_execution = peaks.peak_on_heap_execution.max(on_execution);
+        peaks.peak_on_heap_storage = peaks.peak_on_heap_storage.max(on_storage);
+        peaks.peak_off_heap_execution = peaks.peak_off_heap_execution.max(off_execution);
+        peaks.peak_off_heap_storage = peaks.peak_off_heap_storage.max(off_storage);
+        peaks.peak_heap_used = peaks.peak_heap_used.max(Some(live));
+        peaks.peak_rss = peaks.peak_rss.max(Some(resident));
+        if self.options.details {
+            let point = TimelinePoint {
+                time_ns: now.0,
+                executor: index as u32,
+                on_heap_execution: on_execution,
+                on_heap_storage: on_storage,
+                off_heap_execution: off_execution,
+                off_heap_storage: off_storage,
+                user_memory: executor.user_heap,
+                reserved: base,
+                execution_pool: executor.manager.execution(MemoryMode::OnHeap).size(),
+                running_tasks: executor.running.len() as u32,
+            };
+            self.record_timeline(point);
+        }
+    }
+
+    fn record_timeline(&mut self, point: TimelinePoint) {
+        let last = &mut self.last_points[point.executor as usize];
+        let same = last.as_ref().is_some_and(|before| {
+            let mut at_now = before.clone();
+            at_now.time_ns = point.time_ns;
+            at_now == point
+        });
+        if same {
+            return;
+        }
+        *last = Some(point.clone());
+        self.record.timeline.push(point);
+    }
+
+    /// Announces the next completion on an executor's processor.
+    pub(super) fn schedule_cpu(&mut self, index: usize) {
+        let executor = &mut self.executors[index];
+        let next = executor.cpu.next_completion();
+        if next == executor.cpu_scheduled && next.is_some() {
+            return;
+        }
+        executor.cpu_scheduled = next;
+        executor.cpu_epoch += 1;
+        if let Some(time) = next {
+            self.queue.schedule(time, Event::Cpu { executor: index, epoch: executor.cpu_epoch });
+        }
+    }
+}

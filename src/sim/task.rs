@@ -1,0 +1,442 @@
+//! One task attempt: it walks through its stage's program, does physical work in between, waits for memory, spills, and
+//! ends well or not.
+//!
+//! Memory events sit at points of the task's progress, not of time: a phase is cut where its collecting operator next
+//! asks for memory, so that a slowed task asks later.
+
+use std::collections::VecDeque;
+
+use super::World;
+use super::program::{Instruction, Phase};
+use crate::memory::operators::{OperatorIndex, Step, TaskOperators};
+use crate::record::{EventKind, Metrics};
+use crate::units::SimTime;
+
+/// Physical work that takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Nanoseconds of processor.
+    Cpu(u64),
+    /// Bytes to or from the host's disk.
+    Disk(u64),
+    /// Bytes over the host's network.
+    Network(u64),
+}
+
+/// What a task does when it has no physical work left.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Takes the next instruction.
+    Fetch,
+    /// Rows flow: so many are left of so many.
+    Rows(Flow),
+    /// The rows of this chunk were worked on and now go into the collecting operator.
+    Insert(Flow, u64),
+    /// Waits inside an insertion; the flow goes on afterwards.
+    Inserting(Flow),
+    /// Waits or spills at the end of an operator's input.
+    Finishing,
+    /// A cached partition is being read or computed.
+    Caching(super::cache::Caching),
+}
+
+/// Progress of a phase.
+#[derive(Clone, Debug)]
+pub(super) struct Flow {
+    pub(super) phase: usize,
+    rows: u64,
+    rows_left: u64,
+    cpu: u64,
+    cpu_left: u64,
+}
+
+/// What a step of the task's logic led to.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// There is work to do, or another step.
+    Continue,
+    /// The task waits for execution memory.
+    Wait,
+    /// It is done.
+    Done,
+    /// It fails.
+    Fail(Failure),
+}
+
+/// Why a task fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Spark's own out-of-memory error: the task fails, the executor lives (TMM-13).
+    SparkOom(String),
+    /// The JVM's: the executor exits with 52 (KILL-6).
+    HeapOom(String),
+    /// The container's limit was passed.
+    ContainerKilled(String),
+}
+
+/// A running task attempt.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) id: u64,
+    pub(super) stage: usize,
+    pub(super) index: u32,
+    pub(super) attempt: u32,
+    pub(super) executor: usize,
+    pub(super) locality: &'static str,
+    pub(super) launched: SimTime,
+    pub(super) run_started: SimTime,
+    pub(super) pc: usize,
+    pub(super) state: State,
+    pub(super) work: VecDeque<Work>,
+    /// What the task is doing now; `None` between steps.
+    pub(super) doing: Option<Work>,
+    pub(super) operators: TaskOperators,
+    /// By operator of the stage: its place among the task's memory operators.
+    pub(super) memory_operators: Vec<Option<OperatorIndex>>,
+    /// Memory spilled so far by each operator of the stage, bytes; read back when its rows come out.
+    pub(super) spilled: Vec<u64>,
+    pub(super) user_heap: u64,
+    pub(super) python_bytes: u64,
+    pub(super) allocation_rate: f64,
+    pub(super) gc_at_start: f64,
+    pub(super) waiting_since: Option<SimTime>,
+    /// Broadcast tables probed, which the task counts as its own peak (measured: the metric includes them).
+    pub(super) broadcast_bytes: u64,
+    pub(super) metrics: Metrics,
+}
+
+impl World<'_> {
+    /// Lets a task go on until it is busy, waits, or ends.
+    pub(super) fn run_task(&mut self, key: usize) {
+        loop {
+            let now = self.queue.now();
+            let Some(task) = self.tasks[key].as_mut() else { return };
+            task.doing = None;
+            let executor = task.executor;
+            if let Some(work) = task.work.pop_front() {
+                task.doing = Some(work);
+                let host = self.executors[executor].host;
+                match work {
+                    Work::Cpu(0) | Work::Disk(0) | Work::Network(0) => {
+                        task.doing = None;
+                        continue;
+                    }
+                    Work::Cpu(ns) => {
+                        task.metrics.executor_cpu_time_ns += ns;
+                        self.executors[executor].cpu.join(now, key as u64, ns);
+                        self.schedule_cpu(executor);
+                    }
+                    Work::Disk(bytes) => {
+                        self.hosts[host].disk.join(now, key as u64, bytes);
+                        self.schedule_disk(host);
+                    }
+                    Work::Network(bytes) => {
+                        self.hosts[host].network.join(now, key as u64, bytes);
+                        self.schedule_network(host);
+                    }
+                }
+                return;
+            }
+            match self.step(key) {
+                Progress::Continue => {}
+                Progress::Wait => {
+                    let task = self.tasks[key].as_mut().expect("a waiting task exists");
+                    if task.waiting_since.is_none() {
+                        task.waiting_since = Some(now);
+                        let id = task.id;
+                        self.executors[executor].waiting.push(key);
+                        self.event(EventKind::Wait, Some(executor), Some(id), 0, "execution memory");
+                    }
+                    return;
+                }
+                Progress::Done => {
+                    self.finish_task(key, None);
+                    return;
+                }
+                Progress::Fail(failure) => {
+                    self.fail_task(key, failure);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Wakes the waiters of an executor while notifications arrive (EXEC-6: in the order of their waiting).
+    pub(super) fn wake_waiters(&mut self, executor: usize) {
+        loop {
+            let state = &mut self.executors[executor];
+            let seen = state.manager.wakeups();
+            if state.wakeups_seen == seen {
+                return;
+            }
+            state.wakeups_seen = seen;
+            for key in state.waiting.clone() {
+                if !self.executors[executor].waiting.contains(&key) {
+                    continue;
+                }
+                let progress = self.resume(key);
+                if matches!(progress, Progress::Wait) {
+                    continue;
+                }
+                let now = self.queue.now();
+                self.executors[executor].waiting.retain(|&waiter| waiter != key);
+                let task = self.tasks[key].as_mut().expect("a waiter exists");
+                let since = task.waiting_since.take().unwrap_or(now);
+                task.metrics.memory_wait_time_ns += now.since(since).0;
+                let (id, waited) = (task.id, now.since(since).0);
+                self.lost.wait_ns += waited;
+                self.event(EventKind::Resume, Some(executor), Some(id), 0, "");
+                match progress {
+                    Progress::Fail(failure) => self.fail_task(key, failure),
+                    _ => self.run_task(key),
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, key: usize) -> Progress {
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        match std::mem::replace(&mut task.state, State::Fetch) {
+            State::Fetch => self.next_instruction(key),
+            State::Rows(flow) => self.next_chunk(key, flow),
+            State::Insert(flow, rows) => self.insert(key, flow, rows),
+            State::Caching(caching) => self.continue_caching(key, caching),
+            waiting @ (State::Inserting(_) | State::Finishing) => {
+                task.state = waiting;
+                self.resume(key)
+            }
+        }
+    }
+
+    fn next_instruction(&mut self, key: usize) -> Progress {
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let (stage, pc) = (task.stage, task.pc);
+        let Some(instruction) = self.programs[stage].get(pc) else {
+            return Progress::Done;
+        };
+        task.pc += 1;
+        match instruction {
+            Instruction::Run(_) => self.begin_phase(key, pc),
+            Instruction::Finish { operator } => {
+                let operator = *operator;
+                let Some(memory) = task.memory_operators[operator] else { return Progress::Continue };
+                task.state = State::Finishing;
+                let manager = &mut self.executors[task.executor].manager;
+                let step = task.operators.finish_input(memory, manager);
+                self.after_memory_step(key, step)
+            }
+            Instruction::Broadcast { broadcast, .. } => {
+                let broadcast = *broadcast;
+                self.use_broadcast(key, broadcast)
+            }
+            Instruction::ReadCached { dataset, .. } => {
+                let dataset = *dataset;
+                self.read_cached(key, dataset)
+            }
+        }
+    }
+
+    fn phase(&self, stage: usize, pc: usize) -> &Phase {
+        match &self.programs[stage][pc] {
+            Instruction::Run(phase) => phase,
+            other => unreachable!("instruction {pc} of stage {stage} is {other:?}, not a phase"),
+        }
+    }
+
+    fn begin_phase(&mut self, key: usize, pc: usize) -> Progress {
+        let task = self.tasks[key].as_ref().expect("a task that steps exists");
+        let (stage, index, executor) = (task.stage, task.index as usize, task.executor);
+        let phase = self.phase(stage, pc).clone();
+        let plan = &self.plan.stages[stage];
+        let mut cpu: f64 =
+            phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share).sum();
+        let heap: u64 = phase.work.iter().map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
+        let mut reads = Vec::new();
+        for &operator in &phase.reads {
+            let rows = plan.operators[operator].rows[index];
+            let bytes = plan.operators[operator].bytes.get(index).copied().unwrap_or(0);
+            reads.push((operator, bytes, rows));
+        }
+        let rows = phase.insert.map_or(0, |(_, input)| plan.operators[input].rows[index]);
+        // Rows that were spilled are read back and merged while they come out.
+        let rates = &self.workload.rates;
+        let spilled: u64 = phase.drain.iter().map(|&op| task.spilled[op]).sum();
+        let merge_ns = spilled as f64 * rates.spill_read_ns_per_byte;
+        let merge_disk = (spilled as f64 * rates.spill_compression) as u64;
+        cpu += merge_ns;
+        self.lost.spill_ns += merge_ns as u64;
+        for (operator, bytes, rows) in reads {
+            self.read(key, operator, bytes, rows);
+        }
+        let python: u64 = phase.work.iter().map(|&(op, _)| self.python_worker_bytes(stage, op)).sum();
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        task.work.push_back(Work::Disk(merge_disk));
+        task.user_heap += heap;
+        task.python_bytes += python;
+        self.executors[executor].user_heap += heap;
+        self.executors[executor].python_bytes += python;
+        let cpu = cpu as u64;
+        let flow = Flow { phase: pc, rows, rows_left: rows, cpu, cpu_left: cpu };
+        if let Some((operator, _)) = phase.insert
+            && let Some(memory) = task.memory_operators[operator]
+        {
+            task.state = State::Inserting(flow);
+            let step = task.operators.open(memory, &mut self.executors[executor].manager);
+            return self.after_memory_step(key, step);
+        }
+        task.state = State::Rows(flow);
+        self.check_limits(key)
+    }
+
+    /// Counts what a source reads and makes the time for it.
+    fn read(&mut self, key: usize, operator: usize, bytes: u64, rows: u64) {
+        use crate::workload::OperatorKind;
+        let hosts = self.hosts.len() as u64;
+        let task = self.tasks[key].as_mut().expect("a task that reads exists");
+        match &self.workload.stages[task.stage].operators[operator].kind {
+            OperatorKind::ShuffleRead { .. } => {
+                task.metrics.shuffle_read_bytes += bytes;
+                task.metrics.shuffle_read_records += rows;
+                let remote = bytes - bytes / hosts.max(1);
+                task.work.push_back(Work::Network(remote));
+                task.work.push_back(Work::Disk(bytes - remote));
+            }
+            _ => {
+                task.metrics.input_bytes += bytes;
+                task.work.push_back(Work::Disk(bytes));
+            }
+        }
+    }
+
+    fn next_chunk(&mut self, key: usize, mut flow: Flow) -> Progress {
+        let task = self.tasks[key].as_ref().expect("a task that steps exists");
+        let insert = self.phase(task.stage, flow.phase).insert;
+        let memory = insert.and_then(|(operator, _)| task.memory_operators[operator]);
+        let Some(memory) = memory.filter(|_| flow.rows_left > 0) else {
+            if flow.rows_left == 0 && flow.cpu_left == 0 {
+                return self.end_phase(key, flow.phase);
+            }
+            flow.rows_left = 0;
+            let rest = std::mem::take(&mut flow.cpu_left);
+            let task = self.tasks[key].as_mut().expect("a task that steps exists");
+            task.work.push_back(Work::Cpu(rest));
+            task.state = State::Rows(flow);
+            return Progress::Continue;
+        };
+        // Up to and including the record that makes the operator ask for memory.
+        let until_request = task.operators.records_until_request(memory);
+        let rows = flow.rows_left.min(until_request.saturating_add(1));
+        let done_after = flow.rows - flow.rows_left + rows;
+        let cpu_until = (u128::from(flow.cpu) * u128::from(done_after) / u128::from(flow.rows)) as u64;
+        let cpu = cpu_until.saturating_sub(flow.cpu - flow.cpu_left);
+        flow.cpu_left -= cpu;
+        flow.rows_left -= rows;
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        task.work.push_back(Work::Cpu(cpu));
+        task.state = State::Insert(flow, rows);
+        Progress::Continue
+    }
+
+    fn insert(&mut self, key: usize, flow: Flow, rows: u64) -> Progress {
+        let task = self.tasks[key].as_ref().expect("a task that steps exists");
+        let stage = task.stage;
+        let phase = self.phase(stage, flow.phase).clone();
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let manager = &mut self.executors[task.executor].manager;
+        for &drained in &phase.drain {
+            if let Some(memory) = task.memory_operators[drained] {
+                let out = self.plan.stages[stage].operators[drained].rows[task.index as usize];
+                let part = (u128::from(out) * u128::from(rows) / u128::from(flow.rows.max(1))) as u64;
+                task.operators.drain(memory, part, manager);
+            }
+        }
+        let memory = phase
+            .insert
+            .and_then(|(operator, _)| task.memory_operators[operator])
+            .expect("rows are inserted where an operator keeps them");
+        task.state = State::Inserting(flow);
+        let step = task.operators.insert(memory, rows, manager);
+        self.after_memory_step(key, step)
+    }
+
+    fn resume(&mut self, key: usize) -> Progress {
+        let task = self.tasks[key].as_mut().expect("a waiter exists");
+        let step = task.operators.resume(&mut self.executors[task.executor].manager);
+        self.after_memory_step(key, step)
+    }
+
+    /// Accounts for what a memory operation did, and says how the task goes on.
+    fn after_memory_step(&mut self, key: usize, step: Step) -> Progress {
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let executor = task.executor;
+        let spills = task.operators.take_spills();
+        let id = task.id;
+        for spill in spills {
+            let stage_operator = task.memory_operators.iter().position(|&m| m == Some(spill.operator));
+            let stage_operator = stage_operator.expect("a spill comes from an operator of the task");
+            let rates = &self.workload.rates;
+            let file = (spill.serialized_bytes as f64 * rates.spill_compression) as u64;
+            let cpu = (spill.memory_bytes as f64 * rates.spill_write_ns_per_byte) as u64;
+            task.metrics.memory_bytes_spilled += spill.memory_bytes;
+            task.metrics.disk_bytes_spilled += file;
+            task.spilled[stage_operator] += spill.memory_bytes;
+            task.work.push_back(Work::Cpu(cpu));
+            task.work.push_back(Work::Disk(file));
+            self.lost.spill_ns += cpu + (file as f64 / rates.disk_bytes_per_s * 1e9) as u64;
+            self.lost.spills += 1;
+            if self.options.details {
+                let name = self.workload.stages[task.stage].operators[stage_operator].name.clone();
+                self.record.events.push(crate::record::EventRecord {
+                    time_ns: self.queue.now().0,
+                    executor: Some(executor as u32),
+                    task_id: Some(id),
+                    kind: EventKind::Spill,
+                    bytes: spill.memory_bytes,
+                    detail: name,
+                });
+            }
+        }
+        self.drain_evictions(key);
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        match step {
+            Step::Wait => Progress::Wait,
+            Step::OutOfMemory(error) => {
+                let text = format!(
+                    "[{}] Unable to acquire {} bytes of memory, got {}.",
+                    error.condition.name(),
+                    error.requested,
+                    error.received
+                );
+                Progress::Fail(Failure::SparkOom(text))
+            }
+            Step::Ready => {
+                task.state = match std::mem::replace(&mut task.state, State::Fetch) {
+                    State::Inserting(flow) => State::Rows(flow),
+                    State::Finishing => State::Fetch,
+                    other => other,
+                };
+                self.check_limits(key)
+            }
+        }
+    }
+
+    fn end_phase(&mut self, key: usize, pc: usize) -> Progress {
+        use crate::workload::OperatorKind;
+        let task = self.tasks[key].as_ref().expect("a task that steps exists");
+        let (stage, index) = (task.stage, task.index as usize);
+        let write = self.phase(stage, pc).write;
+        let Some(operator) = write else { return Progress::Continue };
+        let plan = &self.plan.stages[stage].operators[operator];
+        let (bytes, rows) = (plan.bytes.get(index).copied().unwrap_or(0), plan.rows[index]);
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        match &self.workload.stages[stage].operators[operator].kind {
+            OperatorKind::ShuffleWrite { .. } => {
+                task.metrics.shuffle_write_bytes += bytes;
+                task.metrics.shuffle_write_records += rows;
+            }
+            _ => task.metrics.output_bytes += bytes,
+        }
+        task.work.push_back(Work::Disk(bytes));
+        Progress::Continue
+    }
+}
