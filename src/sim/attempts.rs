@@ -1,0 +1,333 @@
+//! Task attempts come and go: launch on a slot, end well, fail, and what a failure does to the executor and the job
+//! (FAIL-1..11, KILL-1..6, COLL-1..2).
+
+use super::World;
+use super::event::Event;
+use super::executor::Executor;
+use super::scheduler::Locality;
+use super::task::{Failure, Progress, State, Task};
+use crate::engine::MemberId;
+use crate::memory::TaskId;
+use crate::memory::TaskMemoryManager;
+use crate::memory::operators::{OperatorConf, OperatorIndex, TaskOperators};
+use crate::record::{EventKind, Metrics, Outcome, TaskRecord};
+use crate::units::{HumanBytes, SimDuration};
+use crate::workload::OperatorKind;
+
+impl World<'_> {
+    /// Starts a task on a slot of an executor.
+    pub(super) fn launch_task(&mut self, stage: usize, index: u32, executor: usize, locality: Locality) {
+        let now = self.queue.now();
+        let id = self.next_task_id;
+        self.next_task_id += 1;
+        let plan = &self.plan.stages[stage];
+        let at = index as usize;
+        let cpu: u64 = plan.operators.iter().map(|operator| operator.cpu_ns[at]).sum();
+        let launch = SimDuration(plan.launch_ns[at] + self.workload.rates.scheduler_delay_ns);
+        let state = &mut self.executors[executor];
+        let conf = OperatorConf {
+            tungsten_mode: state.tungsten_mode,
+            page_size: state.page_size,
+            limits_before_request: self.settings.spark_version >= crate::conf::SparkVersion::V4_0,
+        };
+        let memory = TaskMemoryManager::new(TaskId(id as i64), state.tungsten_mode, state.page_size);
+        let mut operators = TaskOperators::new(memory, &conf);
+        let mut memory_operators: Vec<Option<OperatorIndex>> = Vec::with_capacity(plan.operators.len());
+        for (position, operator) in self.workload.stages[stage].operators.iter().enumerate() {
+            let spec = self.operator_spec(stage, position, operator, at);
+            memory_operators.push(spec.map(|spec| operators.add(spec)));
+        }
+        let task = Task {
+            id,
+            stage,
+            index,
+            attempt: self.stages[stage].attempts_of[at],
+            executor,
+            locality: locality.as_str(),
+            launched: now,
+            run_started: now + launch,
+            pc: 0,
+            state: State::Fetch,
+            work: std::collections::VecDeque::new(),
+            doing: None,
+            spilled: vec![0; memory_operators.len()],
+            operators,
+            memory_operators,
+            user_heap: 0,
+            python_bytes: 0,
+            allocation_rate: plan.allocated_bytes[at] as f64 / (cpu.max(1) as f64),
+            gc_at_start: 0.0,
+            waiting_since: None,
+            broadcast_bytes: 0,
+            metrics: Metrics::default(),
+        };
+        let key = self.free_tasks.pop().unwrap_or_else(|| {
+            self.tasks.push(None);
+            self.tasks.len() - 1
+        });
+        self.tasks[key] = Some(task);
+        let state = &mut self.executors[executor];
+        state.free_slots -= self.settings.task.cpus;
+        state.running.insert(key);
+        self.hosts[state.host].running += 1;
+        self.stages[stage].running += 1;
+        self.queue.schedule(now + launch, Event::Delay { task: key, task_id: id });
+    }
+
+    /// The task's code starts to run.
+    pub(super) fn start_task(&mut self, key: usize) {
+        let now = self.queue.now();
+        let task = self.tasks[key].as_mut().expect("a starting task exists");
+        let state = &mut self.executors[task.executor];
+        task.gc_at_start = state.gc_until(now);
+        state.change_allocation(now, task.allocation_rate);
+        let executor = task.executor;
+        self.refresh(executor);
+        self.run_task(key);
+    }
+
+    /// Ends a task: its memory, locks and slot are free, its metrics counted.
+    pub(super) fn finish_task(&mut self, key: usize, failure: Option<&str>) {
+        let now = self.queue.now();
+        let mut task = self.tasks[key].take().expect("an ending task exists");
+        let executor = task.executor;
+        let state = &mut self.executors[executor];
+        let started = now >= task.run_started;
+        let gc = if started { state.gc_until(now) - task.gc_at_start } else { 0.0 };
+        if started {
+            state.change_allocation(now, -task.allocation_rate);
+        }
+        let peak = task.operators.peak_execution_memory() + task.broadcast_bytes;
+        // Memory goes back in Spark's order (TMM-11, TMM-12).
+        state.manager.end_task(TaskId(task.id as i64));
+        task.operators.clean_up_all(&mut state.manager);
+        state.user_heap -= task.user_heap;
+        state.python_bytes -= task.python_bytes;
+        state.free_slots += self.settings.task.cpus;
+        state.running.remove(&key);
+        state.waiting.retain(|&waiter| waiter != key);
+        self.hosts[state.host].running -= 1;
+        let metrics = &mut task.metrics;
+        metrics.tasks = 1;
+        metrics.failed_tasks = u64::from(failure.is_some());
+        metrics.peak_execution_memory_max = peak;
+        metrics.peak_execution_memory_sum = peak;
+        metrics.executor_run_time_ns = now.since(task.run_started).0;
+        metrics.jvm_gc_time_ns = Some(gc as u64);
+        self.lost.gc_ns += gc as u64;
+        if failure.is_none() {
+            metrics.result_bytes = self.plan.stages[task.stage].result_bytes[task.index as usize];
+        }
+        self.free_tasks.push(key);
+        self.count_task(&task, failure);
+        self.refresh(executor);
+        self.wake_waiters(executor);
+        if failure.is_none() {
+            self.task_succeeded(&task);
+        }
+        self.stages[task.stage].running -= 1;
+        if self.ended.is_none() {
+            self.offer(Some(executor));
+        }
+    }
+
+    fn count_task(&mut self, task: &Task, failure: Option<&str>) {
+        super::recorder::add(&mut self.record.totals, &task.metrics);
+        super::recorder::add(&mut self.stages[task.stage].record.metrics, &task.metrics);
+        super::recorder::add(&mut self.executors[task.executor].record.metrics, &task.metrics);
+        let duration = self.queue.now().since(task.launched).0;
+        let stage = &mut self.stages[task.stage];
+        stage.busy_ns += duration;
+        stage.longest_ns = stage.longest_ns.max(duration);
+        if !self.options.details {
+            return;
+        }
+        self.record.tasks.push(TaskRecord {
+            task_id: task.id,
+            stage_id: self.workload.stages[task.stage].id,
+            stage_attempt: self.stages[task.stage].record.attempt,
+            index: task.index,
+            attempt: task.attempt,
+            executor: task.executor as u32,
+            locality: task.locality,
+            launch_ns: task.launched.0,
+            finish_ns: self.queue.now().0,
+            failure: failure.unwrap_or_default().to_owned(),
+            metrics: task.metrics.clone(),
+        });
+    }
+
+    /// Stops a task where it is, without counting its end.
+    fn detach(&mut self, key: usize) {
+        let now = self.queue.now();
+        let task = self.tasks[key].as_mut().expect("a task that is stopped exists");
+        let host = self.executors[task.executor].host;
+        match task.doing.take() {
+            Some(super::task::Work::Cpu(_)) => {
+                self.executors[task.executor].cpu.leave(now, key as MemberId);
+            }
+            Some(super::task::Work::Disk(_)) => self.hosts[host].disk.leave(now, key as MemberId),
+            Some(super::task::Work::Network(_)) => self.hosts[host].network.leave(now, key as MemberId),
+            None => {}
+        }
+    }
+
+    /// A task fails.
+    pub(super) fn fail_task(&mut self, key: usize, failure: Failure) {
+        let task = self.tasks[key].as_ref().expect("a failing task exists");
+        let (executor, id) = (task.executor, task.id);
+        match failure {
+            Failure::SparkOom(text) => {
+                let reason = format!("org.apache.spark.memory.SparkOutOfMemoryError: {text}");
+                self.event(EventKind::TaskFailed, Some(executor), Some(id), 0, &reason);
+                self.retry_or_abort(key, &reason, Outcome::SparkOom);
+            }
+            Failure::HeapOom(text) => {
+                let reason = format!("java.lang.OutOfMemoryError: Java heap space ({text})");
+                self.event(EventKind::TaskFailed, Some(executor), Some(id), 0, &reason);
+                if self.local {
+                    self.finish_task(key, Some(&reason));
+                    self.abort(Outcome::HeapOom, reason);
+                } else {
+                    self.lose_executor(executor, &format!("exit code 52: {reason}"), Outcome::HeapOom);
+                }
+            }
+            Failure::ContainerKilled(text) => {
+                self.lose_executor(executor, &text, Outcome::ContainerKilled);
+            }
+        }
+    }
+
+    /// A counted failure: the task is tried again, or the job is aborted (FAIL-1).
+    fn retry_or_abort(&mut self, key: usize, reason: &str, outcome: Outcome) {
+        let task = self.tasks[key].as_ref().expect("a failing task exists");
+        let (stage, index, executor, id) = (task.stage, task.index, task.executor, task.id);
+        self.finish_task(key, Some(reason));
+        let failures = &mut self.stages[stage].failures_of[index as usize];
+        *failures += 1;
+        let failures = *failures;
+        self.stages[stage].attempts_of[index as usize] += 1;
+        if failures >= self.settings.task.max_failures {
+            let stage_id = self.workload.stages[stage].id;
+            self.abort(
+                outcome,
+                format!(
+                    "Job aborted due to stage failure: Task {index} in stage {stage_id}.0 failed {failures} times, \
+                     most recent failure: Lost task {index}.{} in stage {stage_id}.0 (TID {id}) (executor {}): {reason}",
+                    failures - 1,
+                    self.executors[executor].record.id,
+                ),
+            );
+        } else {
+            self.retry(stage, index);
+        }
+    }
+
+    /// An executor dies with everything in it (FAIL-3..5).
+    pub(super) fn lose_executor(&mut self, executor: usize, reason: &str, outcome: Outcome) {
+        let now = self.queue.now();
+        self.event(EventKind::ExecutorLost, Some(executor), None, 0, reason);
+        let state: &mut Executor = &mut self.executors[executor];
+        state.alive = false;
+        state.record.removed_ns = Some(now.0);
+        reason.clone_into(&mut state.record.removed_reason);
+        state.waiting.clear();
+        let running: Vec<usize> = state.running.iter().copied().collect();
+        for &key in &running {
+            self.detach(key);
+        }
+        let lost = format!(
+            "ExecutorLostFailure (executor {} exited caused by one of the running tasks) Reason: {reason}",
+            self.executors[executor].record.id
+        );
+        for key in running {
+            if self.tasks[key].is_some() && self.ended.is_none() {
+                self.retry_or_abort(key, &lost, outcome);
+            }
+        }
+        let state = &mut self.executors[executor];
+        state.manager.clear_blocks();
+        if self.ended.is_none() {
+            self.lose_shuffle_outputs(executor);
+            let replacement = self.replacement_of(executor);
+            let start = SimDuration(self.workload.rates.executor_start_ns);
+            self.queue.schedule(now + start, Event::ExecutorStarted { executor: replacement });
+        }
+    }
+
+    /// Heap and container are checked wherever a task may have taken memory.
+    pub(super) fn check_limits(&mut self, key: usize) -> Progress {
+        let task = self.tasks[key].as_ref().expect("a checked task exists");
+        let executor = task.executor;
+        self.refresh(executor);
+        let state = &self.executors[executor];
+        let base = self.workload.rates.heap_base_bytes;
+        let live = state.live_heap(base);
+        if live > state.heap_max {
+            return Progress::Fail(Failure::HeapOom(format!(
+                "{} live in a heap of {}: {} more than fits",
+                HumanBytes(live),
+                HumanBytes(state.heap_max),
+                HumanBytes(live - state.heap_max)
+            )));
+        }
+        if let Some(limit) = state.record.container_bytes {
+            let resident = state.resident(base, self.workload.rates.non_heap_bytes);
+            if resident > limit {
+                return Progress::Fail(Failure::ContainerKilled(format!(
+                    "Container killed by YARN for exceeding physical memory limits. {:.1} GB of {:.1} GB physical \
+                     memory used. Consider boosting spark.executor.memoryOverhead.",
+                    resident as f64 / 1e9,
+                    limit as f64 / 1e9
+                )));
+            }
+        }
+        Progress::Continue
+    }
+
+    /// Resident memory of the Python worker that an operator needs, if any.
+    pub(super) fn python_worker_bytes(&self, stage: usize, operator: usize) -> u64 {
+        match self.workload.stages[stage].operators[operator].kind {
+            OperatorKind::Python { worker_bytes } => worker_bytes,
+            _ => 0,
+        }
+    }
+
+    fn task_succeeded(&mut self, task: &Task) {
+        let stage = task.stage;
+        if self.ended.is_some() {
+            return;
+        }
+        let state = &mut self.stages[stage];
+        if state.output_of[task.index as usize].is_none() {
+            state.output_of[task.index as usize] = Some(task.executor as u32);
+            state.left -= 1;
+        }
+        let is_map = matches!(
+            self.workload.stages[stage].operators.last().map(|operator| &operator.kind),
+            Some(OperatorKind::ShuffleWrite { .. })
+        );
+        if !is_map {
+            self.stages[stage].result_total += task.metrics.result_bytes;
+            self.stages[stage].results += 1;
+            let (total, results) = (self.stages[stage].result_total, self.stages[stage].results);
+            if let Some(limit) = self.settings.driver.max_result_size
+                && total > limit
+            {
+                self.abort(
+                    Outcome::MaxResultSize,
+                    format!(
+                        "Job aborted due to stage failure: Total size of serialized results of {results} tasks ({}) is \
+                         bigger than spark.driver.maxResultSize ({})",
+                        HumanBytes(total),
+                        HumanBytes(limit)
+                    ),
+                );
+                return;
+            }
+        }
+        if self.stages[stage].left == 0 {
+            self.complete_stage(stage);
+        }
+    }
+}

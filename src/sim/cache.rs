@@ -1,0 +1,402 @@
+//! Cached partitions and broadcast tables as a task meets them: found in memory, on disk or on another executor, or
+//! computed and put (BLOCK-1..12, BCAST-3..5). The bookkeeping of blocks is the memory layer's.
+
+use super::World;
+use super::task::{Failure, Progress, State, Work};
+use crate::memory::{
+    BlockDropped, BlockId, EntryForm, MemoryMode, StorageLevel, TaskId, Unroll, UnrollOutcome, UnrollSettings,
+};
+use crate::record::EventKind;
+use crate::workload::{BroadcastIndex, CachedPartition, DatasetIndex};
+
+/// A partition on its way into memory.
+#[derive(Debug)]
+pub(super) struct Caching {
+    dataset: DatasetIndex,
+    block: BlockId,
+    level: StorageLevel,
+    unroll: Unroll,
+    /// Elements worked on so far.
+    elements: u64,
+    /// Work for one element, ns: computing it, or reading it back.
+    ns_per_element: f64,
+    /// The block comes from this executor's disk, not from its lineage.
+    from_disk: bool,
+}
+
+/// What is known of a dataset while the simulation runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DatasetState {
+    /// Times each partition was computed.
+    pub(super) computed: Vec<u32>,
+    pub(super) memory_hits: u64,
+    pub(super) disk_hits: u64,
+    pub(super) remote_hits: u64,
+    pub(super) misses: u64,
+    pub(super) dropped: u64,
+}
+
+impl World<'_> {
+    /// The level in force for a dataset.
+    pub(super) fn storage_level(&self, dataset: DatasetIndex) -> StorageLevel {
+        let data = &self.workload.datasets[dataset];
+        self.settings.knobs.storage_level_of(&data.name).unwrap_or(data.level)
+    }
+
+    fn form(level: StorageLevel) -> EntryForm {
+        if level.deserialized { EntryForm::Values } else { EntryForm::Bytes }
+    }
+
+    fn memory_size(level: StorageLevel, partition: CachedPartition) -> u64 {
+        if level.deserialized { partition.memory_bytes } else { partition.serialized_bytes }
+    }
+
+    /// The first step of reading a cached partition (BLOCK-1).
+    pub(super) fn read_cached(&mut self, key: usize, dataset: DatasetIndex) -> Progress {
+        let task = self.tasks[key].as_ref().expect("a task that reads exists");
+        let (id, executor, index) = (TaskId(task.id as i64), task.executor, task.index);
+        let data = &self.workload.datasets[dataset];
+        let partition = data.partitions.get(index as usize).copied().unwrap_or_default();
+        let partition = self.scaled(partition);
+        let block = BlockId::Rdd { rdd: data.id, split: index };
+        let level = self.storage_level(dataset);
+        let rates = &self.workload.rates;
+        let decode_ns = partition.serialized_bytes as f64 * rates.serialize_ns_per_byte;
+        let lookup = self.executors[executor].manager.store().lookup(block);
+        let in_memory = lookup.as_ref().is_some_and(|found| found.entry.is_some());
+        if in_memory {
+            let store = self.executors[executor].manager.store_mut();
+            store.lock_for_reading(id, block);
+            store.touch(block);
+            let size = Self::memory_size(level, partition);
+            let ns = size as f64 * rates.cached_read_ns_per_byte + if level.deserialized { 0.0 } else { decode_ns };
+            self.datasets[dataset].memory_hits += 1;
+            let task = self.tasks[key].as_mut().expect("a task that reads exists");
+            task.metrics.input_bytes += size;
+            task.work.push_back(Work::Cpu(ns as u64));
+            return Progress::Continue;
+        }
+        if lookup.is_some_and(|found| found.on_disk) {
+            self.datasets[dataset].disk_hits += 1;
+            let task = self.tasks[key].as_mut().expect("a task that reads exists");
+            task.metrics.input_bytes += partition.disk_bytes;
+            task.work.push_back(Work::Disk(partition.disk_bytes));
+            self.lost.cache_read_ns += decode_ns as u64;
+            return self.promote(key, dataset, block, level, partition, decode_ns);
+        }
+        if self.held_elsewhere(executor, block) {
+            self.datasets[dataset].remote_hits += 1;
+            let task = self.tasks[key].as_mut().expect("a task that reads exists");
+            task.metrics.input_bytes += partition.serialized_bytes;
+            task.work.push_back(Work::Network(partition.serialized_bytes));
+            task.work.push_back(Work::Cpu(decode_ns as u64));
+            return Progress::Continue;
+        }
+        self.compute(key, dataset, block, level, partition)
+    }
+
+    fn scaled(&self, partition: CachedPartition) -> CachedPartition {
+        let scale = self.settings.knobs.data_scale;
+        let times = |bytes: u64| (bytes as f64 * scale).round() as u64;
+        CachedPartition {
+            memory_bytes: times(partition.memory_bytes),
+            serialized_bytes: times(partition.serialized_bytes),
+            disk_bytes: times(partition.disk_bytes),
+        }
+    }
+
+    fn held_elsewhere(&self, executor: usize, block: BlockId) -> bool {
+        let others = self.executors.iter().enumerate().filter(|(index, other)| *index != executor && other.alive);
+        others
+            .map(|(_, other)| other.manager.store().lookup(block))
+            .any(|found| found.is_some_and(|found| found.entry.is_some() || found.on_disk))
+    }
+
+    /// Computes a partition from its lineage and puts it (BLOCK-7).
+    fn compute(
+        &mut self,
+        key: usize,
+        dataset: DatasetIndex,
+        block: BlockId,
+        level: StorageLevel,
+        partition: CachedPartition,
+    ) -> Progress {
+        let task = self.tasks[key].as_ref().expect("a task that computes exists");
+        let (id, executor, index) = (task.id, task.executor, task.index as usize);
+        let data = &self.workload.datasets[dataset];
+        let compute_ns = partition.memory_bytes as f64 * data.compute_ns_per_byte;
+        let state = &mut self.datasets[dataset];
+        state.misses += 1;
+        if state.computed.len() <= index {
+            state.computed.resize(index + 1, 0);
+        }
+        state.computed[index] += 1;
+        let times = state.computed[index];
+        if times > 1 {
+            self.lost.recompute_ns += compute_ns as u64;
+            self.event(
+                EventKind::Recompute,
+                Some(executor),
+                Some(id),
+                partition.memory_bytes,
+                &block.to_string(),
+            );
+        }
+        if level.use_memory {
+            let ns_per_element = compute_ns / data.elements.max(1) as f64;
+            return self.begin_unroll(key, dataset, block, level, ns_per_element, false);
+        }
+        let task = self.tasks[key].as_mut().expect("a task that computes exists");
+        task.work.push_back(Work::Cpu(compute_ns as u64));
+        if level.use_disk {
+            let store = self.executors[executor].manager.store_mut();
+            if store.lock_new_for_writing(TaskId(id as i64), block, level) {
+                store.set_on_disk(block);
+                store.unlock(TaskId(id as i64), block);
+            }
+            self.write_block(key, partition);
+        }
+        Progress::Continue
+    }
+
+    fn write_block(&mut self, key: usize, partition: CachedPartition) {
+        let ns = partition.serialized_bytes as f64 * self.workload.rates.serialize_ns_per_byte;
+        let task = self.tasks[key].as_mut().expect("a task that writes a block exists");
+        task.work.push_back(Work::Cpu(ns as u64));
+        task.work.push_back(Work::Disk(partition.disk_bytes));
+    }
+
+    /// A block found on this executor's disk may come back into memory (BLOCK-3, BLOCK-4).
+    fn promote(
+        &mut self,
+        key: usize,
+        dataset: DatasetIndex,
+        block: BlockId,
+        level: StorageLevel,
+        partition: CachedPartition,
+        decode_ns: f64,
+    ) -> Progress {
+        let task = self.tasks[key].as_mut().expect("a task that reads exists");
+        let (id, executor) = (task.id, task.executor);
+        if level.use_memory && level.deserialized {
+            let elements = self.workload.datasets[dataset].elements.max(1);
+            return self.begin_unroll(key, dataset, block, level, decode_ns / elements as f64, true);
+        }
+        task.work.push_back(Work::Cpu(decode_ns as u64));
+        if level.use_memory {
+            let manager = &mut self.executors[executor].manager;
+            let stored = manager.store_bytes(block, partition.serialized_bytes, level.memory_mode());
+            if stored == Ok(true) {
+                manager.store_mut().lock_for_reading(TaskId(id as i64), block);
+                self.event(
+                    EventKind::Reload,
+                    Some(executor),
+                    Some(id),
+                    partition.serialized_bytes,
+                    &block.to_string(),
+                );
+            }
+            self.drain_evictions(key);
+        }
+        Progress::Continue
+    }
+
+    fn begin_unroll(
+        &mut self,
+        key: usize,
+        dataset: DatasetIndex,
+        block: BlockId,
+        level: StorageLevel,
+        ns_per_element: f64,
+        from_disk: bool,
+    ) -> Progress {
+        let storage = &self.settings.storage;
+        let settings = UnrollSettings {
+            initial_threshold: storage.unroll_memory_threshold,
+            check_period: storage.unroll_memory_check_period,
+            growth_factor: storage.unroll_memory_growth_factor,
+        };
+        let task = self.tasks[key].as_ref().expect("a task that unrolls exists");
+        let (id, executor) = (TaskId(task.id as i64), task.executor);
+        let manager = &mut self.executors[executor].manager;
+        let locked = if from_disk {
+            manager.store_mut().lock_for_writing(id, block)
+        } else {
+            manager.store_mut().lock_new_for_writing(id, block, level)
+        };
+        if !locked {
+            // Another task of this executor has it in hand; this one computes for itself.
+            let elements = self.workload.datasets[dataset].elements as f64;
+            let task = self.tasks[key].as_mut().expect("a task that unrolls exists");
+            task.work.push_back(Work::Cpu((elements * ns_per_element) as u64));
+            return Progress::Continue;
+        }
+        let Ok(unroll) = Unroll::start(manager, settings, id, block, level.memory_mode()) else {
+            manager.store_mut().unlock(id, block);
+            manager.forget_block(block);
+            return Progress::Fail(Failure::SparkOom(
+                "off-heap storage is not supported by the legacy memory manager".to_owned(),
+            ));
+        };
+        self.drain_evictions(key);
+        self.continue_caching(
+            key,
+            Caching { dataset, block, level, unroll, elements: 0, ns_per_element, from_disk },
+        )
+    }
+
+    /// Works on elements up to the next check that reserves more memory, or to the end (UNROLL-2).
+    pub(super) fn continue_caching(&mut self, key: usize, mut caching: Caching) -> Progress {
+        let task = self.tasks[key].as_ref().expect("a task that unrolls exists");
+        let (executor, index) = (task.executor, task.index as usize);
+        let data = &self.workload.datasets[caching.dataset];
+        let partition = self.scaled(data.partitions.get(index).copied().unwrap_or_default());
+        let total = data.elements.max(1);
+        let size = Self::memory_size(caching.level, partition);
+        let element_bytes = size as f64 / total as f64;
+        let manager = &mut self.executors[executor].manager;
+        if caching.elements > 0 && caching.elements < total {
+            let estimated = (caching.elements as f64 * element_bytes) as u64;
+            caching.unroll.check(manager, estimated);
+        }
+        if caching.unroll.is_accepting() && caching.elements < total {
+            // The first element after which the estimate reaches the threshold, at a check point.
+            let reaching = (caching.unroll.threshold() as f64 / element_bytes.max(1e-9)).ceil() as u64;
+            let mut next = reaching.max(caching.elements + 1).min(total);
+            while next < total && !caching.unroll.is_check_point(next - 1) {
+                next += 1;
+            }
+            let ns = (next - caching.elements) as f64 * caching.ns_per_element;
+            caching.elements = next;
+            let task = self.tasks[key].as_mut().expect("a task that unrolls exists");
+            task.work.push_back(Work::Cpu(ns as u64));
+            task.state = State::Caching(caching);
+            self.drain_evictions(key);
+            return self.check_limits(key);
+        }
+        self.end_unroll(key, caching, partition, total)
+    }
+
+    fn end_unroll(
+        &mut self,
+        key: usize,
+        caching: Caching,
+        partition: CachedPartition,
+        total: u64,
+    ) -> Progress {
+        let Caching { dataset, block, level, unroll, elements, ns_per_element, from_disk } = caching;
+        let task = self.tasks[key].as_ref().expect("a task that unrolls exists");
+        let (task_id, executor) = (task.id, task.executor);
+        let id = TaskId(task_id as i64);
+        let size = Self::memory_size(level, partition);
+        let manager = &mut self.executors[executor].manager;
+        let outcome = unroll.finish(manager, size, Self::form(level));
+        let mut again = false;
+        match outcome {
+            UnrollOutcome::Stored { size } => {
+                manager.store_mut().downgrade(id, block);
+                let kind = if from_disk { EventKind::Reload } else { EventKind::Put };
+                self.event(kind, Some(executor), Some(task_id), size, &block.to_string());
+            }
+            UnrollOutcome::Failed { held } => {
+                // The rest of the elements is worked on all the same; what was unrolled is handed out on the way.
+                let mode = level.memory_mode();
+                manager.release_unroll_for_task(id, held, mode);
+                if from_disk {
+                    manager.store_mut().unlock(id, block);
+                } else if level.use_disk {
+                    manager.store_mut().set_on_disk(block);
+                    manager.store_mut().unlock(id, block);
+                    self.write_block(key, partition);
+                    again = true;
+                } else {
+                    manager.store_mut().unlock(id, block);
+                    manager.forget_block(block);
+                }
+                let task = self.tasks[key].as_mut().expect("a task that unrolls exists");
+                let rest = (total - elements.min(total)) as f64 * ns_per_element;
+                task.work.push_back(Work::Cpu(rest as u64));
+                self.event(EventKind::PutRefused, Some(executor), Some(task_id), size, &block.to_string());
+            }
+        }
+        self.drain_evictions(key);
+        if again {
+            // Written to disk because memory refused it, the block is read back and put once more (5.3).
+            let decode = partition.serialized_bytes as f64 * self.workload.rates.serialize_ns_per_byte;
+            return self.promote(key, dataset, block, level, partition, decode);
+        }
+        self.check_limits(key)
+    }
+
+    /// Makes a broadcast table available on the task's executor (BCAST-3, BCAST-4): its pieces and its value are blocks.
+    pub(super) fn use_broadcast(&mut self, key: usize, index: BroadcastIndex) -> Progress {
+        let broadcast = &self.workload.broadcasts[index];
+        let task = self.tasks[key].as_mut().expect("a task that probes exists");
+        let (task_id, executor) = (task.id, task.executor);
+        let id = TaskId(task_id as i64);
+        task.broadcast_bytes += broadcast.relation_bytes;
+        let manager = &mut self.executors[executor].manager;
+        let value = BlockId::Broadcast(index as u64);
+        if manager.store().lookup(value).is_none() {
+            let piece = BlockId::BroadcastPiece { broadcast: index as u64, piece: 0 };
+            let level = StorageLevel::MEMORY_AND_DISK_SER;
+            // A driver's own executor has the pieces already; they are the same blocks.
+            let _ = manager.put_bytes(id, piece, broadcast.pieces_bytes, MemoryMode::OnHeap, level);
+            let unroll = UnrollSettings {
+                initial_threshold: self.settings.storage.unroll_memory_threshold,
+                check_period: self.settings.storage.unroll_memory_check_period,
+                growth_factor: self.settings.storage.unroll_memory_growth_factor,
+            };
+            manager.store_mut().lock_new_for_writing(id, value, StorageLevel::MEMORY_AND_DISK);
+            let stored = match Unroll::start(manager, unroll, id, value, MemoryMode::OnHeap) {
+                Ok(mut unroll) => {
+                    unroll.check(manager, broadcast.relation_bytes);
+                    match unroll.finish(manager, broadcast.relation_bytes, EntryForm::Values) {
+                        UnrollOutcome::Stored { .. } => true,
+                        UnrollOutcome::Failed { held } => {
+                            manager.release_unroll_for_task(id, held, MemoryMode::OnHeap);
+                            false
+                        }
+                    }
+                }
+                Err(_) => false,
+            };
+            if !stored {
+                manager.store_mut().set_on_disk(value);
+            }
+            manager.store_mut().unlock(id, value);
+            let ns = broadcast.pieces_bytes as f64 * self.workload.rates.serialize_ns_per_byte;
+            let task = self.tasks[key].as_mut().expect("a task that probes exists");
+            if !self.local {
+                task.work.push_back(Work::Network(broadcast.pieces_bytes));
+            }
+            task.work.push_back(Work::Cpu(ns as u64));
+        }
+        let store = self.executors[executor].manager.store_mut();
+        store.lock_for_reading(id, value);
+        store.touch(value);
+        self.drain_evictions(key);
+        self.check_limits(key)
+    }
+
+    /// Charges the task on whose behalf blocks were dropped with writing them, and records the drops (BLOCK-9).
+    pub(super) fn drain_evictions(&mut self, key: usize) {
+        let task = self.tasks[key].as_ref().expect("a task that evicts exists");
+        let (task_id, executor) = (task.id, task.executor);
+        let dropped: Vec<BlockDropped> = self.executors[executor].manager.drain_events().collect();
+        for drop in dropped {
+            let BlockId::Rdd { rdd, split } = drop.block else { continue };
+            let Some(dataset) = self.workload.datasets.iter().position(|data| data.id == rdd) else { continue };
+            self.datasets[dataset].dropped += 1;
+            let kind = if drop.stays_on_disk { EventKind::DropToDisk } else { EventKind::Evict };
+            self.event(kind, Some(executor), Some(task_id), drop.size, &drop.block.to_string());
+            if drop.to_disk {
+                let partition = self.workload.datasets[dataset].partitions.get(split as usize).copied();
+                let partition = self.scaled(partition.unwrap_or_default());
+                self.lost.drop_ns +=
+                    (partition.serialized_bytes as f64 * self.workload.rates.serialize_ns_per_byte) as u64;
+                self.write_block(key, partition);
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! From an operator of the workload to the memory consumer that Spark would create for it in one task.
+
+use super::World;
+use crate::memory::operators::{
+    GroupCurve, OperatorSpec, SORT_INITIAL_RECORDS, SpillLimits,
+};
+use crate::workload::{Operator, OperatorKind};
+
+/// Rows that a shuffled hash join's relation is first made for (HJ-1).
+const SHUFFLED_JOIN_SIZE_ESTIMATE: u64 = 64;
+/// Records that a row buffer's pointer array is first made for (SORT-1).
+const ROW_BUFFER_LIMIT_ROWS: u64 = i32::MAX as u64;
+
+impl World<'_> {
+    /// The consumer of `operator` in task `task` of `stage`; `None` where it holds no execution memory.
+    pub(super) fn operator_spec(
+        &self,
+        stage: usize,
+        position: usize,
+        operator: &Operator,
+        task: usize,
+    ) -> Option<OperatorSpec> {
+        let plan = &self.plan.stages[stage];
+        let rows_in = operator.inputs.first().map_or(0, |&input| plan.operators[input].rows[task]);
+        let row_bytes_in =
+            operator.inputs.first().map_or(0, |&input| self.workload.stages[stage].operators[input].row_bytes);
+        let rows_out = plan.operators[position].rows[task];
+        let limits = SpillLimits {
+            records: self.settings.shuffle.num_elements_force_spill,
+            bytes: self.settings.shuffle.max_size_force_spill.unwrap_or(u64::MAX),
+        };
+        match &operator.kind {
+            OperatorKind::HashAggregate { key_value_bytes, fast_map, group_exponent } => {
+                Some(OperatorSpec::HashAggregation {
+                    groups: GroupCurve::power(rows_in, rows_out, *group_exponent),
+                    key_value_bytes: *key_value_bytes,
+                    fast_map_row_bytes: fast_map.then_some(*key_value_bytes + 8),
+                })
+            }
+            OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes } => {
+                Some(OperatorSpec::ObjectHashAggregation {
+                    groups: GroupCurve::even(rows_in, rows_out),
+                    group_bytes: *group_bytes,
+                    row_bytes: *sorter_row_bytes,
+                    fallback_threshold: self.settings.sql.object_hash_fallback_threshold,
+                    limits,
+                })
+            }
+            OperatorKind::Sort { radix } => Some(OperatorSpec::Sort {
+                row_bytes: operator.row_bytes,
+                radix: *radix && self.settings.sql.use_radix_sort,
+                initial_records: SORT_INITIAL_RECORDS,
+                limits,
+            }),
+            OperatorKind::ShuffledHashJoin { long_key, key_range, .. } => {
+                let build = operator.inputs.get(1).copied()?;
+                let (rows, keys) = (plan.operators[build].rows[task], plan.operators[position].keys[task]);
+                let row_bytes = self.workload.stages[stage].operators[build].row_bytes;
+                Some(if *long_key {
+                    OperatorSpec::LongHashedRelation {
+                        size_estimate: SHUFFLED_JOIN_SIZE_ESTIMATE,
+                        rows,
+                        keys,
+                        row_bytes,
+                        key_range: *key_range,
+                    }
+                } else {
+                    OperatorSpec::HashedRelation {
+                        size_estimate: SHUFFLED_JOIN_SIZE_ESTIMATE,
+                        rows,
+                        keys,
+                        key_value_bytes: row_bytes,
+                    }
+                })
+            }
+            OperatorKind::RowBuffer { in_memory_rows } => Some(OperatorSpec::RowBuffer {
+                in_memory_threshold: *in_memory_rows,
+                row_bytes: row_bytes_in,
+                limits: SpillLimits { records: ROW_BUFFER_LIMIT_ROWS, ..limits },
+            }),
+            OperatorKind::ExternalAggregation { entry_bytes } => Some(OperatorSpec::ExternalAppendOnlyMap {
+                entry_bytes: *entry_bytes,
+                serialized_bytes: row_bytes_in,
+                keys: GroupCurve::even(rows_in, rows_out),
+                initial_memory_threshold: self.settings.shuffle.spill_initial_threshold,
+                limits,
+            }),
+            OperatorKind::ShuffleWrite { shuffle, .. } => {
+                let data = &self.workload.shuffles[*shuffle];
+                let partitions = u64::from(self.plan.shuffle_partitions[*shuffle]);
+                // SHUF-1, in Spark's order.
+                if !data.map_side_combine && partitions <= self.settings.shuffle.bypass_merge_threshold {
+                    return None;
+                }
+                Some(if data.relocatable && !data.map_side_combine {
+                    OperatorSpec::ShuffleSort {
+                        record_bytes: data.record_bytes,
+                        radix: self.settings.shuffle.use_radix_sort,
+                        initial_records: self.settings.shuffle.sort_initial_records,
+                        limits,
+                    }
+                } else {
+                    OperatorSpec::ExternalSorter {
+                        entry_bytes: data.record_bytes,
+                        serialized_bytes: data.record_bytes,
+                        map_side_combine: data.map_side_combine.then(|| GroupCurve::even(rows_in, rows_out)),
+                        writes_shuffle: true,
+                        initial_memory_threshold: self.settings.shuffle.spill_initial_threshold,
+                        limits,
+                    }
+                })
+            }
+            OperatorKind::Scan { .. }
+            | OperatorKind::ShuffleRead { .. }
+            | OperatorKind::CachedScan { .. }
+            | OperatorKind::Pipelined
+            | OperatorKind::BroadcastHashJoin { .. }
+            | OperatorKind::Python { .. }
+            | OperatorKind::Broadcast { .. }
+            | OperatorKind::Output { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Jobs and stages: submission when parents are done, offers of free slots, completion, abortion, and what a lost
+//! executor takes with it (SCHED-2..7, FAIL-1, FAIL-5, FAIL-7).
+
+use super::World;
+use super::event::Event;
+use super::scheduler::{LocalityWaits, Preferences, TaskSet};
+use crate::memory::BlockId;
+use crate::record::{EventKind, Outcome, StageRecord};
+use crate::rng::{Purpose, stream};
+use crate::units::{SimDuration, SimTime};
+use crate::workload::{JobIndex, OperatorKind};
+use rand::seq::SliceRandom;
+
+/// Time between a fetch failure and the resubmission of the stages (FAIL-7).
+const RESUBMIT_DELAY: SimDuration = SimDuration::from_ms(200);
+
+/// State of a stage.
+#[derive(Debug, Default)]
+pub(super) struct StageState {
+    pub(super) job: JobIndex,
+    pub(super) submitted: bool,
+    pub(super) complete: bool,
+    /// Partitions without a result.
+    pub(super) left: usize,
+    pub(super) running: u32,
+    /// The executor that holds each partition's output.
+    pub(super) output_of: Vec<Option<u32>>,
+    pub(super) attempts_of: Vec<u32>,
+    pub(super) failures_of: Vec<u32>,
+    /// Serialized results so far, bytes and count (COLL-2).
+    pub(super) result_total: u64,
+    pub(super) results: u64,
+    /// Sum and maximum of task durations, ns.
+    pub(super) busy_ns: u64,
+    pub(super) longest_ns: u64,
+    pub(super) record: StageRecord,
+}
+
+/// State of a job.
+#[derive(Debug, Default)]
+pub(super) struct JobState {
+    pub(super) waits_for: usize,
+    pub(super) submitted: bool,
+    pub(super) done: bool,
+}
+
+impl World<'_> {
+    /// Submits a job: its stages without unfinished parents start.
+    pub(super) fn submit_job(&mut self, job: JobIndex) {
+        self.jobs[job].submitted = true;
+        if self.active_jobs == 0 {
+            self.active_since = self.queue.now();
+        }
+        self.active_jobs += 1;
+        for &stage in &self.workload.jobs[job].stages {
+            self.stages[stage].job = job;
+        }
+        if self.workload.jobs[job].stages.is_empty() {
+            self.complete_job(job);
+            return;
+        }
+        self.submit_ready_stages(job);
+    }
+
+    fn submit_ready_stages(&mut self, job: JobIndex) {
+        let workload = self.workload;
+        for &stage in &workload.jobs[job].stages {
+            let state = &self.stages[stage];
+            let parents_done = workload.stages[stage].parents.iter().all(|&parent| self.stages[parent].complete);
+            if !state.submitted && parents_done {
+                self.submit_stage(stage);
+            }
+        }
+        self.offer(None);
+    }
+
+    fn submit_stage(&mut self, stage: usize) {
+        let now = self.queue.now();
+        let tasks = self.plan.stages[stage].tasks;
+        let state = &mut self.stages[stage];
+        state.submitted = true;
+        if state.output_of.is_empty() {
+            state.output_of = vec![None; tasks];
+            state.attempts_of = vec![0; tasks];
+            state.failures_of = vec![0; tasks];
+            self.stage_order.push(stage);
+        }
+        let state = &mut self.stages[stage];
+        let missing: Vec<u32> = (0..tasks as u32).filter(|&i| state.output_of[i as usize].is_none()).collect();
+        state.left = missing.len();
+        let data = &self.workload.stages[stage];
+        let attempt = state.record.attempt;
+        state.record = StageRecord {
+            stage_id: data.id,
+            attempt,
+            job_id: self.workload.jobs[state.job].id,
+            name: data.name.clone(),
+            submitted_ns: now.0,
+            ..StageRecord::default()
+        };
+        if missing.is_empty() {
+            self.complete_stage(stage);
+            return;
+        }
+        let preferences: Vec<Preferences> = missing.iter().map(|&index| self.preferences(stage, index)).collect();
+        let of = |index: u32| preferences[missing.binary_search(&index).unwrap_or(0)].clone();
+        let set = TaskSet::new(stage, tasks, missing.iter().copied(), of, now);
+        let key = (self.stages[stage].job, stage);
+        self.task_sets.insert(key, set);
+    }
+
+    /// Executors that hold the cached partition a task reads (SCHED-3).
+    fn preferences(&self, stage: usize, index: u32) -> Preferences {
+        let datasets = self.workload.stages[stage].operators.iter().filter_map(|operator| match operator.kind {
+            OperatorKind::CachedScan { dataset } => Some(dataset),
+            _ => None,
+        });
+        let mut found = Preferences::new();
+        for dataset in datasets {
+            let block = BlockId::Rdd { rdd: self.workload.datasets[dataset].id, split: index };
+            for (position, executor) in self.executors.iter().enumerate().filter(|(_, e)| e.alive) {
+                let held = executor.manager.store().lookup(block);
+                if held.is_some_and(|held| held.entry.is_some() || held.on_disk) {
+                    found.push((position as u32, executor.host as u32));
+                }
+            }
+        }
+        found
+    }
+
+    pub(super) fn retry(&mut self, stage: usize, index: u32) {
+        let preferences = self.preferences(stage, index);
+        let key = (self.stages[stage].job, stage);
+        if let Some(set) = self.task_sets.get_mut(&key) {
+            set.add(index, &preferences, true);
+        }
+        self.offer(None);
+    }
+
+    /// Offers free slots, of one executor or of all, to the waiting tasks: sets in FIFO order, executors in random order,
+    /// one task an executor in each pass.
+    pub(super) fn offer(&mut self, only: Option<usize>) {
+        let now = self.queue.now();
+        let waits = LocalityWaits {
+            process: self.settings.scheduling.locality_wait_process,
+            node: self.settings.scheduling.locality_wait_node,
+        };
+        let mut order: Vec<usize> = match only {
+            Some(executor) => vec![executor],
+            None => (0..self.executors.len()).collect(),
+        };
+        if order.len() > 1 {
+            order.shuffle(&mut stream(self.options.seed, Purpose::Offers, self.offers));
+            self.offers += 1;
+        }
+        let cpus = self.settings.task.cpus;
+        let keys: Vec<(JobIndex, usize)> = self.task_sets.keys().copied().collect();
+        let mut wake_at: Option<SimTime> = None;
+        for key in keys {
+            loop {
+                let mut launched = false;
+                for &executor in &order {
+                    let state = &self.executors[executor];
+                    if !state.alive || state.free_slots < cpus {
+                        continue;
+                    }
+                    let host = state.host as u32;
+                    let Some(set) = self.task_sets.get_mut(&key) else { break };
+                    if let Some((index, locality)) = set.offer(executor as u32, host, now, waits) {
+                        self.launch_task(key.1, index, executor, locality);
+                        launched = true;
+                    }
+                }
+                if !launched {
+                    break;
+                }
+            }
+            let Some(set) = self.task_sets.get(&key) else { continue };
+            let free = order.iter().any(|&e| self.executors[e].alive && self.executors[e].free_slots >= cpus);
+            if free && let Some(time) = set.next_level_at(waits) {
+                wake_at = Some(wake_at.map_or(time, |earlier| earlier.min(time)));
+            }
+        }
+        if let Some(time) = wake_at
+            && self.offers_at.is_none_or(|scheduled| time < scheduled || scheduled <= now)
+        {
+            self.offers_at = Some(time);
+            self.queue.schedule(time, Event::Offers);
+        }
+    }
+
+    pub(super) fn complete_stage(&mut self, stage: usize) {
+        let now = self.queue.now();
+        let state = &mut self.stages[stage];
+        state.complete = true;
+        state.record.completed_ns = now.0;
+        let job = state.job;
+        self.task_sets.remove(&(job, stage));
+        let workload = self.workload;
+        if workload.jobs[job].stages.iter().all(|&other| self.stages[other].complete) {
+            if !self.jobs[job].done {
+                self.complete_job(job);
+            }
+        } else {
+            self.submit_ready_stages(job);
+        }
+    }
+
+    fn complete_job(&mut self, job: JobIndex) {
+        let now = self.queue.now();
+        let workload = self.workload;
+        self.jobs[job].done = true;
+        self.active_jobs -= 1;
+        if self.active_jobs == 0 {
+            self.record.wall_ns += now.since(self.active_since).0;
+        }
+        self.record.app_ns = now.0;
+        let built: u64 = workload.jobs[job]
+            .stages
+            .iter()
+            .flat_map(|&stage| &workload.stages[stage].operators)
+            .map(|operator| match operator.kind {
+                OperatorKind::Broadcast { broadcast } => workload.broadcasts[broadcast].build_ns,
+                _ => 0,
+            })
+            .sum();
+        for (next, data) in workload.jobs.iter().enumerate() {
+            if data.after.contains(&job) {
+                self.jobs[next].waits_for -= 1;
+                if self.jobs[next].waits_for == 0 {
+                    self.queue.schedule(now + SimDuration(data.gap_ns + built), Event::SubmitJob(next));
+                }
+            }
+        }
+        self.unpersist_after(job);
+    }
+
+    fn unpersist_after(&mut self, job: JobIndex) {
+        for data in self.workload.datasets.iter().filter(|data| data.unpersist_after == Some(job)) {
+            for executor in &mut self.executors {
+                let blocks: Vec<BlockId> =
+                    executor.manager.store().blocks_of_rdd(data.id).map(|(block, _)| block).collect();
+                for block in blocks {
+                    executor.manager.remove_block(crate::memory::TaskId::NONE, block);
+                }
+            }
+        }
+        for executor in 0..self.executors.len() {
+            self.refresh(executor);
+        }
+    }
+
+    /// Ends the application.
+    pub(super) fn abort(&mut self, outcome: Outcome, reason: String) {
+        if self.ended.is_some() {
+            return;
+        }
+        let now = self.queue.now();
+        self.event(EventKind::Abort, None, None, 0, &reason);
+        self.ended = Some(outcome);
+        self.record.outcome = outcome;
+        self.record.reason = reason;
+        if self.active_jobs > 0 {
+            self.record.wall_ns += now.since(self.active_since).0;
+        }
+        self.record.app_ns = now.0;
+        for &stage in &self.stage_order {
+            let record = &mut self.stages[stage].record;
+            if record.completed_ns == 0 && record.submitted_ns <= now.0 {
+                record.completed_ns = now.0;
+                record.failure.clone_from(&self.record.reason);
+            }
+        }
+    }
+
+    /// Map outputs on a lost executor are gone: their stages run those tasks again before the stages that read them go on
+    /// (FAIL-5, FAIL-7). With an external shuffle service they stay (FAIL-6).
+    pub(super) fn lose_shuffle_outputs(&mut self, executor: usize) {
+        if self.settings.shuffle.service_enabled {
+            return;
+        }
+        let workload = self.workload;
+        for stage in 0..self.stages.len() {
+            let writes = workload.stages[stage].operators.last().is_some_and(|last| {
+                matches!(last.kind, OperatorKind::ShuffleWrite { .. })
+            });
+            let state = &mut self.stages[stage];
+            if !writes || !state.submitted || self.jobs[state.job].done {
+                continue;
+            }
+            let lost: Vec<u32> = (0..state.output_of.len() as u32)
+                .filter(|&index| state.output_of[index as usize] == Some(executor as u32))
+                .collect();
+            if lost.is_empty() {
+                continue;
+            }
+            for &index in &lost {
+                state.output_of[index as usize] = None;
+                state.attempts_of[index as usize] += 1;
+            }
+            if state.complete {
+                state.complete = false;
+                self.queue.schedule(self.queue.now() + RESUBMIT_DELAY, Event::Resubmit { stage });
+            } else {
+                state.left += lost.len();
+                for index in lost {
+                    self.retry(stage, index);
+                }
+            }
+        }
+    }
+
+    /// Runs the missing tasks of a stage that was complete.
+    pub(super) fn resubmit_stage(&mut self, stage: usize) {
+        if self.stages[stage].complete || self.ended.is_some() {
+            return;
+        }
+        let state = &mut self.stages[stage];
+        self.failed_attempts.push(state.record.clone());
+        state.record.attempt += 1;
+        self.submit_stage(stage);
+        self.offer(None);
+    }
+}
