@@ -1,1 +1,127 @@
-//! (being written)
+//! Spark's memory bookkeeping, exact to the byte: who holds how much of an executor's execution and storage memory,
+//! what is evicted, who is asked to spill and who waits.
+//!
+//! | file | models | Spark's class |
+//! | --- | --- | --- |
+//! | [`layout`] | how large the regions and pages of a configuration are | `UnifiedMemoryManager.apply`, `StaticMemoryManager` |
+//! | [`execution_pool`], [`storage_pool`] | the two pools of a memory mode | `ExecutionMemoryPool`, `StorageMemoryPool` |
+//! | [`manager`] | the border between the pools, eviction | `UnifiedMemoryManager`, `StaticMemoryManager` |
+//! | [`store`], [`lru`], [`storage_level`] | blocks in memory, their locks and order | `MemoryStore`, `BlockInfoManager` |
+//! | [`unroll`] | putting values whose size is not known before | `MemoryStore.putIterator` |
+//! | [`task_manager`] | consumers of one task, spilling, pages | `TaskMemoryManager`, `MemoryConsumer` |
+//!
+//! Nothing calls back and nothing blocks: a request that would make a thread wait returns [`Grant::Wait`], a request
+//! that needs somebody to spill returns [`Poll::Spill`], and the caller comes back when it has news. So the same code
+//! serves a replay of traces of the real classes and a simulation in virtual time. Time, threads, files and what the
+//! blocks contain are left out; rule ids such as `UMM-2` name the rules of Spark that a piece of code follows.
+//!
+//! ```
+//! use spillcast::memory::{BlockId, Grant, MemoryManager, MemoryMode, StorageLevel, TaskId, UnifiedRegions};
+//!
+//! // 1000 bytes, half of them safe from execution once blocks use them.
+//! let mut manager = MemoryManager::unified(UnifiedRegions { on_heap: 1000, on_heap_storage: 500, off_heap: 0, off_heap_storage: 0 });
+//! let block = BlockId::Rdd { rdd: 1, split: 0 };
+//! assert_eq!(manager.put_bytes(TaskId::NONE, block, 700, MemoryMode::OnHeap, StorageLevel::MEMORY_ONLY_SER).unwrap(), spillcast::memory::Put::Stored);
+//!
+//! // 300 bytes are free; for the rest the block has to go, as a whole.
+//! let grant = manager.acquire_execution(400, TaskId(7), MemoryMode::OnHeap).unwrap();
+//! assert_eq!(grant, Grant::Granted(400));
+//! let dropped = manager.take_events();
+//! assert_eq!((dropped[0].block, dropped[0].size), (block, 700));
+//! ```
+
+pub mod execution_pool;
+pub mod layout;
+pub mod lru;
+pub mod manager;
+pub mod storage_level;
+pub mod storage_pool;
+pub mod store;
+mod task_bytes;
+pub mod task_manager;
+pub mod unroll;
+
+use std::fmt;
+
+pub use layout::{Collector, LayoutError, MemoryLayout};
+pub use manager::{
+    ExecutionError, Grant, MemoryManager, OffHeapStorageUnsupported, StaticRegions, UnifiedRegions,
+};
+pub use storage_level::StorageLevel;
+pub use store::{BlockDropped, Entry, EntryForm, Lookup, Put, Removed};
+pub use task_manager::{Allocation, ConsumerId, PageId, Poll, Request, RequestFault, TaskMemoryManager};
+pub use unroll::{Unroll, UnrollOutcome, UnrollSettings};
+
+/// A task attempt, unique in an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub i64);
+
+impl TaskId {
+    /// Work outside any task, such as the driver's own puts; Spark uses the attempt id -1 for its unroll memory.
+    pub const NONE: Self = Self(-1);
+}
+
+/// Where memory lies. Each mode has its own two pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MemoryMode {
+    /// On the Java heap.
+    OnHeap,
+    /// Outside it, within `spark.memory.offHeap.size`.
+    OffHeap,
+}
+
+impl MemoryMode {
+    /// Both modes, in the order in which Spark goes through them.
+    pub const ALL: [Self; 2] = [Self::OnHeap, Self::OffHeap];
+
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The name of a block. The derived order is by kind, then by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BlockId {
+    /// A cached partition; the only kind that belongs to an RDD.
+    Rdd {
+        /// Id of the RDD.
+        rdd: u32,
+        /// Partition of it.
+        split: u32,
+    },
+    /// The whole value of a broadcast variable.
+    Broadcast(u64),
+    /// One piece of a broadcast variable as it is fetched.
+    BroadcastPiece {
+        /// Id of the broadcast variable.
+        broadcast: u64,
+        /// Number of the piece.
+        piece: u32,
+    },
+    /// A task's result that was too large to be sent directly.
+    TaskResult(TaskId),
+    /// A block of Spark's own tests.
+    Test(u64),
+}
+
+impl BlockId {
+    /// The RDD a cached partition belongs to; `None` for all other kinds.
+    pub fn rdd(self) -> Option<u32> {
+        match self {
+            Self::Rdd { rdd, .. } => Some(rdd),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for BlockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rdd { rdd, split } => write!(f, "rdd_{rdd}_{split}"),
+            Self::Broadcast(id) => write!(f, "broadcast_{id}"),
+            Self::BroadcastPiece { broadcast, piece } => write!(f, "broadcast_{broadcast}_piece{piece}"),
+            Self::TaskResult(task) => write!(f, "taskresult_{}", task.0),
+            Self::Test(id) => write!(f, "test_{id}"),
+        }
+    }
+}

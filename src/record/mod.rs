@@ -1,1 +1,380 @@
-//! (being written)
+//! What happened in a run: plain data that the simulation writes and reports read. The columns that CSV, JSON and tables
+//! share are declared once, in `columns`.
+
+pub mod columns;
+
+/// How an application ended (design: JSON contract).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// All jobs succeeded.
+    #[default]
+    Ok,
+    /// `java.lang.OutOfMemoryError: Java heap space`.
+    HeapOom,
+    /// `java.lang.OutOfMemoryError: GC overhead limit exceeded`.
+    GcOverhead,
+    /// Spark's own out-of-memory error.
+    SparkOom,
+    /// The cluster manager or the container's limit killed an executor.
+    ContainerKilled,
+    /// The kernel's OOM killer chose a process of the application.
+    HostOomKilled,
+    /// `spark.driver.maxResultSize` exceeded.
+    MaxResultSize,
+    /// The driver ran out of heap.
+    DriverOom,
+    /// No space left on a local disk.
+    DiskFull,
+    /// Heartbeat or network timeout.
+    Timeout,
+    /// Spark refuses the configuration.
+    Refused,
+    /// Anything else.
+    Other,
+}
+
+impl Outcome {
+    /// Word in JSON and CSV.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::HeapOom => "heap_oom",
+            Self::GcOverhead => "gc_overhead",
+            Self::SparkOom => "spark_oom",
+            Self::ContainerKilled => "container_killed",
+            Self::HostOomKilled => "host_oom_killed",
+            Self::MaxResultSize => "max_result_size",
+            Self::DriverOom => "driver_oom",
+            Self::DiskFull => "disk_full",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Everything that is known after one run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunRecord {
+    /// Application name.
+    pub name: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Spark version, as `4.1`.
+    pub spark_version: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// One line, as Spark or the kernel would say it; empty when ok.
+    pub reason: String,
+    /// Time during which at least one job ran, ns.
+    pub wall_ns: u64,
+    /// From the start to the end of the last job, driver gaps included, ns.
+    pub app_ns: u64,
+    /// Sums and peaks over all task attempts and executors.
+    pub totals: Metrics,
+    /// Stages in the order of their submission, one entry an attempt.
+    pub stages: Vec<StageRecord>,
+    /// Task attempts in the order of their end.
+    pub tasks: Vec<TaskRecord>,
+    /// Executors in the order of their start.
+    pub executors: Vec<ExecutorRecord>,
+    /// Cached datasets at the end.
+    pub datasets: Vec<DatasetRecord>,
+    /// Memory events in the order of time.
+    pub events: Vec<EventRecord>,
+    /// Memory by region over time.
+    pub timeline: Vec<TimelinePoint>,
+    /// Where time went that a better configuration could save.
+    pub causes: Vec<Cause>,
+    /// What the answer rests on.
+    pub confidence: Confidence,
+    /// Simulated events, for speed figures.
+    pub engine_events: u64,
+}
+
+/// Spark's metrics, summed over tasks; peaks where the name says so. `None`: not modelled. Bytes unless named.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Task attempts that ended.
+    pub tasks: u64,
+    /// Attempts that failed.
+    pub failed_tasks: u64,
+    /// Memory released by spilling.
+    pub memory_bytes_spilled: u64,
+    /// Spill file bytes after compression.
+    pub disk_bytes_spilled: u64,
+    /// Largest task metric `peakExecutionMemory`.
+    pub peak_execution_memory_max: u64,
+    /// Sum of the tasks' `peakExecutionMemory`.
+    pub peak_execution_memory_sum: u64,
+    /// Sum of the tasks' garbage collection time, ns.
+    pub jvm_gc_time_ns: Option<u64>,
+    /// Sum of run times, ns.
+    pub executor_run_time_ns: u64,
+    /// Sum of CPU times, ns.
+    pub executor_cpu_time_ns: u64,
+    /// Compressed bytes fetched.
+    pub shuffle_read_bytes: u64,
+    /// Records fetched.
+    pub shuffle_read_records: u64,
+    /// Compressed bytes written for shuffles.
+    pub shuffle_write_bytes: u64,
+    /// Records written for shuffles.
+    pub shuffle_write_records: u64,
+    /// Bytes read from storage and caches.
+    pub input_bytes: u64,
+    /// Bytes written to storage.
+    pub output_bytes: u64,
+    /// Serialized results sent to the driver.
+    pub result_bytes: u64,
+    /// Blocks of cached datasets in memory at the end.
+    pub cached_blocks_memory: Option<u64>,
+    /// Blocks of cached datasets on disk at the end.
+    pub cached_blocks_disk: Option<u64>,
+    /// Blocks of cached datasets that left memory to make room.
+    pub blocks_dropped: Option<u64>,
+    /// Cached partitions computed more than once.
+    pub blocks_recomputed: Option<u64>,
+    /// Largest on-heap execution pool use of an executor.
+    pub peak_on_heap_execution: u64,
+    /// Largest on-heap storage pool use of an executor.
+    pub peak_on_heap_storage: u64,
+    /// Largest off-heap execution pool use of an executor.
+    pub peak_off_heap_execution: u64,
+    /// Largest off-heap storage pool use of an executor.
+    pub peak_off_heap_storage: u64,
+    /// Largest live heap of an executor (without garbage).
+    pub peak_heap_used: Option<u64>,
+    /// Largest resident memory of an executor's process tree.
+    pub peak_rss: Option<u64>,
+    /// Bytes swapped in.
+    pub swap_in_bytes: Option<u64>,
+    /// Bytes swapped out.
+    pub swap_out_bytes: Option<u64>,
+    /// Time that tasks waited for execution memory, ns.
+    pub memory_wait_time_ns: u64,
+}
+
+/// One attempt of a stage.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StageRecord {
+    /// Spark's stage id.
+    pub stage_id: u32,
+    /// Attempt, from 0.
+    pub attempt: u32,
+    /// Job it belongs to.
+    pub job_id: u32,
+    /// Name.
+    pub name: String,
+    /// Submission, ns since the start.
+    pub submitted_ns: u64,
+    /// Completion, ns since the start.
+    pub completed_ns: u64,
+    /// Why it failed; empty when it did not.
+    pub failure: String,
+    /// Its sums and peaks; `peak_on_heap_*` and the like stay zero here.
+    pub metrics: Metrics,
+}
+
+/// One task attempt.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskRecord {
+    /// Task id, unique in the run.
+    pub task_id: u64,
+    /// Spark's stage id.
+    pub stage_id: u32,
+    /// Stage attempt.
+    pub stage_attempt: u32,
+    /// Partition.
+    pub index: u32,
+    /// Attempt of this partition.
+    pub attempt: u32,
+    /// Executor, by position in [`RunRecord::executors`].
+    pub executor: u32,
+    /// `PROCESS_LOCAL`, `NODE_LOCAL`, `NO_PREF`, `ANY`.
+    pub locality: &'static str,
+    /// Launch, ns since the start.
+    pub launch_ns: u64,
+    /// Finish, ns since the start.
+    pub finish_ns: u64,
+    /// Why it failed; empty when it did not.
+    pub failure: String,
+    /// Its metrics (counts of one task).
+    pub metrics: Metrics,
+}
+
+/// One executor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExecutorRecord {
+    /// Spark's executor id (`driver` in local mode).
+    pub id: String,
+    /// Host.
+    pub host: String,
+    /// Task slots.
+    pub cores: u32,
+    /// Start, ns.
+    pub added_ns: u64,
+    /// End, ns, when it was lost.
+    pub removed_ns: Option<u64>,
+    /// Why it was lost.
+    pub removed_reason: String,
+    /// `-Xmx`, bytes.
+    pub heap_bytes: u64,
+    /// Unified region on heap, bytes (`maxOnHeapStorageMemory` of the web UI's executor page).
+    pub max_on_heap_memory: u64,
+    /// Unified region off heap, bytes.
+    pub max_off_heap_memory: u64,
+    /// Limit of its container, bytes.
+    pub container_bytes: Option<u64>,
+    /// Sums over its tasks, and its peaks.
+    pub metrics: Metrics,
+}
+
+/// A cached dataset at the end of the run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DatasetRecord {
+    /// RDD id.
+    pub id: u32,
+    /// Name.
+    pub name: String,
+    /// Storage level in force.
+    pub storage_level: String,
+    /// Partitions.
+    pub partitions: u32,
+    /// Partitions in memory on at least one executor.
+    pub in_memory: u32,
+    /// Partitions on disk on at least one executor.
+    pub on_disk: u32,
+    /// Bytes in memory over all executors.
+    pub memory_bytes: u64,
+    /// Bytes on disk over all executors.
+    pub disk_bytes: u64,
+    /// Reads served from memory.
+    pub memory_hits: u64,
+    /// Reads served from disk.
+    pub disk_hits: u64,
+    /// Reads served by another executor.
+    pub remote_hits: u64,
+    /// Reads that had to compute.
+    pub misses: u64,
+    /// Blocks that left memory to make room.
+    pub dropped: u64,
+    /// Partitions computed more than once.
+    pub recomputed: u64,
+}
+
+/// Kinds of memory events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventKind {
+    /// An operator spilled.
+    Spill,
+    /// A task waits for its share of execution memory (EXEC-4).
+    Wait,
+    /// A waiting task goes on.
+    Resume,
+    /// A request for memory was granted short.
+    GrantShort,
+    /// A block was put into memory.
+    Put,
+    /// A block did not fit.
+    PutRefused,
+    /// A block left memory and is gone.
+    Evict,
+    /// A block left memory and is on disk.
+    DropToDisk,
+    /// A block came back from disk into memory.
+    Reload,
+    /// A cached partition is computed again.
+    Recompute,
+    /// A task failed.
+    TaskFailed,
+    /// An executor died.
+    ExecutorLost,
+    /// The application ended early.
+    Abort,
+}
+
+impl EventKind {
+    /// Word in CSV.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Spill => "spill",
+            Self::Wait => "wait",
+            Self::Resume => "resume",
+            Self::GrantShort => "grant_short",
+            Self::Put => "put",
+            Self::PutRefused => "put_refused",
+            Self::Evict => "evict",
+            Self::DropToDisk => "drop_to_disk",
+            Self::Reload => "reload",
+            Self::Recompute => "recompute",
+            Self::TaskFailed => "task_failed",
+            Self::ExecutorLost => "executor_lost",
+            Self::Abort => "abort",
+        }
+    }
+}
+
+/// One memory event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRecord {
+    /// When, ns since the start.
+    pub time_ns: u64,
+    /// Executor, by position in [`RunRecord::executors`].
+    pub executor: Option<u32>,
+    /// Task id.
+    pub task_id: Option<u64>,
+    /// What.
+    pub kind: EventKind,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Operator, block or reason.
+    pub detail: String,
+}
+
+/// Memory of one executor at one moment, bytes by region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimelinePoint {
+    /// When, ns since the start.
+    pub time_ns: u64,
+    /// Executor, by position in [`RunRecord::executors`].
+    pub executor: u32,
+    /// On-heap execution in use.
+    pub on_heap_execution: u64,
+    /// On-heap storage in use, unroll memory included.
+    pub on_heap_storage: u64,
+    /// Off-heap execution in use.
+    pub off_heap_execution: u64,
+    /// Off-heap storage in use.
+    pub off_heap_storage: u64,
+    /// Plain heap of running tasks that Spark does not count.
+    pub user_memory: u64,
+    /// Heap held by Spark and the JVM at rest.
+    pub reserved: u64,
+    /// Size of the on-heap execution pool.
+    pub execution_pool: u64,
+    /// Running tasks.
+    pub running_tasks: u32,
+}
+
+/// A cause of lost time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cause {
+    /// Short name (`spill`, `garbage collection`, `recomputation`, `skew` ...).
+    pub kind: &'static str,
+    /// Task time lost to it, ns.
+    pub lost_ns: u64,
+    /// One sentence with the numbers.
+    pub text: String,
+}
+
+/// What an answer rests on (design: three grades).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confidence {
+    /// `exact`, `mechanistic` or `calibrated`: the weakest that the answer needs.
+    pub grade: String,
+    /// What had to be assumed.
+    pub assumed: Vec<String>,
+    /// What the replay of the log under its own configuration was off by, in words; empty without a log.
+    pub replay: Vec<String>,
+}

@@ -1,0 +1,514 @@
+//! The memory of one executor: an execution and a storage pool for each mode, the border between them and the blocks in
+//! storage. Follows `UnifiedMemoryManager` of Spark 3.5 and 4.1 and `StaticMemoryManager` of 2.4. Every method is what
+//! happens while one thread holds the manager's monitor; waiting and waking are left to the caller, who sees by
+//! [`MemoryManager::wakeups`] when waiting threads would have been notified.
+
+use std::fmt;
+
+use super::execution_pool::ExecutionPool;
+use super::storage_pool::StoragePool;
+use super::store::{BlockDropped, Entry, EntryForm, MemoryStore, Put, Removed};
+use super::{BlockId, MemoryMode, StorageLevel, TaskId};
+
+/// What became of a request for execution memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// So many bytes were given, possibly fewer than asked for, possibly none.
+    Granted(u64),
+    /// The task is under half its share and waits; ask again with [`MemoryManager::retry_execution`] after a wake-up.
+    Wait,
+}
+
+/// A request for execution memory that is a fault of the caller; Spark throws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecutionError {
+    /// A request of 0 bytes (UMM-14).
+    NothingRequested,
+    /// The task waited and its entry was removed meanwhile, by somebody releasing its memory (spark-memory 17.2).
+    TaskForgotten(TaskId),
+    /// Evicted blocks had more bytes than the storage pool accounts for, because storage memory was released that
+    /// was never acquired.
+    PoolsOutOfStep,
+}
+
+impl fmt::Display for ExecutionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingRequested => {
+                f.write_str("execution memory was requested with 0 bytes, valid is 1 or more")
+            }
+            Self::TaskForgotten(task) => {
+                write!(f, "task {} waited for execution memory while all its memory was released", task.0)
+            }
+            Self::PoolsOutOfStep => f.write_str("evicted blocks had more bytes than the storage pool has"),
+        }
+    }
+}
+
+impl std::error::Error for ExecutionError {}
+
+/// Storage memory was requested off-heap, which the legacy static manager does not offer (LEG-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffHeapStorageUnsupported;
+
+impl fmt::Display for OffHeapStorageUnsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the static memory manager has no off-heap storage memory, valid are on-heap storage levels",
+        )
+    }
+}
+
+impl std::error::Error for OffHeapStorageUnsupported {}
+
+/// Sizes of a unified manager's regions in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnifiedRegions {
+    /// Execution and storage on the heap, `M` of HEAP-7.
+    pub on_heap: u64,
+    /// Part of it that execution cannot take from blocks, `G` of HEAP-8.
+    pub on_heap_storage: u64,
+    /// Execution and storage off the heap, `spark.memory.offHeap.size`.
+    pub off_heap: u64,
+    /// Part of it that execution cannot take from blocks (UMM-11).
+    pub off_heap_storage: u64,
+}
+
+/// Sizes of a static manager's pools in bytes (LEG-1, LEG-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaticRegions {
+    /// Execution on the heap.
+    pub execution: u64,
+    /// Storage on the heap.
+    pub storage: u64,
+    /// Unroll memory that blocks may be evicted for.
+    pub max_unroll: u64,
+    /// Execution off the heap.
+    pub off_heap: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Unified,
+    Static { max_unroll: u64 },
+}
+
+/// The pools of one mode.
+#[derive(Clone, Debug)]
+struct Pools {
+    execution: ExecutionPool,
+    storage: StoragePool,
+    /// Both together; constant.
+    total: u64,
+    /// What execution cannot take from blocks.
+    storage_region: u64,
+    /// Bytes used by others who do not ask (UMM-13).
+    unmanaged: u64,
+}
+
+impl Pools {
+    fn new(total: u64, storage_region: u64) -> Self {
+        assert!(
+            storage_region <= total,
+            "a storage region of {storage_region} bytes does not fit into {total} bytes"
+        );
+        let execution = ExecutionPool::new(total - storage_region);
+        Self { execution, storage: StoragePool::new(storage_region), total, storage_region, unmanaged: 0 }
+    }
+}
+
+/// The memory manager of one executor with its blocks.
+#[derive(Clone, Debug)]
+pub struct MemoryManager {
+    kind: Kind,
+    pools: [Pools; 2],
+    store: MemoryStore,
+    wakeups: u64,
+    dropped: Vec<BlockDropped>,
+    victims: Vec<u32>,
+}
+
+impl MemoryManager {
+    /// A unified manager, as every Spark since 1.6 has by default.
+    ///
+    /// # Panics
+    /// Panics when a storage region is larger than the region it is part of.
+    pub fn unified(regions: UnifiedRegions) -> Self {
+        let on_heap = Pools::new(regions.on_heap, regions.on_heap_storage);
+        let off_heap = Pools::new(regions.off_heap, regions.off_heap_storage);
+        Self::new(Kind::Unified, [on_heap, off_heap])
+    }
+
+    /// A static manager, as with `spark.memory.useLegacyMode` up to 2.4. Its off-heap memory is all execution (LEG-5).
+    pub fn fixed(regions: StaticRegions) -> Self {
+        let on_heap = Pools::new(regions.execution + regions.storage, regions.storage);
+        let off_heap = Pools::new(regions.off_heap, 0);
+        Self::new(Kind::Static { max_unroll: regions.max_unroll }, [on_heap, off_heap])
+    }
+
+    fn new(kind: Kind, pools: [Pools; 2]) -> Self {
+        Self {
+            kind,
+            pools,
+            store: MemoryStore::default(),
+            wakeups: 0,
+            dropped: Vec::new(),
+            victims: Vec::new(),
+        }
+    }
+
+    /// The execution pool of a mode.
+    pub fn execution(&self, mode: MemoryMode) -> &ExecutionPool {
+        &self.pools[mode.index()].execution
+    }
+
+    /// The storage pool of a mode.
+    pub fn storage(&self, mode: MemoryMode) -> &StoragePool {
+        &self.pools[mode.index()].storage
+    }
+
+    /// Blocks and their locks.
+    pub fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+
+    /// Blocks and their locks, to lock, unlock and touch.
+    pub fn store_mut(&mut self) -> &mut MemoryStore {
+        &mut self.store
+    }
+
+    /// Execution memory of a task in both modes.
+    pub fn execution_held_by(&self, task: TaskId) -> u64 {
+        self.pools.iter().map(|pools| pools.execution.held_by(task).unwrap_or(0)).sum()
+    }
+
+    /// The most that storage could have now if all blocks could be evicted: what execution does not hold.
+    pub fn max_storage(&self, mode: MemoryMode) -> u64 {
+        let pools = &self.pools[mode.index()];
+        match (self.kind, mode) {
+            (Kind::Unified, _) => pools.total - pools.execution.used(),
+            (Kind::Static { .. }, _) => pools.storage_region,
+        }
+    }
+
+    /// How many times all waiting threads were notified since the start (EXEC-6). When it has grown, everybody who
+    /// waits has to try again; in which order is the caller's choice, as it is the JVM's.
+    pub fn wakeups(&self) -> u64 {
+        self.wakeups
+    }
+
+    /// Takes the evictions since the last call, in order.
+    pub fn take_events(&mut self) -> Vec<BlockDropped> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Hands the evictions since the last call to `each`, in order, and keeps the buffer.
+    pub fn drain_events(&mut self) -> impl Iterator<Item = BlockDropped> + '_ {
+        self.dropped.drain(..)
+    }
+
+    /// Sets what the poller of unmanaged memory last found for a mode, in bytes (UMM-13, Spark 4.1). Nobody is woken.
+    pub fn set_unmanaged(&mut self, mode: MemoryMode, bytes: u64) {
+        self.pools[mode.index()].unmanaged = bytes;
+    }
+
+    /// Requests `bytes` of execution memory for a task (UMM-1). A task that was not active becomes so and wakes all
+    /// waiters, once in a request (EXEC-1).
+    ///
+    /// # Errors
+    /// Fails on requests that Spark answers with an exception; running short of memory is no error.
+    pub fn acquire_execution(
+        &mut self,
+        bytes: u64,
+        task: TaskId,
+        mode: MemoryMode,
+    ) -> Result<Grant, ExecutionError> {
+        if bytes == 0 {
+            return Err(ExecutionError::NothingRequested);
+        }
+        if self.pools[mode.index()].execution.activate(task) {
+            self.notify_all();
+        }
+        self.retry_execution(bytes, task, mode)
+    }
+
+    /// Tries a waiting request again (EXEC-2 .. EXEC-4).
+    ///
+    /// # Errors
+    /// Fails as [`Self::acquire_execution`] does.
+    pub fn retry_execution(
+        &mut self,
+        bytes: u64,
+        task: TaskId,
+        mode: MemoryMode,
+    ) -> Result<Grant, ExecutionError> {
+        let at = mode.index();
+        let held = self.pools[at].execution.held_by(task).ok_or(ExecutionError::TaskForgotten(task))?;
+        let max_pool = match self.kind {
+            Kind::Unified => {
+                self.grow_execution(bytes, mode)?;
+                // Seen after the eviction (UMM-3).
+                let Pools { storage, total, storage_region, unmanaged, .. } = &self.pools[at];
+                (total - storage.used().min(*storage_region)).saturating_sub(*unmanaged)
+            }
+            Kind::Static { .. } => self.pools[at].execution.size(),
+        };
+        let pool = &mut self.pools[at].execution;
+        match pool.share(bytes, held, max_pool) {
+            Some(grant) => {
+                pool.grant(task, grant);
+                Ok(Grant::Granted(grant))
+            }
+            None => Ok(Grant::Wait),
+        }
+    }
+
+    /// Releases up to `bytes` of a task and wakes all waiters, even for 0 bytes (EXEC-7); returns what was released.
+    pub fn release_execution(&mut self, bytes: u64, task: TaskId, mode: MemoryMode) -> u64 {
+        let released = self.pools[mode.index()].execution.release(task, bytes);
+        self.notify_all();
+        released
+    }
+
+    /// Releases all execution memory of a task in both modes (EXEC-8); returns the bytes.
+    pub fn release_all_execution_for_task(&mut self, task: TaskId) -> u64 {
+        MemoryMode::ALL.into_iter().map(|mode| self.release_execution(u64::MAX, task, mode)).sum()
+    }
+
+    /// Requests storage memory for a block, evicting others if need be (UMM-5 .. UMM-7, LEG-3).
+    ///
+    /// # Errors
+    /// Fails for off-heap memory under the static manager.
+    pub fn acquire_storage(
+        &mut self,
+        block: BlockId,
+        bytes: u64,
+        mode: MemoryMode,
+    ) -> Result<bool, OffHeapStorageUnsupported> {
+        self.check_storage_mode(mode)?;
+        let max_storage = self.max_storage(mode);
+        let Pools { execution, storage, unmanaged, .. } = &mut self.pools[mode.index()];
+        match self.kind {
+            Kind::Unified => {
+                if bytes > max_storage.saturating_sub(*unmanaged) {
+                    return Ok(false);
+                }
+                // Borrowed bytes stay borrowed even if the block does not fit in the end (UMM-7).
+                let missing = bytes.saturating_sub(storage.free());
+                let borrowed = missing.min(execution.free());
+                execution.shrink(borrowed);
+                storage.grow(borrowed);
+            }
+            Kind::Static { .. } => {
+                if bytes > max_storage {
+                    return Ok(false);
+                }
+            }
+        }
+        let to_free = bytes.saturating_sub(self.storage(mode).free());
+        Ok(self.take_storage(block, bytes, to_free, mode))
+    }
+
+    /// Requests memory to unroll a block (UMM-8, LEG-4).
+    ///
+    /// # Errors
+    /// Fails for off-heap memory under the static manager.
+    pub fn acquire_unroll(
+        &mut self,
+        block: BlockId,
+        bytes: u64,
+        mode: MemoryMode,
+    ) -> Result<bool, OffHeapStorageUnsupported> {
+        let Kind::Static { max_unroll } = self.kind else {
+            return self.acquire_storage(block, bytes, mode);
+        };
+        self.check_storage_mode(mode)?;
+        let free = self.storage(mode).free();
+        let max_to_free = max_unroll.saturating_sub(self.store.unroll_total()).saturating_sub(free);
+        let to_free = max_to_free.min(bytes.saturating_sub(free));
+        Ok(self.take_storage(block, bytes, to_free, mode))
+    }
+
+    /// Releases storage memory; more than is used empties the pool (STOR-3). Nobody is woken.
+    pub fn release_storage(&mut self, bytes: u64, mode: MemoryMode) {
+        self.pools[mode.index()].storage.release(bytes);
+    }
+
+    /// Releases unroll memory that no task is charged with (UMM-8).
+    pub fn release_unroll(&mut self, bytes: u64, mode: MemoryMode) {
+        self.release_storage(bytes, mode);
+    }
+
+    /// Reserves unroll memory and charges a task with it (UNROLL-7).
+    ///
+    /// # Errors
+    /// Fails for off-heap memory under the static manager.
+    pub fn reserve_unroll_for_task(
+        &mut self,
+        task: TaskId,
+        block: BlockId,
+        bytes: u64,
+        mode: MemoryMode,
+    ) -> Result<bool, OffHeapStorageUnsupported> {
+        let granted = self.acquire_unroll(block, bytes, mode)?;
+        if granted {
+            self.store.add_unroll(task, bytes, mode);
+        }
+        Ok(granted)
+    }
+
+    /// Releases up to `bytes` of the unroll memory a task is charged with; returns what was released.
+    pub fn release_unroll_for_task(&mut self, task: TaskId, bytes: u64, mode: MemoryMode) -> u64 {
+        let released = self.store.take_unroll(task, bytes, mode);
+        self.release_storage(released, mode);
+        released
+    }
+
+    /// Puts a block of known size in serialized form: it is locked for writing while room is made, and known and
+    /// unlocked, or forgotten, afterwards (UNROLL-9).
+    ///
+    /// # Errors
+    /// Fails for off-heap memory under the static manager.
+    pub fn put_bytes(
+        &mut self,
+        task: TaskId,
+        block: BlockId,
+        bytes: u64,
+        mode: MemoryMode,
+        level: StorageLevel,
+    ) -> Result<Put, OffHeapStorageUnsupported> {
+        self.check_storage_mode(mode)?;
+        if !self.store.lock_new_for_writing(task, block, level) {
+            return Ok(Put::Known);
+        }
+        if self.store_bytes(block, bytes, mode)? {
+            self.store.unlock(task, block);
+            Ok(Put::Stored)
+        } else {
+            self.store.forget(block);
+            Ok(Put::Refused)
+        }
+    }
+
+    /// Stores the bytes of a block that is known and not in memory, such as one read back from disk (BLOCK-3); false,
+    /// and the block as before, when there is no room.
+    ///
+    /// # Errors
+    /// Fails for off-heap memory under the static manager.
+    pub fn store_bytes(
+        &mut self,
+        block: BlockId,
+        bytes: u64,
+        mode: MemoryMode,
+    ) -> Result<bool, OffHeapStorageUnsupported> {
+        let granted = self.acquire_storage(block, bytes, mode)?;
+        if granted {
+            self.store.insert(block, Entry { size: bytes, mode, form: EntryForm::Bytes });
+        }
+        Ok(granted)
+    }
+
+    /// Turns what was unrolled into an entry: gives `held` of the task back and takes exactly the entry's size, with
+    /// nobody in between (UNROLL-5).
+    pub(crate) fn store_unrolled(&mut self, task: TaskId, block: BlockId, held: u64, entry: Entry) {
+        self.release_unroll_for_task(task, held, entry.mode);
+        let granted = self.acquire_storage(block, entry.size, entry.mode);
+        assert_eq!(
+            granted,
+            Ok(true),
+            "{block} was unrolled in {held} bytes but its {} bytes do not fit",
+            entry.size
+        );
+        self.store.insert(block, entry);
+    }
+
+    /// Forgets a block that is known and not in memory, such as one whose put failed.
+    pub fn forget_block(&mut self, block: BlockId) {
+        self.store.forget(block);
+    }
+
+    /// Removes a block from memory and disk and forgets it; `None` when it is locked or not known (BLOCK-13).
+    pub fn remove_block(&mut self, task: TaskId, block: BlockId) -> Option<Removed> {
+        if !self.store.lock_for_writing(task, block) {
+            return None;
+        }
+        let disk = self.store.lookup(block).is_some_and(|known| known.on_disk);
+        let entry = self.store.take_entry(block);
+        if let Some(entry) = entry {
+            self.release_storage(entry.size, entry.mode);
+        }
+        self.store.forget(block);
+        Some(Removed { memory: entry.is_some(), disk })
+    }
+
+    /// Forgets all blocks, locks and unroll memory and empties the storage pools; their sizes stay.
+    pub fn clear_blocks(&mut self) {
+        self.store.clear();
+        self.pools.iter_mut().for_each(|pools| pools.storage.release_all());
+    }
+
+    /// Ends a task: its unroll memory and its locks are given up and waiters are notified (TMM-11 steps 1 to 3);
+    /// returns the blocks that were unlocked.
+    pub fn end_task(&mut self, task: TaskId) -> Vec<BlockId> {
+        for mode in MemoryMode::ALL {
+            self.release_unroll_for_task(task, u64::MAX, mode);
+        }
+        self.notify_all();
+        self.store.unlock_all(task)
+    }
+
+    /// Evicts blocks until `space` bytes are free that were not, for a block that comes in or for nobody. Returns the
+    /// bytes of the dropped blocks; 0, and nothing dropped, when there are not enough (EVICT-1 .. EVICT-5).
+    pub fn evict_blocks(&mut self, incoming: Option<BlockId>, space: u64, mode: MemoryMode) -> u64 {
+        let mut victims = std::mem::take(&mut self.victims);
+        let freed = self.store.select_victims(incoming, space, mode, &mut victims);
+        for &victim in &victims {
+            let dropped = self.store.drop_victim(victim);
+            self.pools[mode.index()].storage.release(dropped.size);
+            self.dropped.push(dropped);
+        }
+        self.victims = victims;
+        freed
+    }
+
+    /// Moves bytes from storage to execution, first free ones, then those of evicted blocks as far as storage has grown
+    /// beyond its region (UMM-2). May move more than is missing because blocks go as a whole.
+    fn grow_execution(&mut self, wanted: u64, mode: MemoryMode) -> Result<(), ExecutionError> {
+        let Pools { execution, storage, storage_region, .. } = &self.pools[mode.index()];
+        let missing = wanted.saturating_sub(execution.free());
+        let reclaimable = storage.free().max(storage.size().saturating_sub(*storage_region));
+        let wanted = missing.min(reclaimable);
+        if wanted == 0 {
+            return Ok(());
+        }
+        let mut moved = wanted.min(storage.free());
+        if wanted > moved {
+            moved += self.evict_blocks(None, wanted - moved, mode);
+        }
+        let pools = &mut self.pools[mode.index()];
+        if !pools.storage.shrink(moved) {
+            return Err(ExecutionError::PoolsOutOfStep);
+        }
+        pools.execution.grow(moved);
+        Ok(())
+    }
+
+    /// Evicts `to_free` bytes, then takes `bytes` if they fit (STOR-1).
+    fn take_storage(&mut self, block: BlockId, bytes: u64, to_free: u64, mode: MemoryMode) -> bool {
+        if to_free > 0 {
+            self.evict_blocks(Some(block), to_free, mode);
+        }
+        self.pools[mode.index()].storage.take(bytes)
+    }
+
+    fn check_storage_mode(&self, mode: MemoryMode) -> Result<(), OffHeapStorageUnsupported> {
+        match (self.kind, mode) {
+            (Kind::Static { .. }, MemoryMode::OffHeap) => Err(OffHeapStorageUnsupported),
+            _ => Ok(()),
+        }
+    }
+
+    fn notify_all(&mut self) {
+        self.wakeups += 1;
+    }
+}

@@ -1,0 +1,380 @@
+//! Blocks of one executor: which are known, at what level, whether memory or disk holds them, who reads or writes them
+//! and in which order they were used. Follows `MemoryStore`, `BlockInfoManager` and the bookkeeping part of
+//! `BlockManager` of Spark 3.5 and 4.1. Bytes are counted by the pools, so whatever stores or drops a block is a method
+//! of [`super::MemoryManager`]; the contents of blocks, files and replication are left out.
+
+use std::collections::BTreeMap;
+
+use super::lru::Lru;
+use super::task_bytes::TaskBytes;
+use super::{BlockId, MemoryMode, StorageLevel, TaskId};
+
+/// In which form memory holds a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryForm {
+    /// Serialized.
+    Bytes,
+    /// An array of objects.
+    Values,
+}
+
+/// A block in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its bytes in the storage pool.
+    pub size: u64,
+    /// The pool it uses.
+    pub mode: MemoryMode,
+    /// Its form.
+    pub form: EntryForm,
+}
+
+/// What is known of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The level it was put with.
+    pub level: StorageLevel,
+    /// What memory holds of it.
+    pub entry: Option<Entry>,
+    /// Whether the disk holds it.
+    pub on_disk: bool,
+    /// Number of read locks on it.
+    pub readers: u32,
+    /// The holder of its write lock, [`TaskId::NONE`] standing for somebody outside any task.
+    pub writer: Option<TaskId>,
+}
+
+/// What became of a put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// Memory holds the block.
+    Stored,
+    /// There was no room; the block is not known any more.
+    Refused,
+    /// The block was known before, nothing was done.
+    Known,
+}
+
+/// From where a block was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Memory held it.
+    pub memory: bool,
+    /// The disk held it.
+    pub disk: bool,
+}
+
+/// A block that was evicted to make room, in the order of eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockDropped {
+    /// The block.
+    pub block: BlockId,
+    /// Bytes it had in memory.
+    pub size: u64,
+    /// The form memory held it in.
+    pub form: EntryForm,
+    /// The pool it was in.
+    pub mode: MemoryMode,
+    /// Its level.
+    pub level: StorageLevel,
+    /// It is written to disk now: the level uses the disk, which did not hold the block yet (BLOCK-9).
+    pub to_disk: bool,
+    /// It stays available on disk.
+    pub stays_on_disk: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    id: BlockId,
+    known: Lookup,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Locks {
+    reads: u32,
+    write: bool,
+}
+
+/// Known blocks, their locks and the unroll memory of tasks.
+///
+/// Finding a block by its name costs O(log n) of the known blocks; order of use is kept in O(1).
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    slots: BTreeMap<BlockId, u32>,
+    blocks: Vec<Option<Block>>,
+    vacant: Vec<u32>,
+    order: Lru,
+    locks: BTreeMap<(TaskId, BlockId), Locks>,
+    unroll: [TaskBytes; 2],
+}
+
+impl MemoryStore {
+    /// What is known of a block, without touching it; `None` when nothing is.
+    pub fn lookup(&self, block: BlockId) -> Option<Lookup> {
+        self.slot(block).map(|slot| self.at(slot).known)
+    }
+
+    /// Whether memory holds a block, without touching it.
+    pub fn contains(&self, block: BlockId) -> bool {
+        self.lookup(block).is_some_and(|known| known.entry.is_some())
+    }
+
+    /// Reads a block, or its size, from memory and so makes it the most recently used (EVICT-6).
+    pub fn touch(&mut self, block: BlockId) -> Option<Entry> {
+        let slot = self.slot(block)?;
+        let entry = self.at(slot).known.entry?;
+        self.order.touch(slot);
+        Some(entry)
+    }
+
+    /// Blocks in memory from least to most recently used.
+    pub fn entries(&self) -> impl Iterator<Item = (BlockId, Entry)> + '_ {
+        self.order.iter().filter_map(|slot| {
+            let block = self.at(slot);
+            block.known.entry.map(|entry| (block.id, entry))
+        })
+    }
+
+    /// Number of blocks in memory.
+    pub fn entry_count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// All known blocks by name, in memory or not.
+    pub fn blocks(&self) -> impl Iterator<Item = (BlockId, Lookup)> + '_ {
+        self.slots.iter().map(|(&id, &slot)| (id, self.at(slot).known))
+    }
+
+    /// Known blocks of one RDD, by partition.
+    pub fn blocks_of_rdd(&self, rdd: u32) -> impl Iterator<Item = (BlockId, Lookup)> + '_ {
+        let partitions = BlockId::Rdd { rdd, split: 0 }..=BlockId::Rdd { rdd, split: u32::MAX };
+        self.slots.range(partitions).map(|(&id, &slot)| (id, self.at(slot).known))
+    }
+
+    /// Unroll memory a task holds; `None` when it never reserved any.
+    pub fn unroll_held(&self, task: TaskId, mode: MemoryMode) -> Option<u64> {
+        self.unroll[mode.index()].get(task)
+    }
+
+    /// Unroll memory by task.
+    pub fn unroll_by_task(&self, mode: MemoryMode) -> &[(TaskId, u64)] {
+        self.unroll[mode.index()].as_slice()
+    }
+
+    /// Unroll memory of all tasks in both modes.
+    pub fn unroll_total(&self) -> u64 {
+        self.unroll[0].total() + self.unroll[1].total()
+    }
+
+    /// Makes a block known and locks it for writing; false when it was known before.
+    pub fn lock_new_for_writing(&mut self, task: TaskId, block: BlockId, level: StorageLevel) -> bool {
+        if self.slots.contains_key(&block) {
+            return false;
+        }
+        let known = Lookup { level, entry: None, on_disk: false, readers: 0, writer: Some(task) };
+        let fresh = Some(Block { id: block, known });
+        let slot = match self.vacant.pop() {
+            Some(slot) => {
+                self.blocks[slot as usize] = fresh;
+                slot
+            }
+            None => {
+                self.blocks.push(fresh);
+                (self.blocks.len() - 1) as u32
+            }
+        };
+        self.slots.insert(block, slot);
+        self.locks.entry((task, block)).or_default().write = true;
+        true
+    }
+
+    /// Takes a read lock unless somebody writes; a task may hold several. False when it could not be had.
+    pub fn lock_for_reading(&mut self, task: TaskId, block: BlockId) -> bool {
+        let Some(slot) = self.slot(block) else { return false };
+        let known = &mut self.at_mut(slot).known;
+        if known.writer.is_some() {
+            return false;
+        }
+        known.readers += 1;
+        self.locks.entry((task, block)).or_default().reads += 1;
+        true
+    }
+
+    /// Takes the write lock if nobody reads or writes, the asking task included. False when it could not be had.
+    pub fn lock_for_writing(&mut self, task: TaskId, block: BlockId) -> bool {
+        let Some(slot) = self.slot(block) else { return false };
+        let known = &mut self.at_mut(slot).known;
+        if known.writer.is_some() || known.readers > 0 {
+            return false;
+        }
+        known.writer = Some(task);
+        self.locks.entry((task, block)).or_default().write = true;
+        true
+    }
+
+    /// Gives up the write lock, or one read lock, that a task holds on a block.
+    ///
+    /// # Panics
+    /// Panics when the task holds no lock on the block.
+    pub fn unlock(&mut self, task: TaskId, block: BlockId) {
+        let held = self.locks.get_mut(&(task, block)).expect("only a held lock is given up");
+        let was_write = std::mem::replace(&mut held.write, false);
+        if !was_write {
+            held.reads -= 1;
+        }
+        if held.reads == 0 {
+            self.locks.remove(&(task, block));
+        }
+        let slot = self.slot(block).expect("a locked block is known");
+        let known = &mut self.at_mut(slot).known;
+        if was_write {
+            known.writer = None;
+        } else {
+            known.readers -= 1;
+        }
+    }
+
+    /// Turns the write lock of a task into a read lock.
+    ///
+    /// # Panics
+    /// Panics when the task does not hold the write lock.
+    pub fn downgrade(&mut self, task: TaskId, block: BlockId) {
+        let writer = self.lookup(block).and_then(|known| known.writer);
+        assert_eq!(writer, Some(task), "only the writer of {block} can downgrade its lock");
+        self.unlock(task, block);
+        self.lock_for_reading(task, block);
+    }
+
+    /// Gives up all locks of a task; returns the blocks by name.
+    pub fn unlock_all(&mut self, task: TaskId) -> Vec<BlockId> {
+        let mut unlocked = Vec::new();
+        while let Some((&(owner, block), &Locks { reads, write })) =
+            self.locks.range((task, FIRST_BLOCK)..).next()
+            && owner == task
+        {
+            self.locks.remove(&(task, block));
+            let slot = self.slot(block).expect("a locked block is known");
+            let known = &mut self.at_mut(slot).known;
+            known.readers -= reads;
+            if write {
+                known.writer = None;
+            }
+            unlocked.push(block);
+        }
+        unlocked
+    }
+
+    /// Records that the disk holds a known block, as after a put that memory refused.
+    pub fn set_on_disk(&mut self, block: BlockId) {
+        if let Some(slot) = self.slot(block) {
+            self.at_mut(slot).known.on_disk = true;
+        }
+    }
+
+    /// Selects blocks to evict, least recently used first, until they have `space` bytes; an empty selection when there
+    /// are not enough (EVICT-1 .. EVICT-4). `selected` is cleared first; returns the sum.
+    pub(crate) fn select_victims(
+        &self,
+        incoming: Option<BlockId>,
+        space: u64,
+        mode: MemoryMode,
+        selected: &mut Vec<u32>,
+    ) -> u64 {
+        selected.clear();
+        let spared_rdd = incoming.and_then(BlockId::rdd);
+        let mut sum = 0;
+        for slot in self.order.iter() {
+            if sum >= space {
+                break;
+            }
+            let Block { id, known } = self.at(slot);
+            let Some(entry) = known.entry.filter(|entry| entry.mode == mode) else { continue };
+            let same_rdd = spared_rdd.is_some() && id.rdd() == spared_rdd;
+            if same_rdd || known.readers > 0 || known.writer.is_some() {
+                continue;
+            }
+            selected.push(slot);
+            sum += entry.size;
+        }
+        if sum < space {
+            selected.clear();
+            return 0;
+        }
+        sum
+    }
+
+    /// Drops a selected block from memory: it goes to disk if its level says so, else it is forgotten (BLOCK-9).
+    pub(crate) fn drop_victim(&mut self, slot: u32) -> BlockDropped {
+        self.order.remove(slot);
+        let Block { id, known } = self.at_mut(slot);
+        let block = *id;
+        let Entry { size, mode, form } = known.entry.take().expect("a victim is in memory");
+        let to_disk = known.level.use_disk && !known.on_disk;
+        known.on_disk |= to_disk;
+        let (level, stays_on_disk) = (known.level, known.on_disk);
+        if !stays_on_disk {
+            self.forget(block);
+        }
+        BlockDropped { block, size, form, mode, level, to_disk, stays_on_disk }
+    }
+
+    pub(crate) fn insert(&mut self, block: BlockId, entry: Entry) {
+        let slot = self.slot(block).expect("a block is made known before it is stored");
+        let known = &mut self.at_mut(slot).known;
+        assert!(known.entry.is_none(), "{block} is in memory already");
+        known.entry = Some(entry);
+        self.order.touch(slot);
+    }
+
+    /// Takes a block out of memory, leaving it known.
+    pub(crate) fn take_entry(&mut self, block: BlockId) -> Option<Entry> {
+        let slot = self.slot(block)?;
+        self.order.remove(slot);
+        self.at_mut(slot).known.entry.take()
+    }
+
+    /// Forgets a block, its locks and its file; it must not be in memory.
+    pub(crate) fn forget(&mut self, block: BlockId) {
+        let Some(slot) = self.slots.remove(&block) else { return };
+        let known = self.blocks[slot as usize].take().expect("a slot in use").known;
+        debug_assert!(known.entry.is_none(), "a forgotten block uses no memory");
+        debug_assert!(known.readers == 0, "nobody reads a block that is forgotten");
+        if let Some(writer) = known.writer {
+            self.locks.remove(&(writer, block));
+        }
+        self.vacant.push(slot);
+    }
+
+    /// Forgets everything: blocks, locks and unroll memory.
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+        self.blocks.clear();
+        self.vacant.clear();
+        self.order.clear();
+        self.locks.clear();
+        self.unroll.iter_mut().for_each(TaskBytes::clear);
+    }
+
+    pub(crate) fn add_unroll(&mut self, task: TaskId, bytes: u64, mode: MemoryMode) {
+        self.unroll[mode.index()].add(task, bytes);
+    }
+
+    pub(crate) fn take_unroll(&mut self, task: TaskId, bytes: u64, mode: MemoryMode) -> u64 {
+        self.unroll[mode.index()].take(task, bytes)
+    }
+
+    fn slot(&self, block: BlockId) -> Option<u32> {
+        self.slots.get(&block).copied()
+    }
+
+    fn at(&self, slot: u32) -> &Block {
+        self.blocks[slot as usize].as_ref().expect("a slot in use")
+    }
+
+    fn at_mut(&mut self, slot: u32) -> &mut Block {
+        self.blocks[slot as usize].as_mut().expect("a slot in use")
+    }
+}
+
+/// The smallest name in the order of [`BlockId`].
+const FIRST_BLOCK: BlockId = BlockId::Rdd { rdd: 0, split: 0 };

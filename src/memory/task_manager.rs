@@ -1,0 +1,453 @@
+//! Execution memory within one task: its consumers, who of them is asked to spill for whom, and its page table. Follows
+//! `TaskMemoryManager` and `MemoryConsumer` of Spark 3.5 and 4.1 (spark-memory 6).
+//!
+//! A request is begun and then polled. While it waits or while a consumer spills for it, it stays where it was; a
+//! consumer that itself makes a request while it spills (as the shuffle sorter does for its new pointer array) simply
+//! begins one, which is finished before the outer one goes on. Left out: the addresses in pages and a JVM that fails to
+//! allocate a page it has the memory for (TMM-8).
+
+use super::{ExecutionError, Grant, MemoryManager, MemoryMode, TaskId};
+
+/// Largest page in bytes: a long array of 2^31 - 1 elements (PAGE-5, `TaskMemoryManager.MAXIMUM_PAGE_SIZE_BYTES`).
+pub const MAX_PAGE_BYTES: u64 = ((1 << 31) - 1) * 8;
+
+/// Pages of a task (PAGE-5, `TaskMemoryManager.PAGE_TABLE_SIZE`).
+pub const MAX_PAGES: u32 = 1 << 13;
+
+/// What a consumer's own `spill()` without a request asks for, Java's `Long.MAX_VALUE`.
+pub const SPILL_ALL: u64 = i64::MAX as u64;
+
+/// A memory consumer of a task, numbered in order of registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsumerId(pub u32);
+
+/// A page's number in the task's page table; reused after the page was freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageId(pub u32);
+
+/// What a consumer asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Bytes; fewer may be given (`acquireMemory`).
+    Acquire(u64),
+    /// A page of at least so many bytes, of the consumer's page size if that is more (`allocatePage`, TMM-9).
+    Page(u64),
+    /// An array of so many longs (`allocateArray`, TMM-10).
+    Array(u64),
+    /// Bytes that the consumer does not count as used (`TaskMemoryManager.acquireExecutionMemory`).
+    TaskBytes(u64),
+    /// A page of at most so many bytes that the consumer does not count as used
+    /// (`TaskMemoryManager.allocatePage`, TMM-8). When there is nothing to be had the answer is 0 bytes, no page.
+    TaskPage(u64),
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// It is finished.
+    Ready(Allocation),
+    /// `consumer` has to spill at least `ask` bytes if it can, because `by` asks for memory. Free what it frees, then
+    /// answer with [`TaskMemoryManager::spill_done`] or [`TaskMemoryManager::spill_failed`] and poll again.
+    Spill {
+        /// Who spills.
+        consumer: ConsumerId,
+        /// Bytes that are missing.
+        ask: u64,
+        /// Who asks.
+        by: ConsumerId,
+    },
+    /// The task waits for memory; poll again when the manager's count of wake-ups has grown.
+    Wait,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allocation {
+    /// So many bytes, from 0 to what was asked for.
+    Bytes(u64),
+    /// A page or array.
+    Page {
+        /// Its number.
+        page: PageId,
+        /// Its bytes.
+        size: u64,
+    },
+    /// Spark throws `SparkOutOfMemoryError`: too little was received for a page or array, or a spill failed.
+    OutOfMemory {
+        /// Bytes required.
+        requested: u64,
+        /// Bytes received and given back; after a failed spill, bytes received and kept by the task until its end.
+        received: u64,
+    },
+    /// Spark throws because the request can never be fulfilled.
+    Fault(RequestFault),
+}
+
+/// A request Spark refuses with an exception that has nothing to do with how much memory there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestFault {
+    /// The memory manager refused it.
+    Execution(ExecutionError),
+    /// The page would have more than [`MAX_PAGE_BYTES`] (`TooLargePageException`).
+    PageTooLarge(u64),
+    /// The task has [`MAX_PAGES`] pages already (`IllegalStateException`).
+    PageTableFull,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Consumer {
+    mode: MemoryMode,
+    page_size: u64,
+    used: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Page {
+    owner: ConsumerId,
+    size: u64,
+    /// The owner counts it as used.
+    counted: bool,
+}
+
+/// What a pending request does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Ask the manager for what is missing, for the first time or after a spill.
+    Acquire { after_spill: bool },
+    /// Ask the manager again for the same bytes, after having waited.
+    Retry { after_spill: bool },
+    /// Find somebody to spill.
+    Choose,
+    /// The candidate at this index spills.
+    Spilling { candidate: usize },
+    /// A spill failed.
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    consumer: ConsumerId,
+    request: Request,
+    /// Bytes asked for in all.
+    wanted: u64,
+    got: u64,
+    step: Step,
+    /// Where this request's candidates begin in the common vector.
+    first_candidate: usize,
+}
+
+/// The memory of one task attempt.
+#[derive(Clone, Debug)]
+pub struct TaskMemoryManager {
+    task: TaskId,
+    tungsten_mode: MemoryMode,
+    page_size: u64,
+    consumers: Vec<Consumer>,
+    pages: Vec<Option<Page>>,
+    /// No page number below this one is vacant.
+    vacant_from: usize,
+    /// Bytes the task holds by mode.
+    held: [u64; 2],
+    /// Bytes that went through finished requests less what was released, by mode; what the peaks are taken of.
+    current: [i64; 2],
+    peaks: [i64; 2],
+    /// The request being served, on top of those it interrupted while they were spilling.
+    pending: Vec<Pending>,
+    /// Candidates for spilling of the pending requests, by size, then by number.
+    candidates: Vec<(u64, ConsumerId)>,
+}
+
+impl TaskMemoryManager {
+    /// A task without consumers. `tungsten_mode` and `page_size` are the executor's and only kept for consumers to ask.
+    pub fn new(task: TaskId, tungsten_mode: MemoryMode, page_size: u64) -> Self {
+        Self {
+            task,
+            tungsten_mode,
+            page_size,
+            consumers: Vec::new(),
+            pages: Vec::new(),
+            vacant_from: 0,
+            held: [0; 2],
+            current: [0; 2],
+            peaks: [0; 2],
+            pending: Vec::new(),
+            candidates: Vec::new(),
+        }
+    }
+
+    /// The task.
+    pub fn task(&self) -> TaskId {
+        self.task
+    }
+
+    /// The mode Tungsten consumers use.
+    pub fn tungsten_mode(&self) -> MemoryMode {
+        self.tungsten_mode
+    }
+
+    /// The executor's page size in bytes (PAGE-1 .. PAGE-4).
+    pub fn page_size(&self) -> u64 {
+        self.page_size
+    }
+
+    /// Adds a consumer with the mode of its memory and the size of its pages. Of consumers that use the same amount, the
+    /// one with the highest number is asked to spill first (TMM-2).
+    pub fn register(&mut self, mode: MemoryMode, page_size: u64) -> ConsumerId {
+        self.consumers.push(Consumer { mode, page_size, used: 0 });
+        ConsumerId(self.consumers.len() as u32 - 1)
+    }
+
+    /// Bytes a consumer believes it holds.
+    pub fn used(&self, consumer: ConsumerId) -> u64 {
+        self.consumers[consumer.0 as usize].used
+    }
+
+    /// Bytes the task holds in both modes.
+    pub fn memory_used(&self) -> u64 {
+        self.held[0] + self.held[1]
+    }
+
+    /// Peak of the bytes the task held in a mode, as Spark 4.1 reports it (TMM-7).
+    pub fn peak(&self, mode: MemoryMode) -> u64 {
+        self.peaks[mode.index()].max(0) as u64
+    }
+
+    /// Pages and arrays with their owner and size in bytes, by number.
+    pub fn pages(&self) -> impl Iterator<Item = (PageId, ConsumerId, u64)> + '_ {
+        self.pages
+            .iter()
+            .enumerate()
+            .filter_map(|(number, page)| page.map(|page| (PageId(number as u32), page.owner, page.size)))
+    }
+
+    /// Begins a request, to be carried on with [`Self::poll`]. Must not be called while another one waits.
+    pub fn begin(&mut self, consumer: ConsumerId, request: Request) {
+        debug_assert!(
+            self.pending.last().is_none_or(|outer| matches!(outer.step, Step::Spilling { .. })),
+            "a task makes one request at a time, except while a consumer spills"
+        );
+        let wanted = match request {
+            Request::Acquire(bytes) | Request::TaskBytes(bytes) | Request::TaskPage(bytes) => bytes,
+            Request::Page(required) => required.max(self.consumers[consumer.0 as usize].page_size),
+            Request::Array(longs) => longs.saturating_mul(8),
+        };
+        let first_candidate = self.candidates.len();
+        let step = Step::Acquire { after_spill: false };
+        self.pending.push(Pending { consumer, request, wanted, got: 0, step, first_candidate });
+    }
+
+    /// Carries the request on as far as it goes (TMM-1 .. TMM-10).
+    ///
+    /// # Panics
+    /// Panics when no request was begun or when a spill was not answered.
+    pub fn poll(&mut self, manager: &mut MemoryManager) -> Poll {
+        let mut request = *self.pending.last().expect("poll needs a request that was begun");
+        let outcome = self.advance(&mut request, manager);
+        match outcome {
+            Poll::Ready(_) => {
+                self.pending.pop();
+                self.candidates.truncate(request.first_candidate);
+            }
+            Poll::Spill { .. } | Poll::Wait => *self.pending.last_mut().expect("still pending") = request,
+        }
+        outcome
+    }
+
+    /// Answers [`Poll::Spill`] with the bytes the consumer says it released; the frees were made before.
+    pub fn spill_done(&mut self, released: u64) {
+        let request = self.spilling();
+        let Step::Spilling { candidate } = request.step else { unreachable!("checked by spilling()") };
+        if released > 0 {
+            // The consumer stays a candidate under the size it had before (TMM-4).
+            request.step = Step::Acquire { after_spill: true };
+        } else {
+            request.step = Step::Choose;
+            self.candidates.remove(candidate);
+        }
+    }
+
+    /// Answers [`Poll::Spill`] when an I/O error ended it: the request ends, what it had got is only given back at the
+    /// end of the task (TMM-6).
+    pub fn spill_failed(&mut self) {
+        self.spilling().step = Step::Failed;
+    }
+
+    /// Gives up the request that waits, and those that spill for it, as when the task is killed. What they had got
+    /// stays with the task until its end.
+    pub fn interrupt(&mut self) {
+        self.pending.clear();
+        self.candidates.clear();
+    }
+
+    /// Releases bytes that a consumer got with [`Request::Acquire`].
+    pub fn free(&mut self, consumer: ConsumerId, bytes: u64, manager: &mut MemoryManager) {
+        self.free_uncounted(consumer, bytes, manager);
+        let used = &mut self.consumers[consumer.0 as usize].used;
+        debug_assert!(bytes <= *used, "a consumer frees what it uses");
+        *used = used.saturating_sub(bytes);
+    }
+
+    /// Releases bytes that a consumer got with [`Request::TaskBytes`].
+    pub fn free_uncounted(&mut self, consumer: ConsumerId, bytes: u64, manager: &mut MemoryManager) {
+        let mode = self.consumers[consumer.0 as usize].mode;
+        let released = manager.release_execution(bytes, self.task, mode);
+        self.held[mode.index()] = self.held[mode.index()].saturating_sub(released);
+        self.current[mode.index()] -= bytes as i64;
+    }
+
+    /// Frees a page or array.
+    ///
+    /// # Panics
+    /// Panics when the task has no such page.
+    pub fn free_page(&mut self, page: PageId, manager: &mut MemoryManager) {
+        let freed = self.pages.get_mut(page.0 as usize).and_then(Option::take);
+        let Page { owner, size, counted } = freed.expect("only a page of the task is freed");
+        self.vacant_from = self.vacant_from.min(page.0 as usize);
+        if counted {
+            self.free(owner, size, manager);
+        } else {
+            self.free_uncounted(owner, size, manager);
+        }
+    }
+
+    /// Ends the task's use of memory: all pages go, all bytes are released and the consumers start at nothing.
+    /// Returns the bytes that were still held, which after a successful task are a leak (TMM-12).
+    pub fn clean_up_all(&mut self, manager: &mut MemoryManager) -> u64 {
+        self.consumers.iter_mut().for_each(|consumer| consumer.used = 0);
+        self.pages.clear();
+        self.vacant_from = 0;
+        self.pending.clear();
+        self.candidates.clear();
+        self.held = [0; 2];
+        self.current = [0; 2];
+        // Spark first returns what it had acquired for pages the JVM then failed to allocate: nothing here, but it
+        // notifies waiters all the same.
+        manager.release_execution(0, self.task, self.tungsten_mode);
+        manager.release_all_execution_for_task(self.task)
+    }
+
+    fn advance(&mut self, request: &mut Pending, manager: &mut MemoryManager) -> Poll {
+        if let Request::Page(_) | Request::Array(_) | Request::TaskPage(_) = request.request
+            && request.wanted > MAX_PAGE_BYTES
+        {
+            return Poll::Ready(Allocation::Fault(RequestFault::PageTooLarge(request.wanted)));
+        }
+        let mode = self.consumers[request.consumer.0 as usize].mode;
+        loop {
+            let missing = request.wanted - request.got;
+            match request.step {
+                Step::Acquire { after_spill } | Step::Retry { after_spill } => {
+                    let grant = match request.step {
+                        Step::Acquire { .. } => manager.acquire_execution(missing, self.task, mode),
+                        _ => manager.retry_execution(missing, self.task, mode),
+                    };
+                    match grant {
+                        Err(error) => return Poll::Ready(Allocation::Fault(RequestFault::Execution(error))),
+                        Ok(Grant::Wait) => {
+                            request.step = Step::Retry { after_spill };
+                            return Poll::Wait;
+                        }
+                        Ok(Grant::Granted(bytes)) => {
+                            request.got += bytes;
+                            self.held[mode.index()] += bytes;
+                        }
+                    }
+                    if request.got < request.wanted && !after_spill {
+                        self.gather_candidates(request.consumer, mode);
+                    }
+                    request.step = Step::Choose;
+                }
+                Step::Choose => {
+                    if missing == 0 || self.candidates.len() == request.first_candidate {
+                        return Poll::Ready(self.finish(request, mode, manager));
+                    }
+                    let candidate = self.choose(request.first_candidate, missing);
+                    request.step = Step::Spilling { candidate };
+                    let consumer = self.candidates[candidate].1;
+                    return Poll::Spill { consumer, ask: missing, by: request.consumer };
+                }
+                Step::Spilling { .. } => panic!("a spill must be answered before the request is polled"),
+                Step::Failed => {
+                    let (requested, received) = (request.wanted, request.got);
+                    return Poll::Ready(Allocation::OutOfMemory { requested, received });
+                }
+            }
+        }
+    }
+
+    /// Takes stock of who could spill, sorted by size with the asking consumer as if it had 0 bytes (TMM-2).
+    fn gather_candidates(&mut self, asking: ConsumerId, mode: MemoryMode) {
+        let first = self.candidates.len();
+        for (number, consumer) in self.consumers.iter().enumerate() {
+            if consumer.used > 0 && consumer.mode == mode {
+                let id = ConsumerId(number as u32);
+                self.candidates.push((if id == asking { 0 } else { consumer.used }, id));
+            }
+        }
+        self.candidates[first..].sort_unstable();
+    }
+
+    /// The smallest candidate with at least the missing bytes, else the largest; of equals the last (TMM-3).
+    fn choose(&self, first: usize, missing: u64) -> usize {
+        let own = &self.candidates[first..];
+        let at_least = own.partition_point(|&(size, _)| size < missing);
+        let size = own.get(at_least).unwrap_or_else(|| own.last().expect("there are candidates")).0;
+        first + own.partition_point(|&(other, _)| other <= size) - 1
+    }
+
+    /// Turns the bytes received into what was asked for.
+    fn finish(&mut self, request: &Pending, mode: MemoryMode, manager: &mut MemoryManager) -> Allocation {
+        let Pending { consumer, got, .. } = *request;
+        let at = mode.index();
+        self.current[at] += got as i64;
+        self.peaks[at] = self.peaks[at].max(self.current[at]);
+        let required = match request.request {
+            Request::Acquire(_) => {
+                self.consumers[consumer.0 as usize].used += got;
+                return Allocation::Bytes(got);
+            }
+            Request::TaskBytes(_) => return Allocation::Bytes(got),
+            Request::TaskPage(_) if got == 0 => return Allocation::Bytes(0),
+            Request::TaskPage(_) => 0,
+            Request::Page(required) => required,
+            Request::Array(_) => request.wanted,
+        };
+        if got > 0 {
+            let Some(page) = self.vacant_page() else {
+                self.free_uncounted(consumer, got, manager);
+                return Allocation::Fault(RequestFault::PageTableFull);
+            };
+            if got >= required {
+                let counted = !matches!(request.request, Request::TaskPage(_));
+                if counted {
+                    self.consumers[consumer.0 as usize].used += got;
+                }
+                self.pages[page.0 as usize] = Some(Page { owner: consumer, size: got, counted });
+                return Allocation::Page { page, size: got };
+            }
+            // The page is there, but too small: it is freed at once.
+            self.free_uncounted(consumer, got, manager);
+        }
+        Allocation::OutOfMemory { requested: required, received: got }
+    }
+
+    /// The lowest unused page number, with its slot in the table.
+    fn vacant_page(&mut self) -> Option<PageId> {
+        let taken = self.pages[self.vacant_from..].iter().take_while(|page| page.is_some()).count();
+        self.vacant_from += taken;
+        let number = self.vacant_from;
+        if number >= MAX_PAGES as usize {
+            return None;
+        }
+        if number == self.pages.len() {
+            self.pages.push(None);
+        }
+        Some(PageId(number as u32))
+    }
+
+    fn spilling(&mut self) -> &mut Pending {
+        let request = self.pending.last_mut().expect("a spill belongs to a request");
+        assert!(matches!(request.step, Step::Spilling { .. }), "no consumer was asked to spill");
+        request
+    }
+}

@@ -1,0 +1,128 @@
+//! Unrolling: putting values of unknown size into memory while counting. Follows `MemoryStore.putIterator` of Spark
+//! 2.4, 3.5 and 4.1 (spark-memory 5.3). The sizes, estimated and precise, come from the caller; so does the decision to
+//! stop when the task is interrupted (UNROLL-3), by dropping the state and releasing what it held.
+
+use super::store::{Entry, EntryForm};
+use super::{BlockId, MemoryManager, MemoryMode, OffHeapStorageUnsupported, TaskId};
+
+/// How memory for unrolling is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UnrollSettings {
+    /// First reservation in bytes, `spark.storage.unrollMemoryThreshold`.
+    pub initial_threshold: u64,
+    /// Elements between two looks at the size, `spark.storage.unrollMemoryCheckPeriod`.
+    pub check_period: u64,
+    /// What the size is multiplied with to get the next reservation, `spark.storage.unrollMemoryGrowthFactor`.
+    pub growth_factor: f64,
+}
+
+impl Default for UnrollSettings {
+    /// The defaults of Spark 3.5 and 4.1 (constants in 2.4).
+    fn default() -> Self {
+        Self { initial_threshold: 1 << 20, check_period: 16, growth_factor: 1.5 }
+    }
+}
+
+/// How unrolling ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnrollOutcome {
+    /// Memory holds the block with its precise size.
+    Stored {
+        /// The size in bytes.
+        size: u64,
+    },
+    /// There was no room. The task is still charged with what was reserved and must release it once the unrolled
+    /// elements are consumed ([`MemoryManager::release_unroll_for_task`]).
+    Failed {
+        /// The reserved bytes.
+        held: u64,
+    },
+}
+
+/// A block being unrolled by a task.
+#[derive(Clone, Debug)]
+pub struct Unroll {
+    settings: UnrollSettings,
+    task: TaskId,
+    block: BlockId,
+    mode: MemoryMode,
+    threshold: u64,
+    held: u64,
+    accepting: bool,
+}
+
+impl Unroll {
+    /// Makes the first reservation (UNROLL-1). The block must be known and locked for writing by the task.
+    ///
+    /// # Errors
+    /// Fails for off-heap memory under the static manager.
+    pub fn start(
+        manager: &mut MemoryManager,
+        settings: UnrollSettings,
+        task: TaskId,
+        block: BlockId,
+        mode: MemoryMode,
+    ) -> Result<Self, OffHeapStorageUnsupported> {
+        let threshold = settings.initial_threshold;
+        let accepting = manager.reserve_unroll_for_task(task, block, threshold, mode)?;
+        let held = if accepting { threshold } else { 0 };
+        Ok(Self { settings, task, block, mode, threshold, held, accepting })
+    }
+
+    /// Whether elements are still taken; when not, only [`Self::finish`] is left.
+    pub fn is_accepting(&self) -> bool {
+        self.accepting
+    }
+
+    /// Bytes reserved so far.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Whether the size is looked at right after the element of this index, counted from 0, was added.
+    pub fn is_check_point(&self, element: u64) -> bool {
+        element.is_multiple_of(self.settings.check_period)
+    }
+
+    /// The estimated size from which on the next check reserves more, for callers that skip checks without effect.
+    pub fn threshold(&self) -> u64 {
+        self.threshold
+    }
+
+    /// Looks at the estimated size at a check point and reserves more if need be (UNROLL-2); returns whether elements
+    /// are still taken.
+    pub fn check(&mut self, manager: &mut MemoryManager, estimated: u64) -> bool {
+        if self.accepting && estimated >= self.threshold {
+            // Spark multiplies in doubles and truncates. A factor below 1 could ask for less than nothing, which
+            // Spark's pools refuse with an assertion; valid factors are larger.
+            let request = (estimated as f64 * self.settings.growth_factor - self.threshold as f64) as u64;
+            self.accepting = self.reserve(manager, request);
+            self.threshold += request;
+        }
+        self.accepting
+    }
+
+    /// Ends unrolling with the precise size of all elements, which is ignored when they were not all taken
+    /// (UNROLL-4, UNROLL-5).
+    pub fn finish(mut self, manager: &mut MemoryManager, precise: u64, form: EntryForm) -> UnrollOutcome {
+        if self.accepting && precise > self.held {
+            self.accepting = self.reserve(manager, precise - self.held);
+        }
+        if !self.accepting {
+            return UnrollOutcome::Failed { held: self.held };
+        }
+        let entry = Entry { size: precise, mode: self.mode, form };
+        manager.store_unrolled(self.task, self.block, self.held, entry);
+        UnrollOutcome::Stored { size: precise }
+    }
+
+    fn reserve(&mut self, manager: &mut MemoryManager, bytes: u64) -> bool {
+        let granted = manager
+            .reserve_unroll_for_task(self.task, self.block, bytes, self.mode)
+            .expect("the first reservation was made in the same mode");
+        if granted {
+            self.held += bytes;
+        }
+        granted
+    }
+}
