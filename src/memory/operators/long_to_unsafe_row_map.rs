@@ -126,7 +126,11 @@ impl LongToUnsafeRowMap {
             }
             Stage::Append => 0,
             Stage::GrowRows(longs) => std::mem::replace(&mut self.row_longs, longs),
-            Stage::GrowIndex => std::mem::replace(&mut self.index_longs, 2 * self.index_longs),
+            Stage::GrowIndex => {
+                let old = self.index_longs;
+                self.index_longs = 2 * old;
+                old
+            }
             Stage::Dense => std::mem::replace(&mut self.index_longs, self.shape.key_range + 1),
         };
         self.free(8 * old_longs, context);
