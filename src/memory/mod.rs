@@ -9,6 +9,7 @@
 //! | [`store`], [`lru`], [`storage_level`] | blocks in memory, their locks and order | `MemoryStore`, `BlockInfoManager` |
 //! | [`unroll`] | putting values whose size is not known before | `MemoryStore.putIterator` |
 //! | [`task_manager`] | consumers of one task, spilling, pages | `TaskMemoryManager`, `MemoryConsumer` |
+//! | [`operators`] | sorts, aggregations, joins and shuffle writers as state machines over it | `UnsafeExternalSorter`, `BytesToBytesMap` and others |
 //!
 //! Nothing calls back and nothing blocks: a request that would make a thread wait returns [`Grant::Wait`], a request
 //! that needs somebody to spill returns [`Poll::Spill`], and the caller comes back when it has news. So the same code
@@ -34,6 +35,7 @@ pub mod execution_pool;
 pub mod layout;
 pub mod lru;
 pub mod manager;
+pub mod operators;
 pub mod storage_level;
 pub mod storage_pool;
 pub mod store;

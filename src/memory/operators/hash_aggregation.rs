@@ -1,0 +1,266 @@
+//! `HashAggregateExec` with grouping keys in Spark 4.1.4: a hash map of aggregation buffers that turns into sorted spill
+//! files when it cannot take another group.
+//!
+//! Models the map, the fast map in front of it (AGG-7), the fallback with its final spill (AGG-4) and the peak it
+//! reports, in which the fast map's page is not counted. Once sorted, all data are in files: the merge holds no execution
+//! memory. The spilled map's index array serves as the pointer array of the sort; it is always large enough, since every
+//! entry is a key of its own and a map refuses at half its slots.
+
+use super::bytes_to_bytes_map::BytesToBytesMap;
+use super::{
+    AGGREGATION_INITIAL_CAPACITY, Allocation, ConsumerId, Context, GroupCurve, Held, MemoryOperator,
+    OutOfMemoryCondition, Progress, Request, SparkOutOfMemory, Spill,
+};
+
+/// Rows that the fast map takes at most: `spark.sql.codegen.aggregate.fastHashMap.capacityBit` is 16.
+const FAST_MAP_ROWS_MAX: u64 = 1 << 16;
+/// Buckets of the fast map: its rows over a load factor of one half (`RowBasedHashMapGenerator`).
+const FAST_MAP_BUCKETS: f64 = (FAST_MAP_ROWS_MAX * 2) as f64;
+/// Record count, and per record length, key prefix and key length in a spill file (SORT-7).
+const FILE_HEADER_BYTES: u64 = 4;
+const FILE_RECORD_HEADER_BYTES: u64 = 16;
+
+/// How an aggregation is set up.
+#[derive(Clone, Debug)]
+pub(super) struct AggregationShape {
+    pub groups: GroupCurve,
+    pub key_value_bytes: u64,
+    pub fast_map_row_bytes: Option<u64>,
+    pub page_size: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The page of the fast map.
+    FastMap,
+    /// The map does what it was told.
+    Map,
+    /// The map was spilled and allocates its first array again.
+    Reset,
+    /// The same after the input ended; then the map is freed.
+    FinalReset,
+    /// Between two instructions.
+    Idle,
+}
+
+/// State of one aggregation.
+#[derive(Debug)]
+pub(super) struct HashAggregation {
+    consumer: ConsumerId,
+    fast_consumer: ConsumerId,
+    shape: AggregationShape,
+    stage: Stage,
+    map: BytesToBytesMap,
+    fast_page: Option<Held>,
+    /// Rows since the map was last empty.
+    window_rows: u64,
+    /// Whether the next row brings a group that an emptied map has to take.
+    retrying: bool,
+    todo: u64,
+    finishing: bool,
+    spilled: bool,
+    /// Groups not yet handed out.
+    output: Option<u64>,
+    fast_output: u64,
+    reported_peak: Option<u64>,
+}
+
+impl HashAggregation {
+    pub(super) fn new(consumer: ConsumerId, fast_consumer: ConsumerId, shape: AggregationShape) -> Self {
+        let map = BytesToBytesMap::new(consumer, AGGREGATION_INITIAL_CAPACITY, shape.key_value_bytes);
+        Self {
+            consumer,
+            fast_consumer,
+            shape,
+            stage: Stage::Idle,
+            map,
+            fast_page: None,
+            window_rows: 0,
+            retrying: false,
+            todo: 0,
+            finishing: false,
+            spilled: false,
+            output: None,
+            fast_output: 0,
+            reported_peak: None,
+        }
+    }
+
+    /// Groups that the fast map took when so many had come by. It looks at two buckets for each, so that some find both
+    /// taken before it is full: with a share of `load` buckets in use that is about `load²` of the new groups, and the
+    /// integral of `1 / (1 - load²)` is the inverse hyperbolic tangent.
+    fn fast_groups(&self, groups: u64) -> u64 {
+        let (Some(page), Some(row)) = (self.fast_page, self.shape.fast_map_row_bytes) else { return 0 };
+        let rows_max = FAST_MAP_ROWS_MAX.min(page.bytes / row);
+        let taken = FAST_MAP_BUCKETS * (groups as f64 / FAST_MAP_BUCKETS).tanh();
+        groups.min(rows_max).min(taken.round() as u64)
+    }
+
+    /// Groups in the map after so many rows since it was empty. The groups in the fast map stay there across spills; they
+    /// are taken to be the first to come again.
+    fn map_groups(&self, rows: u64) -> u64 {
+        let groups = self.shape.groups.groups(rows);
+        let groups = groups - self.fast_groups(groups);
+        if self.retrying && rows > 0 { groups.max(1) } else { groups }
+    }
+
+    /// Fewest rows since the map was empty that put `groups` into it; `u64::MAX` if there are never so many.
+    fn rows_of_map_groups(&self, groups: u64) -> u64 {
+        if groups == 0 {
+            return 0;
+        }
+        if self.retrying && groups == 1 {
+            return 1;
+        }
+        // Fast groups grow by at most one per group, so that the map's groups never shrink: search by halving.
+        let (mut low, mut high) = (groups, groups + FAST_MAP_ROWS_MAX);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if middle - self.fast_groups(middle) >= groups {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        self.shape.groups.rows(low).unwrap_or(u64::MAX)
+    }
+
+    /// Turns the map into a sorted file (AGG-3). Peak and total are the map's at this moment.
+    fn spill_map(&mut self, context: &mut Context<'_>) {
+        let records = self.map.values();
+        context.spills.push(Spill {
+            memory_bytes: self.map.total_bytes(),
+            records,
+            serialized_bytes: if records == 0 {
+                0
+            } else {
+                FILE_HEADER_BYTES + records * (FILE_RECORD_HEADER_BYTES + self.shape.key_value_bytes)
+            },
+        });
+        self.map.reset(context);
+        self.spilled = true;
+    }
+
+    /// The map could not take the next group: everything in it goes to disk and the row is tried again.
+    fn fall_back(&mut self, context: &mut Context<'_>) -> Option<SparkOutOfMemory> {
+        let refused = self.map.values() + 1;
+        if refused == 1 && self.retrying {
+            return Some(SparkOutOfMemory::without_request(OutOfMemoryCondition::AggregateOutOfMemory));
+        }
+        let rows_done = self.rows_of_map_groups(refused) - 1;
+        self.todo += self.window_rows - rows_done;
+        self.map.forget_todo();
+        self.spill_map(context);
+        self.window_rows = 0;
+        self.retrying = true;
+        self.stage = Stage::Reset;
+        None
+    }
+
+    fn take_fast_page(&mut self, answer: Allocation) {
+        // Without its page the fast map takes nothing: the shortage is only logged.
+        if let Allocation::Page { page, size } = answer {
+            self.fast_page = Some(Held { page, bytes: size });
+        }
+        self.stage = Stage::Map;
+    }
+
+    fn end_input(&mut self, context: &mut Context<'_>) {
+        self.finishing = false;
+        self.reported_peak = Some(self.map.peak());
+        self.fast_output = self.fast_groups(self.shape.groups.groups(u64::MAX));
+        if self.spilled && self.map.values() > 0 {
+            self.spill_map(context);
+            self.stage = Stage::FinalReset;
+        }
+    }
+}
+
+impl MemoryOperator for HashAggregation {
+    fn open(&mut self) {
+        *self = Self::new(self.consumer, self.fast_consumer, self.shape.clone());
+        self.stage = if self.shape.fast_map_row_bytes.is_some() { Stage::FastMap } else { Stage::Map };
+    }
+
+    fn insert(&mut self, records: u64) {
+        assert!(self.reported_peak.is_none(), "an aggregation that is being read takes no rows");
+        self.todo += records;
+    }
+
+    fn finish_input(&mut self) {
+        self.finishing = true;
+    }
+
+    fn advance(&mut self, mut answer: Option<Allocation>, context: &mut Context<'_>) -> Progress {
+        loop {
+            match self.stage {
+                Stage::FastMap => match answer.take() {
+                    Some(answer) => self.take_fast_page(answer),
+                    None => return Progress::Request(self.fast_consumer, Request::Page(self.shape.page_size)),
+                },
+                Stage::Map => match self.map.advance(answer.take(), context) {
+                    Progress::Done => {
+                        self.retrying &= self.map.values() == 0;
+                        self.stage = Stage::Idle;
+                    }
+                    Progress::Refused => {
+                        if let Some(error) = self.fall_back(context) {
+                            return Progress::Failed(error);
+                        }
+                    }
+                    other => return other,
+                },
+                Stage::Reset | Stage::FinalReset => match self.map.advance(answer.take(), context) {
+                    Progress::Done => {
+                        if self.stage == Stage::FinalReset {
+                            self.map.free(context);
+                        }
+                        self.stage = Stage::Idle;
+                    }
+                    other => return other,
+                },
+                Stage::Idle if self.todo > 0 => {
+                    self.window_rows += std::mem::take(&mut self.todo);
+                    self.map.append(self.map_groups(self.window_rows).saturating_sub(self.map.values()));
+                    self.stage = Stage::Map;
+                }
+                Stage::Idle if self.finishing => self.end_input(context),
+                Stage::Idle => return Progress::Done,
+            }
+        }
+    }
+
+    fn spill(&mut self, _consumer: ConsumerId, _ask: u64, _by_itself: bool, _context: &mut Context<'_>) -> u64 {
+        0
+    }
+
+    fn records_until_request(&self) -> u64 {
+        let rows = self.rows_of_map_groups(self.map.values() + self.map.entries_until_request() + 1);
+        if rows == u64::MAX { u64::MAX } else { rows.saturating_sub(1 + self.window_rows) }
+    }
+
+    fn drain(&mut self, records: u64, context: &mut Context<'_>) {
+        // First the groups in the fast map, then those in the map; each is freed once it is read.
+        let left = self.output.get_or_insert(self.fast_output + self.map.values());
+        *left = left.saturating_sub(records);
+        if *left <= self.map.values()
+            && let Some(page) = self.fast_page.take()
+        {
+            context.free(page);
+        }
+        if *left == 0 {
+            self.map.free(context);
+        }
+    }
+
+    fn close(&mut self, context: &mut Context<'_>) {
+        self.map.free(context);
+        if let Some(page) = self.fast_page.take() {
+            context.free(page);
+        }
+    }
+
+    fn peak(&self) -> u64 {
+        self.reported_peak.unwrap_or_else(|| self.map.peak())
+    }
+}

@@ -1,0 +1,412 @@
+//! The operators of a task that hold execution memory, as state machines over its [`TaskMemoryManager`].
+//!
+//! Each operator asks for memory when and for as much as Spark's class does (4.1.4; what differs in 3.5 is said in
+//! place), so that the moment of a spill, the bytes it frees and the peak that the operator reports come out to the
+//! byte. A request may have to wait for other tasks; then the machine keeps what it was doing and goes on when
+//! [`TaskOperators::resume`] is called. Records of one operator all have one size, and a step costs the number of memory
+//! events it causes, not the number of records: how many records fit before the next request is computed.
+//!
+//! Left out: what the records say, files, time, and memory that Spark does not account (merge readers, file buffers,
+//! the plain heap of row buffers and object aggregation). `BytesToBytesMap` is never read destructively (MAP-7, MAP-8):
+//! none of the operators here does so in 3.5 or 4.1, an aggregation keeps its map until its output ends (AGG-5).
+//!
+//! Read [`TaskOperators`] next, then [`UnsafeExternalSorter`](unsafe_external_sorter) as the typical member.
+
+mod bytes_to_bytes_map;
+mod group_curve;
+mod hash_aggregation;
+mod hashed_relation;
+mod long_to_unsafe_row_map;
+mod object_hash_aggregation;
+mod row_buffer;
+mod shuffle_external_sorter;
+mod size_model;
+mod spillable;
+mod task_operators;
+mod unsafe_external_sorter;
+
+pub use group_curve::GroupCurve;
+pub use task_operators::TaskOperators;
+
+use super::{Allocation, ConsumerId, MemoryManager, MemoryMode, PageId, Poll, Request, RequestFault, TaskMemoryManager};
+
+/// Number of an operator within its task, in the order of [`TaskOperators::add`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperatorIndex(pub u32);
+
+/// What the configuration says to all operators of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperatorConf {
+    /// Mode of the pages: off-heap iff `spark.memory.offHeap.enabled`.
+    pub tungsten_mode: MemoryMode,
+    /// Bytes of a page (PAGE-1 to PAGE-4).
+    pub page_size: u64,
+    /// Whether [`SpillLimits`] are tested before a collection asks for memory: 4.0 and later (SPILL-1).
+    pub limits_before_request: bool,
+}
+
+/// Sizes at which an operator spills though nobody is short of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpillLimits {
+    /// `spark.shuffle.spill.numElementsForceSpillThreshold` or its SQL siblings, in records.
+    pub records: u64,
+    /// `spark.shuffle.spill.maxSizeInBytesForSpillThreshold` or its SQL siblings, in bytes; `u64::MAX` before 4.1.
+    pub bytes: u64,
+}
+
+impl Default for SpillLimits {
+    /// Spark's defaults: 2^31 - 1 records and no limit in bytes.
+    fn default() -> Self {
+        Self { records: i32::MAX as u64, bytes: u64::MAX }
+    }
+}
+
+/// Pointer array of a SQL sort when it starts, in records (SORT-1).
+pub const SORT_INITIAL_RECORDS: u64 = 4096;
+/// Pointer array of a shuffle sort when it starts, in records (SHUF-3).
+pub const SHUFFLE_SORT_INITIAL_RECORDS: u64 = 4096;
+/// Slots of the hash map of an aggregation when it starts (AGG-1).
+pub const AGGREGATION_INITIAL_CAPACITY: u64 = 16_384;
+/// Bytes that a spillable collection holds before it reserves any: `spark.shuffle.spill.initialMemoryThreshold`.
+pub const INITIAL_MEMORY_THRESHOLD: u64 = 5 << 20;
+
+/// An operator and the shape of its data. Sizes of records are payload bytes: what Spark adds is added here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OperatorSpec {
+    /// `HashAggregateExec` with grouping keys (section 7.4).
+    HashAggregation {
+        /// Groups among the first rows of an empty map.
+        groups: GroupCurve,
+        /// Bytes of the key row plus bytes of the buffer row (AGG-2 adds 16).
+        key_value_bytes: u64,
+        /// Bytes of a group in the row-based fast map in front (AGG-7), if the generated code has one, which only partial
+        /// aggregations have: `key_value_bytes + 8` if all columns have a fixed width, else `key_value_bytes + 16`.
+        fast_map_row_bytes: Option<u64>,
+    },
+    /// `ObjectHashAggregateExec` (AGG-8).
+    ObjectHashAggregation {
+        /// Groups among the first rows.
+        groups: GroupCurve,
+        /// Bytes of the key row plus the serialized buffer of a group when the map is dumped.
+        group_bytes: u64,
+        /// Bytes of the key row plus the input row once the input is sorted.
+        row_bytes: u64,
+        /// Whether the radix sort is used: a single key that fits an 8-byte prefix.
+        radix: bool,
+        /// `spark.sql.objectHashAggregate.sortBased.fallbackThreshold`, in groups.
+        fallback_threshold: u64,
+        /// Forced spills.
+        limits: SpillLimits,
+    },
+    /// `SortExec` or whatever else fills an `UnsafeExternalSorter` (section 7.2).
+    Sort {
+        /// Bytes of a row.
+        row_bytes: u64,
+        /// Whether the radix sort is used (SORT-2).
+        radix: bool,
+        /// Records that the first pointer array is made for (SORT-1).
+        initial_records: u64,
+        /// Forced spills.
+        limits: SpillLimits,
+    },
+    /// Serialized shuffle writer: `ShuffleExternalSorter` (SHUF-3 to SHUF-5).
+    ShuffleSort {
+        /// Bytes of a serialized record.
+        record_bytes: u64,
+        /// Whether the radix sort is used: `spark.shuffle.sort.useRadixSort`.
+        radix: bool,
+        /// Records that the first pointer array is made for: `spark.shuffle.sort.initialBufferSize`.
+        initial_records: u64,
+        /// Forced spills.
+        limits: SpillLimits,
+    },
+    /// Bypass-merge shuffle writer, which holds no execution memory (SHUF-2).
+    BypassMerge,
+    /// `ExternalSorter` of an RDD shuffle (section 7.1).
+    ExternalSorter {
+        /// Bytes that the size estimator finds per pair or, with map-side combine, per key and combiner.
+        entry_bytes: u64,
+        /// Bytes of a record in a spill file before compression.
+        serialized_bytes: u64,
+        /// Keys among the first records of an empty map; `None` without map-side combine.
+        map_side_combine: Option<GroupCurve>,
+        /// Whether it writes a shuffle; else it sorts for a reader and can be spilled by others while being read.
+        writes_shuffle: bool,
+        /// `spark.shuffle.spill.initialMemoryThreshold`, in bytes.
+        initial_memory_threshold: u64,
+        /// Forced spills.
+        limits: SpillLimits,
+    },
+    /// `ExternalAppendOnlyMap` of an RDD aggregation or cogroup (section 7.1).
+    ExternalAppendOnlyMap {
+        /// Bytes that the size estimator finds per key and combiner.
+        entry_bytes: u64,
+        /// Bytes of an entry in a spill file before compression.
+        serialized_bytes: u64,
+        /// Keys among the first records of an empty map.
+        keys: GroupCurve,
+        /// `spark.shuffle.spill.initialMemoryThreshold`, in bytes.
+        initial_memory_threshold: u64,
+        /// Forced spills.
+        limits: SpillLimits,
+    },
+    /// Build side of a shuffled hash join over any key (HJ-1, HJ-2).
+    HashedRelation {
+        /// Rows expected: 64 in a shuffled join, the row count in a broadcast.
+        size_estimate: u64,
+        /// Rows that will come.
+        rows: u64,
+        /// Distinct keys among them.
+        keys: u64,
+        /// Bytes of the key row plus bytes of the value row.
+        key_value_bytes: u64,
+    },
+    /// Build side of a shuffled hash join over a single integral key (HJ-3 to HJ-6).
+    LongHashedRelation {
+        /// Rows expected: 64 in a shuffled join, the row count in a broadcast.
+        size_estimate: u64,
+        /// Rows that will come.
+        rows: u64,
+        /// Distinct keys among them.
+        keys: u64,
+        /// Bytes of the value row.
+        row_bytes: u64,
+        /// Largest key minus smallest key, which decides over the dense form.
+        key_range: u64,
+    },
+    /// `ExternalAppendOnlyUnsafeRowArray` of a window, a sort-merge join or a cartesian product (section 7.6).
+    RowBuffer {
+        /// Rows kept on the plain heap before a sorter takes over, unaccounted.
+        in_memory_threshold: u64,
+        /// Bytes of a row.
+        row_bytes: u64,
+        /// Forced spills; from 4.1 on the bytes also bound the plain heap (ROWBUF-1).
+        limits: SpillLimits,
+    },
+}
+
+/// How far an operator came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// All that was asked of it is done.
+    Ready,
+    /// The task waits for execution memory; [`TaskOperators::resume`] goes on once it is woken.
+    Wait,
+    /// Spark throws a `SparkOutOfMemoryError`, which fails the task.
+    OutOfMemory(SparkOutOfMemory),
+}
+
+/// The error conditions under which an operator throws a `SparkOutOfMemoryError`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfMemoryCondition {
+    /// `UNABLE_TO_ACQUIRE_MEMORY` (53200, TMM-9).
+    UnableToAcquireMemory,
+    /// `AGGREGATE_OUT_OF_MEMORY` (82001, AGG-3).
+    AggregateOutOfMemory,
+    /// `_LEGACY_ERROR_TEMP_2107`: a hashed relation cannot take another row (HJ-2).
+    CannotAppendToMap,
+    /// `_LEGACY_ERROR_TEMP_2109`: a long map cannot take another key (HJ-5).
+    CannotBuildLongMap,
+    /// `_LEGACY_ERROR_TEMP_2110`: a long map's rows exceed 8 GiB (HJ-4).
+    LongMapTooLarge,
+    /// `TooLargePageException`: a record larger than a page can be (PAGE-5).
+    TooLargePage,
+    /// `IllegalStateException`: the task has 8192 pages already (PAGE-5).
+    PageTableFull,
+}
+
+impl OutOfMemoryCondition {
+    /// Spark's name of the condition, or of the exception's class where it has none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnableToAcquireMemory => "UNABLE_TO_ACQUIRE_MEMORY",
+            Self::AggregateOutOfMemory => "AGGREGATE_OUT_OF_MEMORY",
+            Self::CannotAppendToMap => "_LEGACY_ERROR_TEMP_2107",
+            Self::CannotBuildLongMap => "_LEGACY_ERROR_TEMP_2109",
+            Self::LongMapTooLarge => "_LEGACY_ERROR_TEMP_2110",
+            Self::TooLargePage => "TooLargePageException",
+            Self::PageTableFull => "IllegalStateException",
+        }
+    }
+}
+
+/// A `SparkOutOfMemoryError` as data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SparkOutOfMemory {
+    /// Error condition.
+    pub condition: OutOfMemoryCondition,
+    /// Bytes asked for by the request that failed; 0 where none did.
+    pub requested: u64,
+    /// Bytes it could have had.
+    pub received: u64,
+}
+
+impl SparkOutOfMemory {
+    fn unable_to_acquire(requested: u64, received: u64) -> Self {
+        Self { condition: OutOfMemoryCondition::UnableToAcquireMemory, requested, received }
+    }
+
+    /// What a request ended with that brought no memory.
+    fn of(failure: Allocation) -> Self {
+        match failure {
+            Allocation::OutOfMemory { requested, received } => Self::unable_to_acquire(requested, received),
+            Allocation::Fault(RequestFault::PageTooLarge(requested)) => {
+                Self { condition: OutOfMemoryCondition::TooLargePage, requested, received: 0 }
+            }
+            Allocation::Fault(RequestFault::PageTableFull) => {
+                Self::without_request(OutOfMemoryCondition::PageTableFull)
+            }
+            other => panic!("an operator's request cannot end with {other:?}"),
+        }
+    }
+
+    fn without_request(condition: OutOfMemoryCondition) -> Self {
+        Self { condition, requested: 0, received: 0 }
+    }
+}
+
+/// One spill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpillEvent {
+    /// Operator that spilled.
+    pub operator: OperatorIndex,
+    /// What `memoryBytesSpilled` grows by.
+    pub memory_bytes: u64,
+    /// Records written.
+    pub records: u64,
+    /// Bytes of the file before compression.
+    pub serialized_bytes: u64,
+    /// Operator whose request forced it; `None` if it spilled on its own account.
+    pub forced_by: Option<OperatorIndex>,
+}
+
+/// A page or array that an operator holds.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    page: PageId,
+    bytes: u64,
+}
+
+/// A spill before it is known whose it was.
+#[derive(Clone, Copy, Debug)]
+struct Spill {
+    memory_bytes: u64,
+    records: u64,
+    serialized_bytes: u64,
+}
+
+/// What a machine may use while it runs.
+struct Context<'a> {
+    tmm: &'a mut TaskMemoryManager,
+    manager: &'a mut MemoryManager,
+    spills: &'a mut Vec<Spill>,
+}
+
+impl Context<'_> {
+    fn free(&mut self, held: Held) {
+        self.tmm.free_page(held.page, self.manager);
+    }
+
+    /// Acquires an array in the middle of a spill (the shuffle sorter does so, against TMM-14). The consumer has just
+    /// freed more than it asks for, so that it never waits, and only a task beyond its share is given less; then Spark
+    /// asks the task's other consumers too, which is left out.
+    fn array_at_once(&mut self, consumer: ConsumerId, longs: u64) -> Result<Held, SparkOutOfMemory> {
+        self.tmm.begin(consumer, Request::Array(longs));
+        loop {
+            match self.tmm.poll(self.manager) {
+                Poll::Ready(Allocation::Page { page, size }) => return Ok(Held { page, bytes: size }),
+                Poll::Ready(failure) => return Err(SparkOutOfMemory::of(failure)),
+                Poll::Spill { .. } => self.tmm.spill_done(0),
+                Poll::Wait => unreachable!("what was freed a moment ago is there"),
+            }
+        }
+    }
+}
+
+/// The data pages of an operator, of which records go into the last.
+#[derive(Debug, Default)]
+struct Pages {
+    held: Vec<Held>,
+    bytes: u64,
+    room: u64,
+}
+
+impl Pages {
+    /// Bytes of all pages.
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes free in the current page.
+    fn room(&self) -> u64 {
+        self.room
+    }
+
+    /// Makes a page the current one; the rest of the one before is wasted. `header` bytes of it are not for records.
+    fn push(&mut self, page: Held, header: u64) {
+        self.bytes += page.bytes;
+        self.room = page.bytes - header;
+        self.held.push(page);
+    }
+
+    /// Takes the current page away from the others.
+    fn pop(&mut self) -> Option<Held> {
+        let page = self.held.pop()?;
+        self.bytes -= page.bytes;
+        self.room = 0;
+        Some(page)
+    }
+
+    /// Fills `bytes` of the current page.
+    fn take(&mut self, bytes: u64) {
+        self.room -= bytes;
+    }
+
+    /// Frees all pages and returns their bytes.
+    fn free_all(&mut self, context: &mut Context<'_>) -> u64 {
+        for page in self.held.drain(..) {
+            context.tmm.free_page(page.page, context.manager);
+        }
+        self.room = 0;
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+/// What a machine does next.
+#[derive(Debug)]
+enum Progress {
+    /// It needs the answer to this request.
+    Request(ConsumerId, Request),
+    /// It did all it was told.
+    Done,
+    /// A hash map cannot take the next entry.
+    Refused,
+    /// It fails.
+    Failed(SparkOutOfMemory),
+}
+
+/// A member of the family: a machine that is told what to do and then advanced from request to request.
+///
+/// The caller tells it one thing at a time (`open`, `insert`, `finish_input`) and calls `advance` until it is done:
+/// first without an answer, then with the answer to each request. `spill` may come in between, while a request of this
+/// or another operator is under way; it frees and never asks.
+trait MemoryOperator: std::fmt::Debug + Send {
+    /// Begins the allocations of the constructor.
+    fn open(&mut self);
+    /// Adds records to those still to be inserted.
+    fn insert(&mut self, records: u64);
+    /// Begins what happens at the end of the input.
+    fn finish_input(&mut self);
+    /// Goes on until the next request or the end of what was begun.
+    fn advance(&mut self, answer: Option<Allocation>, context: &mut Context<'_>) -> Progress;
+    /// Answers a spill call; `by_itself` if the requester is the same consumer. Returns the bytes released.
+    fn spill(&mut self, consumer: ConsumerId, ask: u64, by_itself: bool, context: &mut Context<'_>) -> u64;
+    /// Records it can take before it asks for memory or spills; `u64::MAX`: never again.
+    fn records_until_request(&self) -> u64;
+    /// Hands records out after the end of the input.
+    fn drain(&mut self, records: u64, context: &mut Context<'_>);
+    /// Frees everything.
+    fn close(&mut self, context: &mut Context<'_>);
+    /// Peak as the operator reports it to the task's `peakExecutionMemory`.
+    fn peak(&self) -> u64;
+}

@@ -1,0 +1,305 @@
+//! All operators of one task over its `TaskMemoryManager`: carries requests from the machines to the manager and back,
+//! routes spill calls, and keeps what spilled.
+
+use super::hash_aggregation::{AggregationShape, HashAggregation};
+use super::hashed_relation::HashedRelation;
+use super::long_to_unsafe_row_map::{LongMapShape, LongToUnsafeRowMap};
+use super::object_hash_aggregation::{ObjectAggregationShape, ObjectHashAggregation};
+use super::row_buffer::RowBuffer;
+use super::shuffle_external_sorter::{self, ShuffleExternalSorter, ShuffleSorterShape};
+use super::size_model::{Container, SizeModel};
+use super::spillable::{Kind, Spillable, SpillableShape};
+use super::unsafe_external_sorter::{SorterShape, UnsafeExternalSorter};
+use super::{
+    Allocation, ConsumerId, Context, MemoryManager, MemoryMode, MemoryOperator, OperatorConf, OperatorIndex,
+    OperatorSpec, Progress, Spill, SpillEvent, Step, TaskMemoryManager,
+};
+use crate::memory::Poll;
+
+/// The operators of one task attempt.
+///
+/// One instruction (`open`, `insert`, `finish_input`) is carried out at a time. If it has to wait for execution memory it
+/// returns [`Step::Wait`], and [`TaskOperators::resume`] goes on with it; nothing else may be told to the task until then.
+#[derive(Debug)]
+pub struct TaskOperators {
+    tmm: TaskMemoryManager,
+    conf: OperatorConf,
+    operators: Vec<Box<dyn MemoryOperator>>,
+    /// Operator of each consumer.
+    owners: Vec<OperatorIndex>,
+    /// Operator whose instruction is under way.
+    running: Option<OperatorIndex>,
+    spills: Vec<SpillEvent>,
+}
+
+impl TaskOperators {
+    /// A task without operators.
+    pub fn new(tmm: TaskMemoryManager, conf: OperatorConf) -> Self {
+        Self { tmm, conf, operators: Vec::new(), owners: Vec::new(), running: None, spills: Vec::new() }
+    }
+
+    /// Adds an operator, which asks for nothing before it is opened. Of consumers that hold the same amount, those of the
+    /// operator added last are asked to spill first (TMM-2).
+    pub fn add(&mut self, spec: OperatorSpec) -> OperatorIndex {
+        let index = OperatorIndex(self.operators.len() as u32);
+        let operator = self.build(index, spec);
+        self.operators.push(operator);
+        index
+    }
+
+    /// Makes the allocations of an operator's creation.
+    pub fn open(&mut self, operator: OperatorIndex, manager: &mut MemoryManager) -> Step {
+        self.instruct(operator, manager, |o| o.open())
+    }
+
+    /// Records that an operator can take before it next asks for memory or spills; `u64::MAX`: never again.
+    pub fn records_until_request(&self, operator: OperatorIndex) -> u64 {
+        self.operators[operator.0 as usize].records_until_request()
+    }
+
+    /// Inserts records. What could not be inserted before a [`Step::Wait`] is inserted by [`TaskOperators::resume`].
+    pub fn insert(&mut self, operator: OperatorIndex, records: u64, manager: &mut MemoryManager) -> Step {
+        self.instruct(operator, manager, |o| o.insert(records))
+    }
+
+    /// Ends an operator's input: an aggregation that had spilled spills the rest, sorts can be spilled by others from now
+    /// on, and peaks are taken.
+    pub fn finish_input(&mut self, operator: OperatorIndex, manager: &mut MemoryManager) -> Step {
+        self.instruct(operator, manager, |o| o.finish_input())
+    }
+
+    /// Goes on with what waits. The order in which several tasks are resumed is the caller's.
+    pub fn resume(&mut self, manager: &mut MemoryManager) -> Step {
+        match self.running {
+            Some(operator) => self.poll(operator, manager),
+            None => Step::Ready,
+        }
+    }
+
+    /// Hands out records of an operator whose input has ended. Memory goes where Spark frees it on the way: at the latest
+    /// with the last record, except for what lives as long as the task (hashed relations).
+    pub fn drain(&mut self, operator: OperatorIndex, records: u64, manager: &mut MemoryManager) {
+        self.with(operator, None, manager, |o, context| o.drain(records, context));
+    }
+
+    /// Frees all that an operator holds.
+    pub fn close(&mut self, operator: OperatorIndex, manager: &mut MemoryManager) {
+        self.with(operator, None, manager, |o, context| o.close(context));
+    }
+
+    /// The spills since the last call, in order.
+    pub fn take_spills(&mut self) -> Vec<SpillEvent> {
+        std::mem::take(&mut self.spills)
+    }
+
+    /// Bytes that an operator reports as its peak. For a page-based operator this is pages and arrays as seen when it
+    /// spills and when its input ends, for a collection of RDD operations the largest estimated size.
+    pub fn peak(&self, operator: OperatorIndex) -> u64 {
+        self.operators[operator.0 as usize].peak()
+    }
+
+    /// The task metric `peakExecutionMemory`: the sum of the operators' own peaks.
+    pub fn peak_execution_memory(&self) -> u64 {
+        self.operators.iter().map(|o| o.peak()).sum()
+    }
+
+    /// Bytes the task holds in both modes.
+    pub fn memory_used(&self) -> u64 {
+        self.tmm.memory_used()
+    }
+
+    /// The task's memory manager.
+    pub fn task_memory_manager(&self) -> &TaskMemoryManager {
+        &self.tmm
+    }
+
+    /// Ends the task's use of memory whatever state it is in; returns the bytes still held (TMM-12).
+    pub fn clean_up_all(&mut self, manager: &mut MemoryManager) -> u64 {
+        self.running = None;
+        self.tmm.clean_up_all(manager)
+    }
+
+    fn instruct(
+        &mut self,
+        operator: OperatorIndex,
+        manager: &mut MemoryManager,
+        instruction: impl FnOnce(&mut dyn MemoryOperator),
+    ) -> Step {
+        assert!(self.running.is_none(), "a task that waits does nothing else");
+        instruction(&mut *self.operators[operator.0 as usize]);
+        self.advance(operator, None, manager)
+    }
+
+    /// Runs an operator from request to request.
+    fn advance(&mut self, operator: OperatorIndex, answer: Option<Allocation>, manager: &mut MemoryManager) -> Step {
+        match self.with(operator, None, manager, |o, context| o.advance(answer, context)) {
+            Progress::Request(consumer, request) => {
+                self.tmm.begin(consumer, request);
+                self.running = Some(operator);
+                self.poll(operator, manager)
+            }
+            Progress::Done => Step::Ready,
+            Progress::Failed(error) => Step::OutOfMemory(error),
+            Progress::Refused => unreachable!("what a map refuses its operator answers for"),
+        }
+    }
+
+    /// Carries the pending request on, with the spills it causes.
+    fn poll(&mut self, operator: OperatorIndex, manager: &mut MemoryManager) -> Step {
+        loop {
+            match self.tmm.poll(manager) {
+                Poll::Wait => return Step::Wait,
+                Poll::Spill { consumer, ask, by } => {
+                    let owner = self.owners[consumer.0 as usize];
+                    let forced_by = Some(self.owners[by.0 as usize]).filter(|&o| o != owner);
+                    let released = self.with(owner, forced_by, manager, |o, context| {
+                        o.spill(consumer, ask, consumer == by, context)
+                    });
+                    self.tmm.spill_done(released);
+                }
+                Poll::Ready(answer) => {
+                    self.running = None;
+                    return self.advance(operator, Some(answer), manager);
+                }
+            }
+        }
+    }
+
+    /// Runs a part of an operator and notes what it spilled.
+    fn with<T>(
+        &mut self,
+        operator: OperatorIndex,
+        forced_by: Option<OperatorIndex>,
+        manager: &mut MemoryManager,
+        part: impl FnOnce(&mut dyn MemoryOperator, &mut Context<'_>) -> T,
+    ) -> T {
+        let mut spills: Vec<Spill> = Vec::new();
+        let mut context = Context { tmm: &mut self.tmm, manager, spills: &mut spills };
+        let result = part(&mut *self.operators[operator.0 as usize], &mut context);
+        self.spills.extend(spills.into_iter().map(|spill| SpillEvent {
+            operator,
+            memory_bytes: spill.memory_bytes,
+            records: spill.records,
+            serialized_bytes: spill.serialized_bytes,
+            forced_by,
+        }));
+        result
+    }
+
+    fn register(&mut self, owner: OperatorIndex, mode: MemoryMode, page_size: u64) -> ConsumerId {
+        self.owners.push(owner);
+        self.tmm.register(mode, page_size)
+    }
+
+    fn build(&mut self, index: OperatorIndex, spec: OperatorSpec) -> Box<dyn MemoryOperator> {
+        let conf = self.conf;
+        let tungsten = |this: &mut Self| this.register(index, conf.tungsten_mode, conf.page_size);
+        match spec {
+            OperatorSpec::HashAggregation { groups, key_value_bytes, fast_map_row_bytes } => {
+                let shape = AggregationShape { groups, key_value_bytes, fast_map_row_bytes, page_size: conf.page_size };
+                Box::new(HashAggregation::new(tungsten(self), tungsten(self), shape))
+            }
+            OperatorSpec::ObjectHashAggregation { groups, group_bytes, row_bytes, radix, fallback_threshold, limits } => {
+                let shape = ObjectAggregationShape { groups, group_bytes, row_bytes, radix, fallback_threshold, limits };
+                Box::new(ObjectHashAggregation::new(tungsten(self), tungsten(self), shape))
+            }
+            OperatorSpec::Sort { row_bytes, radix, initial_records, limits } => {
+                let shape = SorterShape {
+                    record_bytes: row_bytes,
+                    key_value: false,
+                    radix,
+                    initial_records,
+                    limits,
+                    spillable_output: true,
+                };
+                Box::new(UnsafeExternalSorter::new(tungsten(self), shape))
+            }
+            OperatorSpec::ShuffleSort { record_bytes, radix, initial_records, limits } => {
+                let page_size = conf.page_size.min(shuffle_external_sorter::PAGE_BYTES_MAX);
+                let consumer = self.register(index, conf.tungsten_mode, page_size);
+                let shape = ShuffleSorterShape { record_bytes, radix, initial_records, limits };
+                Box::new(ShuffleExternalSorter::new(consumer, shape))
+            }
+            OperatorSpec::BypassMerge => Box::new(BypassMerge),
+            OperatorSpec::ExternalSorter {
+                entry_bytes,
+                serialized_bytes,
+                map_side_combine,
+                writes_shuffle,
+                initial_memory_threshold,
+                limits,
+            } => {
+                let container =
+                    if map_side_combine.is_some() { Container::AppendOnlyMap } else { Container::PairBuffer };
+                let shape = SpillableShape {
+                    kind: Kind::ExternalSorter { writes_shuffle },
+                    size: SizeModel { container, entry_bytes },
+                    entries: map_side_combine,
+                    serialized_bytes,
+                    initial_memory_threshold,
+                    limits,
+                };
+                Box::new(Spillable::new(self.register(index, MemoryMode::OnHeap, conf.page_size), shape, conf))
+            }
+            OperatorSpec::ExternalAppendOnlyMap {
+                entry_bytes,
+                serialized_bytes,
+                keys,
+                initial_memory_threshold,
+                limits,
+            } => {
+                let shape = SpillableShape {
+                    kind: Kind::ExternalAppendOnlyMap,
+                    size: SizeModel { container: Container::AppendOnlyMap, entry_bytes },
+                    entries: Some(keys),
+                    serialized_bytes,
+                    initial_memory_threshold,
+                    limits,
+                };
+                Box::new(Spillable::new(self.register(index, MemoryMode::OnHeap, conf.page_size), shape, conf))
+            }
+            OperatorSpec::HashedRelation { size_estimate, rows, keys, key_value_bytes } => {
+                Box::new(HashedRelation::new(tungsten(self), size_estimate, rows, keys, key_value_bytes))
+            }
+            OperatorSpec::LongHashedRelation { size_estimate, rows, keys, row_bytes, key_range } => {
+                let shape = LongMapShape { size_estimate, rows, keys, row_bytes, key_range };
+                Box::new(LongToUnsafeRowMap::new(tungsten(self), shape))
+            }
+            OperatorSpec::RowBuffer { in_memory_threshold, row_bytes, limits } => {
+                Box::new(RowBuffer::new(tungsten(self), in_memory_threshold, row_bytes, limits))
+            }
+        }
+    }
+}
+
+/// A shuffle writer without execution memory (SHUF-2).
+#[derive(Debug)]
+struct BypassMerge;
+
+impl MemoryOperator for BypassMerge {
+    fn open(&mut self) {}
+
+    fn insert(&mut self, _records: u64) {}
+
+    fn finish_input(&mut self) {}
+
+    fn advance(&mut self, _answer: Option<Allocation>, _context: &mut Context<'_>) -> Progress {
+        Progress::Done
+    }
+
+    fn spill(&mut self, _consumer: ConsumerId, _ask: u64, _by_itself: bool, _context: &mut Context<'_>) -> u64 {
+        0
+    }
+
+    fn records_until_request(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn drain(&mut self, _records: u64, _context: &mut Context<'_>) {}
+
+    fn close(&mut self, _context: &mut Context<'_>) {}
+
+    fn peak(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,3 @@
+//! Replays of traces of the real Spark classes.
+
+mod operators;
