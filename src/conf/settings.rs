@@ -1,0 +1,642 @@
+//! [`Settings`]: what a configuration means, typed, in bytes and nanoseconds. Everything below `conf` reads this and
+//! never a property text. [`Settings::resolve`] reports every fault at once, the ones with which Spark would refuse to
+//! start included (see `start_checks`). What the values do is the readers' business.
+
+use std::collections::BTreeMap;
+
+use super::error::ConfError;
+use super::master::Master;
+use super::property;
+use super::reader::Reader;
+use super::spark_conf::SparkConf;
+use super::start_checks;
+use super::version::SparkVersion;
+use crate::units::{MIB, SimDuration};
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Version whose rules hold.
+    pub spark_version: SparkVersion,
+    /// Where the application runs.
+    pub master: Master,
+    /// Where the driver runs.
+    pub deploy_mode: DeployMode,
+    /// The driver's process.
+    pub driver: DriverSettings,
+    /// The executors' processes.
+    pub executor: ExecutorSettings,
+    /// Containers around them.
+    pub container: ContainerSettings,
+    /// The memory manager.
+    pub memory: MemorySettings,
+    /// Cached blocks.
+    pub storage: StorageSettings,
+    /// Shuffles and spilling.
+    pub shuffle: ShuffleSettings,
+    /// Broadcasts.
+    pub broadcast: BroadcastSettings,
+    /// Tasks, their failures and results.
+    pub task: TaskSettings,
+    /// Scheduling and time-outs.
+    pub scheduling: SchedulingSettings,
+    /// SQL.
+    pub sql: SqlSettings,
+    /// Python workers.
+    pub python: PythonSettings,
+    /// This program's own knobs.
+    pub knobs: Knobs,
+}
+
+/// Where the driver runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeployMode {
+    /// Where the application was submitted (MODE-3).
+    Client,
+    /// In the cluster (MODE-4).
+    Cluster,
+}
+
+/// The driver's process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DriverSettings {
+    /// Heap, bytes.
+    pub memory: u64,
+    /// Cores in cluster mode.
+    pub cores: u32,
+    /// Most bytes of serialized results of one action; `None` for no limit.
+    pub max_result_size: Option<u64>,
+    /// Garbage collector, if anything names it.
+    pub collector: Option<Collector>,
+}
+
+/// The executors' processes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecutorSettings {
+    /// Heap, bytes.
+    pub memory: u64,
+    /// Cores of each, where the conf says; what holds otherwise depends on the master (SCHED-1).
+    pub cores: Option<u32>,
+    /// Number, where the conf says.
+    pub instances: Option<u32>,
+    /// Most cores of all executors of a standalone cluster.
+    pub cores_max: Option<u32>,
+    /// Garbage collector, if anything names it.
+    pub collector: Option<Collector>,
+}
+
+/// A garbage collector of the JVM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Collector {
+    /// Garbage-first.
+    G1,
+    /// Parallel.
+    Parallel,
+    /// Serial.
+    Serial,
+}
+
+/// What the containers of driver and executors get beyond the heap; MiB where Spark counts in MiB. Explicit overheads
+/// may be negative, as in Spark (CONF-4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerSettings {
+    /// `spark.executor.memoryOverhead`, MiB.
+    pub executor_overhead_mib: Option<i64>,
+    /// `spark.executor.memoryOverheadFactor`, if set.
+    pub executor_factor: Option<f64>,
+    /// Least executor overhead when it is not set, MiB.
+    pub executor_min_overhead_mib: i64,
+    /// `spark.driver.memoryOverhead`, MiB.
+    pub driver_overhead_mib: Option<i64>,
+    /// `spark.driver.memoryOverheadFactor`, if set.
+    pub driver_factor: Option<f64>,
+    /// Least driver overhead when it is not set, MiB.
+    pub driver_min_overhead_mib: i64,
+    /// `spark.kubernetes.memoryOverheadFactor`, if set.
+    pub kubernetes_factor: Option<f64>,
+    /// Heap of YARN's application master in client mode, MiB.
+    pub am_memory_mib: i64,
+    /// Its overhead, if set, MiB.
+    pub am_overhead_mib: Option<i64>,
+    /// Whether local directories of pods are in memory (K8S-4).
+    pub tmpfs_local_dirs: bool,
+}
+
+/// The memory manager.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemorySettings {
+    /// `spark.memory.fraction`.
+    pub fraction: f64,
+    /// `spark.memory.storageFraction`.
+    pub storage_fraction: f64,
+    /// Whether operators use off-heap memory.
+    pub off_heap_enabled: bool,
+    /// Off-heap bytes; they make pools even when operators do not use them (UMM-12).
+    pub off_heap_size: u64,
+    /// How often unmanaged memory is asked for; `None` for never.
+    pub unmanaged_polling: Option<SimDuration>,
+    /// The static regions of the legacy manager, when it is used.
+    pub legacy: Option<LegacyFractions>,
+    /// Explicit page size, bytes.
+    pub page_size: Option<u64>,
+}
+
+/// Fractions of the legacy manager (LEG-1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LegacyFractions {
+    /// `spark.storage.memoryFraction`.
+    pub storage: f64,
+    /// `spark.storage.safetyFraction`.
+    pub storage_safety: f64,
+    /// `spark.shuffle.memoryFraction`.
+    pub shuffle: f64,
+    /// `spark.shuffle.safetyFraction`.
+    pub shuffle_safety: f64,
+    /// `spark.storage.unrollFraction`.
+    pub unroll: f64,
+}
+
+/// Cached blocks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StorageSettings {
+    /// Bytes asked for before a block is unrolled.
+    pub unroll_threshold: u64,
+    /// Elements between two looks at its size.
+    pub unroll_check_period: u64,
+    /// How far ahead of its size memory is asked for.
+    pub unroll_growth_factor: f64,
+    /// Files at least this long are memory-mapped when read, bytes.
+    pub memory_map_threshold: u64,
+    /// Whether serialized cached RDD blocks are compressed.
+    pub rdd_compress: bool,
+}
+
+/// A compression codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoCodec {
+    /// LZ4.
+    Lz4,
+    /// LZF.
+    Lzf,
+    /// Snappy.
+    Snappy,
+    /// Zstandard.
+    Zstd,
+}
+
+/// Shuffles and spilling.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShuffleSettings {
+    /// Bytes of a collection before it first asks for memory (SPILL-1).
+    pub spill_initial_threshold: u64,
+    /// Records after which an operator spills in any case.
+    pub num_elements_force_spill: u64,
+    /// Bytes after which an operator spills in any case; `None` where the version or the default knows no limit.
+    pub max_size_force_spill: Option<u64>,
+    /// Whether spills of sorted shuffle data are compressed.
+    pub spill_compress: bool,
+    /// Whether shuffle files are compressed.
+    pub compress: bool,
+    /// Buffer of each open shuffle file, bytes.
+    pub file_buffer: u64,
+    /// Most partitions for the writer that sorts nothing.
+    pub bypass_merge_threshold: u64,
+    /// Records of the first pointer array.
+    pub sort_initial_records: u64,
+    /// Whether serialized shuffles use radix sort.
+    pub use_radix_sort: bool,
+    /// Most bytes that a reduce task fetches at once.
+    pub max_size_in_flight: u64,
+    /// Remote blocks larger than this go to disk, bytes.
+    pub max_remote_block_to_mem: u64,
+    /// Buffer of each spill file that is being merged, bytes.
+    pub spill_reader_buffer: u64,
+    /// Whether each has a second buffer.
+    pub spill_read_ahead: bool,
+    /// Whether shuffle files outlive their executor.
+    pub service_enabled: bool,
+    /// Codec of shuffle, spill, broadcast and compressed cached data.
+    pub io_codec: IoCodec,
+}
+
+/// Broadcasts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BroadcastSettings {
+    /// Bytes of a piece.
+    pub block_size: u64,
+    /// Whether pieces are compressed.
+    pub compress: bool,
+}
+
+/// Tasks, their failures and results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskSettings {
+    /// Cores that one takes.
+    pub cpus: u32,
+    /// Failures after which the job fails; in local mode the master's number (FAIL-1).
+    pub max_failures: u32,
+    /// Larger results go through the block manager, bytes.
+    pub max_direct_result_size: u64,
+    /// Largest message between driver and executors, bytes.
+    pub rpc_message_max: u64,
+    /// Attempts of a stage in a row after which its job fails.
+    pub stage_max_consecutive_attempts: u32,
+    /// Attempts of a stage in all after which its job fails.
+    pub stage_max_attempts: u32,
+}
+
+/// Scheduling and time-outs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchedulingSettings {
+    /// Wait for the executor that holds a task's block.
+    pub locality_wait_process: SimDuration,
+    /// Wait for the host that holds it.
+    pub locality_wait_node: SimDuration,
+    /// Wait for the rack that holds it.
+    pub locality_wait_rack: SimDuration,
+    /// When slow tasks are started twice, if they are.
+    pub speculation: Option<Speculation>,
+    /// Whether jobs that run at once share the slots evenly (FAIR) rather than first come, first served.
+    pub fair: bool,
+    /// Time without heartbeat after which an executor is lost.
+    pub network_timeout: SimDuration,
+    /// How often the driver looks for lost executors.
+    pub network_timeout_interval: SimDuration,
+    /// Time between heartbeats.
+    pub heartbeat_interval: SimDuration,
+    /// Partitions of RDD shuffles, where the conf says.
+    pub default_parallelism: Option<u32>,
+}
+
+/// When slow tasks are started twice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speculation {
+    /// Share of tasks that must be done first.
+    pub quantile: f64,
+    /// How many times the median time makes a task slow.
+    pub multiplier: f64,
+}
+
+/// SQL.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SqlSettings {
+    /// Partitions of shuffles.
+    pub shuffle_partitions: u32,
+    /// Re-planning with known sizes.
+    pub adaptive: AdaptiveSettings,
+    /// Size below which a table is broadcast, bytes; `None` for never.
+    pub auto_broadcast_join_threshold: Option<u64>,
+    /// Size at which broadcasting a table fails, bytes.
+    pub max_broadcast_table_size: u64,
+    /// Whether sorted joins are preferred to hashed ones.
+    pub prefer_sort_merge_join: bool,
+    /// Groups after which aggregations of objects sort.
+    pub object_hash_fallback_threshold: u64,
+    /// Whether sorts use radix sort.
+    pub use_radix_sort: bool,
+    /// Row buffer of sorted joins.
+    pub sort_merge_join_buffer: RowBufferSettings,
+    /// Row buffer of windows.
+    pub window_buffer: RowBufferSettings,
+    /// Rows in one batch of a cached table.
+    pub columnar_batch_rows: u64,
+    /// Most bytes of files in one partition.
+    pub files_max_partition_bytes: u64,
+    /// Bytes that opening a file counts as.
+    pub files_open_cost: u64,
+    /// Fewest partitions wanted of files, where the conf says.
+    pub files_min_partition_num: Option<u32>,
+}
+
+/// Limits of a buffer of rows, in rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowBufferSettings {
+    /// Rows kept as objects before pages are used.
+    pub in_memory_rows: u64,
+    /// Rows after which it spills in any case.
+    pub spill_rows: u64,
+}
+
+/// Adaptive query execution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdaptiveSettings {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Size that partitions aim at, bytes.
+    pub advisory_partition_size: u64,
+    /// Whether small partitions are put together.
+    pub coalesce_enabled: bool,
+    /// Whether that stops at as many partitions as there are cores.
+    pub parallelism_first: bool,
+    /// Least size of a coalesced partition, bytes.
+    pub min_partition_size: u64,
+    /// Fewest partitions after coalescing, where the conf says.
+    pub min_partition_num: Option<u32>,
+    /// Shuffle partitions before coalescing.
+    pub initial_partition_num: u32,
+    /// Whether huge partitions of joins are split.
+    pub skew_join_enabled: bool,
+    /// How many times the median makes a partition huge.
+    pub skewed_partition_factor: f64,
+    /// Least size of a huge partition, bytes.
+    pub skewed_partition_threshold: u64,
+    /// Whether a needless shuffle is read where it was written.
+    pub local_shuffle_reader: bool,
+    /// Size below which a finished shuffle is broadcast, bytes; `None` for never.
+    pub auto_broadcast_join_threshold: Option<u64>,
+}
+
+/// Python workers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PythonSettings {
+    /// `spark.executor.pyspark.memory`, bytes, if set.
+    pub executor_memory: Option<u64>,
+    /// Memory at which a worker's own aggregations spill, bytes.
+    pub worker_memory: u64,
+    /// Whether workers serve several tasks.
+    pub worker_reuse: bool,
+    /// Most rows in an Arrow batch; `None` for no limit.
+    pub arrow_batch_rows: Option<u64>,
+    /// Most bytes in an Arrow batch; `None` for no limit.
+    pub arrow_batch_bytes: Option<u64>,
+    /// Rows in a batch of a row-at-a-time function.
+    pub udf_batch_rows: u64,
+}
+
+/// Which cached block is dropped first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EvictionPolicy {
+    /// Least recently used: Spark's.
+    Lru,
+    /// First stored.
+    Fifo,
+    /// Least often used.
+    Lfu,
+    /// Fewest uses to come.
+    Lrc,
+    /// Next use farthest away in stages.
+    Mrd,
+    /// Next use farthest away: the bound that needs to know the future.
+    Belady,
+}
+
+/// This program's own knobs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Knobs {
+    /// Storage level of every dataset, by Spark's name (`MEMORY_AND_DISK`), instead of its own.
+    pub storage_level: Option<&'static str>,
+    /// Storage level by dataset; wins over the one for all.
+    pub storage_levels: BTreeMap<String, &'static str>,
+    /// Which cached block is dropped first.
+    pub eviction_policy: EvictionPolicy,
+    /// Factor on the size of all input data.
+    pub data_scale: f64,
+    /// Bytes that an executor's process tree may use where no cluster manager sets a limit.
+    pub container_limit: Option<u64>,
+    /// Garbage collector of every JVM.
+    pub collector: Option<Collector>,
+}
+
+impl Knobs {
+    /// The level that the knobs give the dataset `name`, if any.
+    pub fn storage_level_of(&self, name: &str) -> Option<&'static str> {
+        self.storage_levels.get(name).copied().or(self.storage_level)
+    }
+}
+
+impl Settings {
+    /// Reads and checks `conf`; every fault is reported.
+    pub fn resolve(conf: &SparkConf) -> Result<Self, Vec<ConfError>> {
+        let mut reader = Reader::new(conf);
+        let master = start_checks::master(&mut reader);
+        let settings = read(&reader, master);
+        start_checks::refuse_bad_starts(&mut reader, &settings);
+        if reader.errors.is_empty() { Ok(settings) } else { Err(reader.errors) }
+    }
+}
+
+fn read(r: &Reader<'_>, master: Master) -> Settings {
+    let version = r.version();
+    let knobs = knobs(r);
+    let cluster_mode = r.text("spark.submit.deployMode").as_deref() == Some("cluster");
+    Settings {
+        spark_version: version,
+        deploy_mode: if cluster_mode { DeployMode::Cluster } else { DeployMode::Client },
+        driver: DriverSettings {
+            memory: start_checks::driver_memory(r, &master, cluster_mode),
+            cores: r.opt_count("spark.driver.cores").unwrap_or(1),
+            // Spark takes 0 and less as no limit.
+            max_result_size: r.opt_bytes("spark.driver.maxResultSize").filter(|bytes| *bytes > 0),
+            collector: knobs.collector.or_else(|| collector_option(r, "driver")),
+        },
+        executor: ExecutorSettings {
+            memory: r.bytes("spark.executor.memory"),
+            cores: r.explicit("spark.executor.cores", Reader::opt_count),
+            instances: r.opt_count("spark.executor.instances"),
+            cores_max: r.opt_count("spark.cores.max"),
+            collector: knobs.collector.or_else(|| collector_option(r, "executor")),
+        },
+        container: container(r),
+        memory: memory(r),
+        storage: StorageSettings {
+            unroll_threshold: r.count("spark.storage.unrollMemoryThreshold"),
+            unroll_check_period: r.count("spark.storage.unrollMemoryCheckPeriod"),
+            unroll_growth_factor: r.real("spark.storage.unrollMemoryGrowthFactor"),
+            memory_map_threshold: r.bytes("spark.storage.memoryMapThreshold"),
+            rdd_compress: r.flag("spark.rdd.compress"),
+        },
+        shuffle: shuffle(r),
+        broadcast: BroadcastSettings {
+            block_size: r.bytes("spark.broadcast.blockSize"),
+            compress: r.flag("spark.broadcast.compress"),
+        },
+        task: TaskSettings {
+            cpus: r.opt_count("spark.task.cpus").unwrap_or(1),
+            max_failures: match master {
+                Master::Local { max_failures, .. } => max_failures,
+                _ => r.opt_count("spark.task.maxFailures").unwrap_or(4),
+            },
+            max_direct_result_size: r.bytes("spark.task.maxDirectResultSize"),
+            rpc_message_max: r.count("spark.rpc.message.maxSize") * MIB,
+            stage_max_consecutive_attempts: r.opt_count("spark.stage.maxConsecutiveAttempts").unwrap_or(4),
+            stage_max_attempts: r.opt_count("spark.stage.maxAttempts").unwrap_or(i32::MAX as u32),
+        },
+        scheduling: scheduling(r),
+        sql: sql(r),
+        python: PythonSettings {
+            executor_memory: r.opt_bytes("spark.executor.pyspark.memory").filter(|bytes| *bytes > 0),
+            worker_memory: r.bytes("spark.python.worker.memory"),
+            worker_reuse: r.flag("spark.python.worker.reuse"),
+            arrow_batch_rows: positive(r.count("spark.sql.execution.arrow.maxRecordsPerBatch")),
+            // Batches had no limit in bytes before 4.0 (PY-7).
+            arrow_batch_bytes: positive(r.bytes("spark.sql.execution.arrow.maxBytesPerBatch"))
+                .filter(|_| version.at_least(4, 0)),
+            udf_batch_rows: r.count("spark.sql.execution.python.udf.maxRecordsPerBatch"),
+        },
+        master,
+        knobs,
+    }
+}
+
+fn positive(value: u64) -> Option<u64> {
+    (value > 0).then_some(value)
+}
+
+fn container(r: &Reader<'_>) -> ContainerSettings {
+    ContainerSettings {
+        executor_overhead_mib: r.opt_whole("spark.executor.memoryOverhead"),
+        executor_factor: r.explicit("spark.executor.memoryOverheadFactor", Reader::opt_real),
+        executor_min_overhead_mib: r.opt_whole("spark.executor.minMemoryOverhead").unwrap_or(0),
+        driver_overhead_mib: r.opt_whole("spark.driver.memoryOverhead"),
+        driver_factor: r.explicit("spark.driver.memoryOverheadFactor", Reader::opt_real),
+        driver_min_overhead_mib: r.opt_whole("spark.driver.minMemoryOverhead").unwrap_or(0),
+        kubernetes_factor: r.explicit("spark.kubernetes.memoryOverheadFactor", Reader::opt_real),
+        am_memory_mib: r.opt_whole("spark.yarn.am.memory").unwrap_or(0),
+        am_overhead_mib: r.opt_whole("spark.yarn.am.memoryOverhead"),
+        tmpfs_local_dirs: r.flag("spark.kubernetes.local.dirs.tmpfs"),
+    }
+}
+
+fn memory(r: &Reader<'_>) -> MemorySettings {
+    let legacy = !r.version().at_least(3, 0) && r.flag("spark.memory.useLegacyMode");
+    MemorySettings {
+        fraction: r.real("spark.memory.fraction"),
+        storage_fraction: r.real("spark.memory.storageFraction"),
+        off_heap_enabled: r.flag("spark.memory.offHeap.enabled"),
+        off_heap_size: r.bytes("spark.memory.offHeap.size"),
+        unmanaged_polling: r.opt_time("spark.memory.unmanagedMemoryPollingInterval"),
+        legacy: legacy.then(|| LegacyFractions {
+            storage: r.real("spark.storage.memoryFraction"),
+            storage_safety: r.real("spark.storage.safetyFraction"),
+            shuffle: r.real("spark.shuffle.memoryFraction"),
+            shuffle_safety: r.real("spark.shuffle.safetyFraction"),
+            unroll: r.real("spark.storage.unrollFraction"),
+        }),
+        page_size: r.opt_bytes("spark.buffer.pageSize"),
+    }
+}
+
+fn shuffle(r: &Reader<'_>) -> ShuffleSettings {
+    let codec = r.text("spark.io.compression.codec").unwrap_or_default();
+    ShuffleSettings {
+        spill_initial_threshold: r.bytes("spark.shuffle.spill.initialMemoryThreshold"),
+        num_elements_force_spill: r.count("spark.shuffle.spill.numElementsForceSpillThreshold"),
+        max_size_force_spill: r
+            .opt_bytes("spark.shuffle.spill.maxSizeInBytesForSpillThreshold")
+            .filter(|bytes| *bytes < i64::MAX as u64 && r.version().at_least(4, 1)),
+        spill_compress: r.flag("spark.shuffle.spill.compress"),
+        compress: r.flag("spark.shuffle.compress"),
+        file_buffer: r.bytes("spark.shuffle.file.buffer"),
+        bypass_merge_threshold: r.count("spark.shuffle.sort.bypassMergeThreshold"),
+        sort_initial_records: r.bytes("spark.shuffle.sort.initialBufferSize"),
+        use_radix_sort: r.flag("spark.shuffle.sort.useRadixSort"),
+        max_size_in_flight: r.bytes("spark.reducer.maxSizeInFlight"),
+        max_remote_block_to_mem: r.bytes("spark.network.maxRemoteBlockSizeFetchToMem"),
+        spill_reader_buffer: r.bytes("spark.unsafe.sorter.spill.reader.buffer.size"),
+        spill_read_ahead: r.flag("spark.unsafe.sorter.spill.read.ahead.enabled"),
+        service_enabled: r.flag("spark.shuffle.service.enabled"),
+        io_codec: start_checks::codec(&codec).unwrap_or(IoCodec::Lz4),
+    }
+}
+
+fn scheduling(r: &Reader<'_>) -> SchedulingSettings {
+    SchedulingSettings {
+        locality_wait_process: r.time("spark.locality.wait.process"),
+        locality_wait_node: r.time("spark.locality.wait.node"),
+        locality_wait_rack: r.time("spark.locality.wait.rack"),
+        speculation: r.flag("spark.speculation").then(|| Speculation {
+            quantile: r.real("spark.speculation.quantile"),
+            multiplier: r.real("spark.speculation.multiplier"),
+        }),
+        fair: r.text("spark.scheduler.mode").as_deref() == Some("FAIR"),
+        network_timeout: r.time("spark.network.timeout"),
+        network_timeout_interval: r.time("spark.network.timeoutInterval"),
+        heartbeat_interval: r.time("spark.executor.heartbeatInterval"),
+        default_parallelism: r.opt_count("spark.default.parallelism"),
+    }
+}
+
+fn sql(r: &Reader<'_>) -> SqlSettings {
+    let shuffle_partitions = r.opt_count("spark.sql.shuffle.partitions").unwrap_or(200);
+    let buffer = |operator: &str| RowBufferSettings {
+        in_memory_rows: r.count(&format!("spark.sql.{operator}.buffer.in.memory.threshold")),
+        spill_rows: r.count(&format!("spark.sql.{operator}.buffer.spill.threshold")),
+    };
+    SqlSettings {
+        shuffle_partitions,
+        adaptive: AdaptiveSettings {
+            enabled: r.flag("spark.sql.adaptive.enabled"),
+            advisory_partition_size: r.bytes("spark.sql.adaptive.advisoryPartitionSizeInBytes"),
+            coalesce_enabled: r.flag("spark.sql.adaptive.coalescePartitions.enabled"),
+            parallelism_first: r.flag("spark.sql.adaptive.coalescePartitions.parallelismFirst"),
+            min_partition_size: r.bytes("spark.sql.adaptive.coalescePartitions.minPartitionSize"),
+            min_partition_num: r.opt_count("spark.sql.adaptive.coalescePartitions.minPartitionNum"),
+            initial_partition_num: r
+                .opt_count("spark.sql.adaptive.coalescePartitions.initialPartitionNum")
+                .unwrap_or(shuffle_partitions),
+            skew_join_enabled: r.flag("spark.sql.adaptive.skewJoin.enabled"),
+            skewed_partition_factor: r.real("spark.sql.adaptive.skewJoin.skewedPartitionFactor"),
+            skewed_partition_threshold: r
+                .bytes("spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes"),
+            local_shuffle_reader: r.flag("spark.sql.adaptive.localShuffleReader.enabled"),
+            auto_broadcast_join_threshold: r.opt_bytes("spark.sql.adaptive.autoBroadcastJoinThreshold"),
+        },
+        auto_broadcast_join_threshold: r.opt_bytes("spark.sql.autoBroadcastJoinThreshold"),
+        max_broadcast_table_size: r.bytes("spark.sql.maxBroadcastTableSize"),
+        prefer_sort_merge_join: r.flag("spark.sql.join.preferSortMergeJoin"),
+        object_hash_fallback_threshold: r.count("spark.sql.objectHashAggregate.sortBased.fallbackThreshold"),
+        use_radix_sort: r.flag("spark.sql.sort.enableRadixSort"),
+        sort_merge_join_buffer: buffer("sortMergeJoinExec"),
+        window_buffer: buffer("windowExec"),
+        columnar_batch_rows: r.count("spark.sql.inMemoryColumnarStorage.batchSize"),
+        files_max_partition_bytes: r.bytes("spark.sql.files.maxPartitionBytes"),
+        files_open_cost: r.bytes("spark.sql.files.openCostInBytes"),
+        files_min_partition_num: r.opt_count("spark.sql.files.minPartitionNum"),
+    }
+}
+
+fn knobs(r: &Reader<'_>) -> Knobs {
+    let level = |text: &str| {
+        let text = text.trim();
+        property::STORAGE_LEVELS.iter().copied().find(|level| level.eq_ignore_ascii_case(text))
+    };
+    let storage_levels = r.conf.iter().filter_map(|(key, value, _)| {
+        let dataset = key.strip_prefix(property::STORAGE_LEVEL_PREFIX)?;
+        Some((dataset.to_owned(), level(value)?))
+    });
+    Knobs {
+        storage_level: r.text("spillcast.storageLevel").and_then(|text| level(&text)),
+        storage_levels: storage_levels.collect(),
+        eviction_policy: match r.text("spillcast.evictionPolicy").as_deref() {
+            Some("fifo") => EvictionPolicy::Fifo,
+            Some("lfu") => EvictionPolicy::Lfu,
+            Some("lrc") => EvictionPolicy::Lrc,
+            Some("mrd") => EvictionPolicy::Mrd,
+            Some("belady") => EvictionPolicy::Belady,
+            _ => EvictionPolicy::Lru,
+        },
+        data_scale: r.real("spillcast.dataScale"),
+        container_limit: r.opt_bytes("spillcast.containerLimit"),
+        collector: match r.text("spillcast.collector").as_deref() {
+            Some("G1") => Some(Collector::G1),
+            Some("Parallel") => Some(Collector::Parallel),
+            Some("Serial") => Some(Collector::Serial),
+            _ => None,
+        },
+    }
+}
+
+/// The collector that the JVM options of `process` (driver or executor) switch on; the last one named.
+fn collector_option(r: &Reader<'_>, process: &str) -> Option<Collector> {
+    let options = ["defaultJavaOptions", "extraJavaOptions"]
+        .map(|name| r.text(&format!("spark.{process}.{name}")).unwrap_or_default());
+    let words = options.iter().flat_map(|text| text.split_whitespace());
+    words
+        .filter_map(|word| match word {
+            "-XX:+UseG1GC" => Some(Collector::G1),
+            "-XX:+UseParallelGC" | "-XX:+UseParallelOldGC" => Some(Collector::Parallel),
+            "-XX:+UseSerialGC" => Some(Collector::Serial),
+            _ => None,
+        })
+        .last()
+}
