@@ -1,1 +1,3 @@
-//! (being written)
+//! Spark event logs.
+
+pub mod codec;
