@@ -1,1 +1,28 @@
-//! (being written)
+//! Spark event logs: what an application did, as Spark wrote it down (spark-memory.md 14). Reading takes any log since
+//! Spark 2.4, plain or compressed, whole, rolling or cut off, and gives an [`AppLog`]: facts only, no interpretation.
+//!
+//! Left out: opening files (the command line does) and turning facts into a workload.
+//! Read `source` (which files), `codec` (bytes), `line` (lines), `reader` (events, notes), `collect` (facts),
+//! `app_log` (the result), in this order.
+
+pub mod app_log;
+pub mod codec;
+mod collect;
+mod collect_sql;
+mod collect_tasks;
+mod error;
+mod events;
+mod events_sql;
+mod line;
+mod metrics;
+mod plan;
+mod reader;
+pub mod source;
+mod values;
+
+pub use app_log::AppLog;
+pub use codec::{Codec, CodecError};
+pub use error::EventLogError;
+pub use line::LINE_BYTES_MAX;
+pub use reader::{BrokenLine, FileNote, Missing, ReadNotes, Truncation, read_app_log};
+pub use source::{DirectoryLog, LogPart, RollingLog, look_at_directory};
