@@ -1,1 +1,15 @@
-//! (being written)
+//! Shows a [`RunRecord`](crate::record::RunRecord): as one JSON object, as CSV files, as text for a terminal and, with the
+//! feature `plot`, as pictures.
+//!
+//! Everything here only reads records and writes into what the caller gives it; opening files is left to `cli`. What the
+//! columns are called and mean is declared in [`crate::record::columns`].
+
+pub mod csv;
+pub mod json;
+#[cfg(any())]
+pub mod plot;
+pub mod table;
+mod text;
+
+#[cfg(test)]
+mod fixture;

@@ -1,0 +1,191 @@
+//! A run as CSV: RFC 4180 (commas, quotes where needed, CR LF), one header row, the columns of
+//! [`crate::record::columns`] in their order, rows in the order of the record.
+//!
+//! Numbers are plain decimals without thousands separators; an absent value is an empty field.
+
+use std::io;
+
+use ::csv::{ByteRecord, Terminator, Writer, WriterBuilder};
+
+use crate::record::RunRecord;
+use crate::record::columns::{self, Table, Value};
+
+/// A file of the output directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum File {
+    /// One row: the run.
+    Summary,
+    /// Stage attempts.
+    Stages,
+    /// Task attempts.
+    Tasks,
+    /// Executors.
+    Executors,
+    /// Cached datasets.
+    Datasets,
+    /// Memory events.
+    Events,
+    /// Memory by region over time.
+    Timeline,
+}
+
+impl File {
+    /// All files, the shortest first.
+    pub const ALL: [Self; 7] = [
+        Self::Summary,
+        Self::Stages,
+        Self::Tasks,
+        Self::Executors,
+        Self::Datasets,
+        Self::Events,
+        Self::Timeline,
+    ];
+
+    /// File name, as `stages.csv`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Summary => "summary.csv",
+            Self::Stages => "stages.csv",
+            Self::Tasks => "tasks.csv",
+            Self::Executors => "executors.csv",
+            Self::Datasets => "datasets.csv",
+            Self::Events => "events.csv",
+            Self::Timeline => "timeline.csv",
+        }
+    }
+
+    /// Writes this file's part of `run` with its header.
+    ///
+    /// # Errors
+    ///
+    /// Only those of `out`.
+    pub fn write(self, run: &RunRecord, out: impl io::Write) -> io::Result<()> {
+        match self {
+            Self::Summary => rows(&columns::SUMMARY, run, [run], out),
+            Self::Stages => rows(&columns::STAGES, run, &run.stages, out),
+            Self::Tasks => rows(&columns::TASKS, run, &run.tasks, out),
+            Self::Executors => rows(&columns::EXECUTORS, run, &run.executors, out),
+            Self::Datasets => rows(&columns::DATASETS, run, &run.datasets, out),
+            Self::Events => rows(&columns::EVENTS, run, &run.events, out),
+            Self::Timeline => rows(&columns::TIMELINE, run, &run.timeline, out),
+        }
+    }
+}
+
+/// Writes a summary with one row a run, each after the fields in `prefix` (the varied settings of a sweep, for example);
+/// `prefix_names` are their headers.
+///
+/// # Errors
+///
+/// Those of `out`, and a prefix with another number of fields than there are names.
+pub fn write_summaries<'a>(
+    prefix_names: &[&str],
+    runs: impl IntoIterator<Item = (Vec<String>, &'a RunRecord)>,
+    out: impl io::Write,
+) -> io::Result<()> {
+    let mut writer = writer(out);
+    let names = prefix_names.iter().copied().chain(columns::SUMMARY.columns().map(|column| column.0));
+    writer.write_record(names).map_err(io_error)?;
+    let mut record = ByteRecord::new();
+    for (prefix, run) in runs {
+        record.clear();
+        prefix.iter().for_each(|field| record.push_field(field.as_bytes()));
+        push(&mut record, columns::SUMMARY.cells(run, run).map(|cell| cell.1));
+        writer.write_byte_record(&record).map_err(io_error)?;
+    }
+    writer.flush()
+}
+
+fn rows<'a, R: 'static>(
+    table: &Table<R>,
+    run: &'a RunRecord,
+    rows: impl IntoIterator<Item = &'a R>,
+    out: impl io::Write,
+) -> io::Result<()> {
+    let mut writer = writer(out);
+    writer.write_record(table.columns().map(|column| column.0)).map_err(io_error)?;
+    let mut record = ByteRecord::new();
+    for row in rows {
+        record.clear();
+        push(&mut record, table.cells(run, row).map(|cell| cell.1));
+        writer.write_byte_record(&record).map_err(io_error)?;
+    }
+    writer.flush()
+}
+
+fn writer<W: io::Write>(out: W) -> Writer<W> {
+    WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out)
+}
+
+fn push<'a>(record: &mut ByteRecord, cells: impl Iterator<Item = Value<'a>>) {
+    for value in cells {
+        match value {
+            Value::Int(number) => record.push_field(number.to_string().as_bytes()),
+            Value::Float(number) => record.push_field(number.to_string().as_bytes()),
+            Value::Text(text) => record.push_field(text.as_bytes()),
+            Value::Absent => record.push_field(b""),
+        }
+    }
+}
+
+fn io_error(error: ::csv::Error) -> io::Error {
+    error.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn text(file: File, run: &RunRecord) -> String {
+        let mut out = Vec::new();
+        file.write(run, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn headers_are_the_declared_columns_even_without_rows() {
+        let empty = RunRecord::default();
+        let header = |file| text(file, &empty).split("\r\n").next().unwrap().to_string();
+        let declared = |names: Vec<&str>| names.join(",");
+        assert_eq!(header(File::Stages), declared(columns::STAGES.columns().map(|c| c.0).collect()));
+        assert_eq!(header(File::Tasks), declared(columns::TASKS.columns().map(|c| c.0).collect()));
+        assert_eq!(header(File::Timeline), declared(columns::TIMELINE.columns().map(|c| c.0).collect()));
+        assert_eq!(text(File::Events, &empty).matches("\r\n").count(), 1);
+        assert_eq!(text(File::Summary, &empty).matches("\r\n").count(), 2);
+    }
+
+    #[test]
+    fn absent_is_empty_and_text_is_quoted_where_it_must_be() {
+        let mut run = fixture::tiny();
+        run.totals.jvm_gc_time_ns = None;
+        run.stages[0].name = "collect at \"App\", line 3".into();
+        let summary = text(File::Summary, &run);
+        let mut lines = summary.split("\r\n").map(|line| line.split(',').collect::<Vec<_>>());
+        let (header, row) = (lines.next().unwrap(), lines.next().unwrap());
+        let at = header.iter().position(|name| *name == "jvmGcTime").unwrap();
+        assert_eq!(row[at], "");
+        assert_eq!(row[at + 1], "40", "executorRunTime follows");
+        assert!(text(File::Stages, &run).contains("\"collect at \"\"App\"\", line 3\""));
+    }
+
+    #[test]
+    fn sweeps_put_their_settings_first() {
+        let run = fixture::tiny();
+        let mut out = Vec::new();
+        write_summaries(&["spark.executor.memory"], [(vec!["1g".to_string()], &run)], &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.starts_with("spark.executor.memory,name,seed,"), "{out}");
+        assert!(out.contains("\r\n1g,tiny,"), "{out}");
+        let short = write_summaries(&["a", "b"], [(vec!["1".to_string()], &run)], Vec::new());
+        assert!(short.is_err(), "one field under two names");
+    }
+
+    #[test]
+    fn golden() {
+        let run = fixture::failing();
+        for file in File::ALL {
+            fixture::check_golden(file.name(), &text(file, &run));
+        }
+    }
+}
