@@ -7,8 +7,7 @@ use super::executor::Executor;
 use super::scheduler::Locality;
 use super::task::{Failure, Progress, State, Task};
 use crate::engine::MemberId;
-use crate::memory::TaskId;
-use crate::memory::TaskMemoryManager;
+use crate::memory::{TaskId, TaskMemoryManager};
 use crate::memory::operators::{OperatorConf, OperatorIndex, TaskOperators};
 use crate::record::{EventKind, Metrics, Outcome, TaskRecord};
 use crate::units::{HumanBytes, SimDuration};
@@ -28,10 +27,10 @@ impl World<'_> {
         let conf = OperatorConf {
             tungsten_mode: state.tungsten_mode,
             page_size: state.page_size,
-            limits_before_request: self.settings.spark_version >= crate::conf::SparkVersion::V4_0,
+            limits_before_request: self.settings.spark_version >= crate::conf::SparkVersion::new(4, 0),
         };
         let memory = TaskMemoryManager::new(TaskId(id as i64), state.tungsten_mode, state.page_size);
-        let mut operators = TaskOperators::new(memory, &conf);
+        let mut operators = TaskOperators::new(memory, conf);
         let mut memory_operators: Vec<Option<OperatorIndex>> = Vec::with_capacity(plan.operators.len());
         for (position, operator) in self.workload.stages[stage].operators.iter().enumerate() {
             let spec = self.operator_spec(stage, position, operator, at);
@@ -247,11 +246,13 @@ impl World<'_> {
         }
         let state = &mut self.executors[executor];
         state.manager.clear_blocks();
+        for set in self.task_sets.values_mut() {
+            set.forget_executor(executor as u32);
+        }
         if self.ended.is_none() {
             self.lose_shuffle_outputs(executor);
-            let replacement = self.replacement_of(executor);
             let start = SimDuration(self.workload.rates.executor_start_ns);
-            self.queue.schedule(now + start, Event::ExecutorStarted { executor: replacement });
+            self.queue.schedule(now + start, Event::ExecutorStarted { replaces: executor });
         }
     }
 

@@ -40,7 +40,8 @@ impl World<'_> {
     /// The level in force for a dataset.
     pub(super) fn storage_level(&self, dataset: DatasetIndex) -> StorageLevel {
         let data = &self.workload.datasets[dataset];
-        self.settings.knobs.storage_level_of(&data.name).unwrap_or(data.level)
+        let knob = self.settings.knobs.storage_level_of(&data.name).and_then(StorageLevel::from_name);
+        knob.unwrap_or(data.level)
     }
 
     fn form(level: StorageLevel) -> EntryForm {
@@ -212,9 +213,9 @@ impl World<'_> {
     ) -> Progress {
         let storage = &self.settings.storage;
         let settings = UnrollSettings {
-            initial_threshold: storage.unroll_memory_threshold,
-            check_period: storage.unroll_memory_check_period,
-            growth_factor: storage.unroll_memory_growth_factor,
+            initial_threshold: storage.unroll_threshold,
+            check_period: storage.unroll_check_period,
+            growth_factor: storage.unroll_growth_factor,
         };
         let task = self.tasks[key].as_ref().expect("a task that unrolls exists");
         let (id, executor) = (TaskId(task.id as i64), task.executor);
@@ -343,9 +344,9 @@ impl World<'_> {
             // A driver's own executor has the pieces already; they are the same blocks.
             let _ = manager.put_bytes(id, piece, broadcast.pieces_bytes, MemoryMode::OnHeap, level);
             let unroll = UnrollSettings {
-                initial_threshold: self.settings.storage.unroll_memory_threshold,
-                check_period: self.settings.storage.unroll_memory_check_period,
-                growth_factor: self.settings.storage.unroll_memory_growth_factor,
+                initial_threshold: self.settings.storage.unroll_threshold,
+                check_period: self.settings.storage.unroll_check_period,
+                growth_factor: self.settings.storage.unroll_growth_factor,
             };
             manager.store_mut().lock_new_for_writing(id, value, StorageLevel::MEMORY_AND_DISK);
             let stored = match Unroll::start(manager, unroll, id, value, MemoryMode::OnHeap) {

@@ -43,6 +43,7 @@ impl World<'_> {
                     group_bytes: *group_bytes,
                     row_bytes: *sorter_row_bytes,
                     fallback_threshold: self.settings.sql.object_hash_fallback_threshold,
+                    radix: false,
                     limits,
                 })
             }

@@ -20,5 +20,5 @@ pub(super) enum Event {
     /// A stage whose parents were lost is submitted again.
     Resubmit { stage: usize },
     /// A replacement for a lost executor has started.
-    ExecutorStarted { executor: usize },
+    ExecutorStarted { replaces: usize },
 }

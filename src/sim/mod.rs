@@ -12,6 +12,7 @@ mod consumers;
 mod event;
 mod executor;
 mod plan;
+mod processes;
 mod program;
 mod recorder;
 mod scheduler;
@@ -19,14 +20,14 @@ mod stages;
 mod task;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
+pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
 
 use std::collections::BTreeMap;
 
-use crate::cluster::ExecutorSpec;
 use crate::conf::Settings;
 use crate::engine::{EventQueue, SharedResource};
 use crate::host::GcCost;
-use crate::memory::{Collector, MemoryManager, MemoryMode};
+use crate::memory::{Collector, MemoryManager};
 use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint};
 use crate::units::SimTime;
 use crate::workload::Workload;
@@ -52,33 +53,6 @@ impl Default for SimOptions {
     }
 }
 
-/// A machine with executors on it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HostSpec {
-    /// Name.
-    pub name: String,
-    /// Processors.
-    pub cores: u32,
-}
-
-/// Where the application runs.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ClusterSpec {
-    /// The machines.
-    pub hosts: Vec<HostSpec>,
-    /// The executors at the start, each with the position of its host.
-    pub executors: Vec<(usize, ExecutorSpec)>,
-    /// Driver and executor are one process.
-    pub local: bool,
-}
-
-impl ClusterSpec {
-    /// Task slots of all executors.
-    pub fn slots(&self) -> u32 {
-        self.executors.iter().map(|(_, executor)| executor.slots).sum()
-    }
-}
-
 /// A machine's shared resources.
 #[derive(Debug)]
 struct Host {
@@ -101,7 +75,8 @@ struct World<'a> {
     programs: Vec<Vec<Instruction>>,
     queue: EventQueue<Event>,
     hosts: Vec<Host>,
-    specs: Vec<(usize, ExecutorSpec)>,
+    host_names: Vec<String>,
+    setups: Vec<ExecutorSetup>,
     executors: Vec<Executor>,
     jobs: Vec<JobState>,
     stages: Vec<StageState>,
@@ -129,10 +104,10 @@ struct World<'a> {
 pub fn simulate(
     workload: &Workload,
     settings: &Settings,
-    cluster: &ClusterSpec,
+    processes: &Processes,
     options: SimOptions,
 ) -> RunRecord {
-    let mut world = World::new(workload, settings, cluster, options);
+    let mut world = World::new(workload, settings, processes, options);
     world.run();
     world.close_record();
     world.record
@@ -142,13 +117,13 @@ impl<'a> World<'a> {
     fn new(
         workload: &'a Workload,
         settings: &'a Settings,
-        cluster: &ClusterSpec,
+        processes: &Processes,
         options: SimOptions,
     ) -> Self {
         let rates = &workload.rates;
         let disk = rates.disk_bytes_per_s / 1e9;
         let network = rates.network_bytes_per_s / 1e9;
-        let hosts = cluster
+        let hosts = processes
             .hosts
             .iter()
             .map(|host| Host {
@@ -164,12 +139,13 @@ impl<'a> World<'a> {
             workload,
             settings,
             options,
-            local: cluster.local,
-            plan: plan(workload, settings, cluster.slots()),
+            local: processes.local,
+            plan: plan(workload, settings, processes.default_parallelism),
             programs: workload.stages.iter().map(program::program).collect(),
             queue: EventQueue::new(),
             hosts,
-            specs: cluster.executors.clone(),
+            host_names: processes.hosts.iter().map(|host| host.name.clone()).collect(),
+            setups: processes.executors.clone(),
             executors: Vec::new(),
             jobs: workload
                 .jobs
@@ -198,36 +174,39 @@ impl<'a> World<'a> {
                 ..RunRecord::default()
             },
         };
-        for (host, spec) in &cluster.executors {
-            world.add_executor(*host, spec, spec.id.clone());
+        for setup in &processes.executors {
+            world.add_executor(setup, setup.id.clone());
         }
         world
     }
 
-    fn add_executor(&mut self, host: usize, spec: &ExecutorSpec, id: String) {
-        let gc_cost = match spec.collector {
-            Collector::G1 => GcCost::G1,
-            Collector::Parallel => GcCost::PARALLEL,
+    fn add_executor(&mut self, setup: &ExecutorSetup, id: String) {
+        let gc_cost = match setup.collector {
+            Collector::G1 | Collector::Concurrent => GcCost::G1,
+            Collector::Parallel | Collector::ParallelFixed => GcCost::PARALLEL,
             Collector::Serial => GcCost::SERIAL,
+        };
+        let (manager, max_on_heap_memory, max_off_heap_memory) = match setup.regions {
+            Regions::Unified(regions) => (MemoryManager::unified(regions), regions.on_heap, regions.off_heap),
+            Regions::Static(regions) => (MemoryManager::fixed(regions), regions.storage, regions.off_heap),
         };
         let record = ExecutorRecord {
             id,
-            host: spec.host.clone(),
-            cores: spec.slots * self.settings.task.cpus,
+            host: self.host_names[setup.host].clone(),
+            cores: setup.cores,
             added_ns: self.queue.now().0,
-            heap_bytes: spec.heap_bytes,
-            max_on_heap_memory: spec.regions.on_heap,
-            max_off_heap_memory: spec.regions.off_heap,
-            container_bytes: spec.container_bytes,
+            heap_bytes: setup.heap,
+            max_on_heap_memory,
+            max_off_heap_memory,
+            container_bytes: setup.container_limit,
             ..ExecutorRecord::default()
         };
-        let manager = MemoryManager::unified(spec.regions);
         self.executors.push(Executor::new(
             manager,
-            spec.page_size,
-            spec.tungsten_mode,
+            setup.page_size,
+            setup.tungsten_mode,
             gc_cost,
-            host,
+            setup.host,
             record,
         ));
         self.last_points.push(None);
@@ -235,16 +214,12 @@ impl<'a> World<'a> {
         self.refresh(index);
     }
 
-    /// Prepares the record of a replacement for a lost executor; it starts when its event comes.
-    fn replacement_of(&mut self, executor: usize) -> usize {
-        executor
-    }
-
+    /// A lost executor is replaced by one like it (FAIL-12).
     fn start_replacement(&mut self, lost: usize) {
-        let (host, spec) = self.specs[lost % self.specs.len()].clone();
+        let setup = self.setups[lost].clone();
         let id = self.executors.len().to_string();
-        self.add_executor(host, &spec, id);
-        self.specs.push((host, spec));
+        self.add_executor(&setup, id);
+        self.setups.push(setup);
         self.offer(None);
     }
 
@@ -316,7 +291,7 @@ impl<'a> World<'a> {
                 self.offer(None);
             }
             Event::Resubmit { stage } => self.resubmit_stage(stage),
-            Event::ExecutorStarted { executor } => self.start_replacement(executor),
+            Event::ExecutorStarted { replaces } => self.start_replacement(replaces),
         }
     }
 

@@ -50,13 +50,13 @@ pub struct OperatorPlan {
 }
 
 /// The settings that decide partitioning, in the form in which a workload remembers those it was observed under.
-pub fn partitioning(settings: &Settings, slots: u32) -> Observed {
+pub fn partitioning(settings: &Settings, default_parallelism: u32) -> Observed {
     let adaptive = &settings.sql.adaptive;
     Observed {
         shuffle_partitions: settings.sql.shuffle_partitions,
         adaptive: if adaptive.enabled {
             format!(
-                "coalesce={} parallelismFirst={} advisory={} min={} initial={:?} minPartitions={:?}",
+                "coalesce={} parallelismFirst={} advisory={} min={} initial={} minPartitions={:?}",
                 adaptive.coalesce_enabled,
                 adaptive.parallelism_first,
                 adaptive.advisory_partition_size,
@@ -68,15 +68,15 @@ pub fn partitioning(settings: &Settings, slots: u32) -> Observed {
             "off".to_owned()
         },
         max_partition_bytes: settings.sql.files_max_partition_bytes,
-        open_cost_bytes: settings.sql.files_open_cost_bytes,
-        default_parallelism: settings.default_parallelism.unwrap_or(slots).max(1),
+        open_cost_bytes: settings.sql.files_open_cost,
+        default_parallelism: default_parallelism.max(1),
         data_scale: 1.0,
     }
 }
 
-/// Plans `workload` under `settings` on `slots` task slots.
-pub fn plan(workload: &Workload, settings: &Settings, slots: u32) -> Plan {
-    let now = partitioning(settings, slots);
+/// Plans `workload` under `settings` with a default parallelism (all cores, unless set).
+pub fn plan(workload: &Workload, settings: &Settings, default_parallelism: u32) -> Plan {
+    let now = partitioning(settings, default_parallelism);
     let planner = Planner { workload, settings, now, scale: settings.knobs.data_scale };
     let shuffle_partitions = workload.shuffles.iter().map(|s| planner.partitions_written(s)).collect();
     let stages = workload.stages.iter().map(|stage| planner.stage(stage)).collect();
@@ -99,8 +99,11 @@ impl Planner<'_> {
             ShufflePartitions::Fixed(n) => n,
             ShufflePartitions::Conf => {
                 let adaptive = &self.settings.sql.adaptive;
-                let initial = adaptive.initial_partition_num.filter(|_| adaptive.enabled);
-                initial.unwrap_or(self.settings.sql.shuffle_partitions)
+                if adaptive.enabled && adaptive.coalesce_enabled {
+                    adaptive.initial_partition_num
+                } else {
+                    self.settings.sql.shuffle_partitions
+                }
             }
         }
         .max(1)

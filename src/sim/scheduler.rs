@@ -42,8 +42,6 @@ pub(super) struct LocalityWaits {
 /// The tasks of one stage attempt that are not running.
 #[derive(Debug)]
 pub(super) struct TaskSet {
-    /// Stage index.
-    pub(super) stage: usize,
     /// Tasks waiting, without preference.
     anywhere: VecDeque<u32>,
     /// Tasks that prefer an executor, by executor.
@@ -66,14 +64,12 @@ pub(super) type Preferences = Vec<(u32, u32)>;
 impl TaskSet {
     /// Tasks `indices` of a stage; `preferences` tells each task's.
     pub(super) fn new(
-        stage: usize,
         tasks: usize,
         indices: impl Iterator<Item = u32>,
         preferences: impl Fn(u32) -> Preferences,
         now: SimTime,
     ) -> Self {
         let mut set = Self {
-            stage,
             anywhere: VecDeque::new(),
             by_executor: BTreeMap::new(),
             by_host: BTreeMap::new(),
@@ -87,11 +83,6 @@ impl TaskSet {
             set.add(index, &preferences(index), false);
         }
         set
-    }
-
-    /// Tasks that wait.
-    pub(super) fn len(&self) -> usize {
-        self.waiting_count
     }
 
     /// Puts a task (back) into the set; a retry goes to the front, as Spark takes it next.
@@ -221,15 +212,15 @@ mod tests {
 
     #[test]
     fn tasks_without_preference_go_in_order_to_anyone() {
-        let mut set = TaskSet::new(0, 3, 0..3, |_| Vec::new(), at(0));
+        let mut set = TaskSet::new(3, 0..3, |_| Vec::new(), at(0));
         let order: Vec<u32> = (0..3).filter_map(|e| set.offer(e, 0, at(0), WAITS)).map(|(i, _)| i).collect();
-        assert_eq!((order, set.len()), (vec![0, 1, 2], 0));
+        assert_eq!((order, set.waiting_count), (vec![0, 1, 2], 0));
     }
 
     #[test]
     fn a_cached_block_is_worth_waiting_three_seconds_a_level() {
         // Both tasks' blocks are in executor 0; executor 1 is on the same host, executor 2 elsewhere.
-        let mut set = TaskSet::new(0, 3, 0..3, |_| vec![(0, 0)], at(0));
+        let mut set = TaskSet::new(3, 0..3, |_| vec![(0, 0)], at(0));
         assert_eq!(set.offer(1, 0, at(0), WAITS), None);
         assert_eq!(set.offer(0, 0, at(10), WAITS), Some((0, Locality::ProcessLocal)));
         assert_eq!(set.next_level_at(WAITS), Some(at(3_010)));
@@ -241,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_retry_goes_first() {
-        let mut set = TaskSet::new(0, 3, 0..3, |_| Vec::new(), at(0));
+        let mut set = TaskSet::new(3, 0..3, |_| Vec::new(), at(0));
         let first = set.offer(0, 0, at(0), WAITS).unwrap().0;
         set.add(first, &Vec::new(), true);
         assert_eq!(set.offer(0, 0, at(1), WAITS), Some((0, Locality::NoPref)));

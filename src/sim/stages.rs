@@ -104,7 +104,7 @@ impl World<'_> {
         }
         let preferences: Vec<Preferences> = missing.iter().map(|&index| self.preferences(stage, index)).collect();
         let of = |index: u32| preferences[missing.binary_search(&index).unwrap_or(0)].clone();
-        let set = TaskSet::new(stage, tasks, missing.iter().copied(), of, now);
+        let set = TaskSet::new(tasks, missing.iter().copied(), of, now);
         let key = (self.stages[stage].job, stage);
         self.task_sets.insert(key, set);
     }

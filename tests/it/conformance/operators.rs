@@ -10,7 +10,8 @@ use std::io::BufReader;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use spillcast::memory::operators::{
-    GroupCurve, INITIAL_MEMORY_THRESHOLD, OperatorConf, OperatorIndex, OperatorSpec, SpillLimits, Step, TaskOperators,
+    GroupCurve, INITIAL_MEMORY_THRESHOLD, OperatorConf, OperatorIndex, OperatorSpec, SpillLimits, Step,
+    TaskOperators,
 };
 use spillcast::memory::{MemoryManager, MemoryMode, TaskId, TaskMemoryManager, UnifiedRegions};
 
@@ -40,10 +41,13 @@ fn number(line: &Value, key: &str) -> u64 {
 }
 
 fn cases(version: &str) -> Vec<Case> {
-    let path = format!("{}/tests/data/memory-manager/operators-{version}.jsonl.gz", env!("CARGO_MANIFEST_DIR"));
+    let path =
+        format!("{}/tests/data/memory-manager/operators-{version}.jsonl.gz", env!("CARGO_MANIFEST_DIR"));
     let file = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     let mut cases: Vec<Case> = Vec::new();
-    for line in serde_json::Deserializer::from_reader(BufReader::new(GzDecoder::new(file))).into_iter::<Value>() {
+    for line in
+        serde_json::Deserializer::from_reader(BufReader::new(GzDecoder::new(file))).into_iter::<Value>()
+    {
         let line = line.expect("a trace is JSON lines");
         if line.get("case").is_some() {
             cases.push(Case { params: line, changes: Vec::new(), end: Value::Null });
@@ -116,7 +120,8 @@ impl Run {
 
     /// Inserts all records at once: the changes in between are not seen, the rest must not differ.
     fn at_once(mut self, records: u64) -> Self {
-        self.failed = matches!(self.task.insert(self.operator, records, &mut self.manager), Step::OutOfMemory(_));
+        self.failed =
+            matches!(self.task.insert(self.operator, records, &mut self.manager), Step::OutOfMemory(_));
         self.note(records);
         self
     }
@@ -142,7 +147,8 @@ impl Run {
 }
 
 fn spec(case: &Case) -> OperatorSpec {
-    let limits = SpillLimits { records: case.params["spillRecords"].as_u64().unwrap_or(u64::MAX), bytes: u64::MAX };
+    let limits =
+        SpillLimits { records: case.params["spillRecords"].as_u64().unwrap_or(u64::MAX), bytes: u64::MAX };
     let radix = case.params["radix"].as_bool().unwrap_or(false);
     match case.class() {
         "BytesToBytesMap" => OperatorSpec::HashedRelation {

@@ -1,0 +1,167 @@
+//! From planned processes to simulated ones: hosts with processors, executors with the regions and pages that Spark's own
+//! start-up would give them.
+
+use crate::cluster::ClusterPlan;
+use crate::conf::{Collector as ConfCollector, Settings, SparkVersion};
+use crate::memory::layout::{LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES, StaticInput};
+use crate::memory::{Collector, LayoutError, MemoryLayout, MemoryMode, StaticRegions, UnifiedRegions};
+
+/// A machine with executors on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostSpec {
+    /// Name.
+    pub name: String,
+    /// Processors.
+    pub cores: u32,
+}
+
+/// The memory regions of an executor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Regions {
+    /// Unified memory.
+    Unified(UnifiedRegions),
+    /// Separate pools, under `spark.memory.useLegacyMode` up to 2.4.
+    Static(StaticRegions),
+}
+
+/// An executor to be simulated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecutorSetup {
+    /// Spark's id.
+    pub id: String,
+    /// Position of its host.
+    pub host: usize,
+    /// Cores, of which each task takes `spark.task.cpus`.
+    pub cores: u32,
+    /// `-Xmx`, bytes.
+    pub heap: u64,
+    /// Its regions.
+    pub regions: Regions,
+    /// Where Tungsten's pages lie.
+    pub tungsten_mode: MemoryMode,
+    /// Bytes of a page.
+    pub page_size: u64,
+    /// Its collector.
+    pub collector: Collector,
+    /// Bytes above which its process tree is killed.
+    pub container_limit: Option<u64>,
+}
+
+/// Where the application runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Processes {
+    /// The machines.
+    pub hosts: Vec<HostSpec>,
+    /// The executors at the start.
+    pub executors: Vec<ExecutorSetup>,
+    /// Heap of the driver, bytes.
+    pub driver_heap: u64,
+    /// Driver and executor are one process.
+    pub local: bool,
+    /// Default parallelism: Spark's, or all cores.
+    pub default_parallelism: u32,
+}
+
+impl Processes {
+    /// Lays out the memory of every planned executor. Hosts that `hosts` does not name get as many processors as their
+    /// executors have cores.
+    ///
+    /// # Errors
+    /// Fails where an executor's JVM would refuse to start (HEAP-4, HEAP-5, LEG-2), in Spark's words.
+    pub fn new(plan: &ClusterPlan, settings: &Settings, hosts: &[HostSpec]) -> Result<Self, LayoutError> {
+        let mut all: Vec<HostSpec> = hosts.to_vec();
+        let mut cores = vec![0; plan.executors.iter().map(|e| e.host + 1).max().unwrap_or(1)];
+        for executor in &plan.executors {
+            cores[executor.host] += executor.cores;
+        }
+        for (index, &cores) in cores.iter().enumerate().skip(hosts.len()) {
+            all.push(HostSpec { name: format!("host-{}", index + 1), cores });
+        }
+        let executors = plan
+            .executors
+            .iter()
+            .map(|executor| {
+                let (regions, tungsten_mode, page_size) =
+                    regions(settings, executor.heap, executor.memory_manager_cores, collector(executor.collector))?;
+                Ok(ExecutorSetup {
+                    id: executor.id.clone(),
+                    host: executor.host,
+                    cores: executor.cores,
+                    heap: executor.heap,
+                    regions,
+                    tungsten_mode,
+                    page_size,
+                    collector: collector(executor.collector),
+                    container_limit: executor.container_limit,
+                })
+            })
+            .collect::<Result<Vec<_>, LayoutError>>()?;
+        Ok(Self {
+            hosts: all,
+            executors,
+            driver_heap: plan.driver.heap,
+            local: plan.driver.is_executor,
+            default_parallelism: plan.default_parallelism(settings),
+        })
+    }
+}
+
+/// Regions, Tungsten's mode and the page size of a JVM with `heap` bytes of `-Xmx`.
+///
+/// # Errors
+/// Fails as Spark's start does.
+pub fn regions(
+    settings: &Settings,
+    heap: u64,
+    cores: u32,
+    collector: Collector,
+) -> Result<(Regions, MemoryMode, u64), LayoutError> {
+    let system_memory = collector.system_memory(heap).bytes;
+    let memory = &settings.memory;
+    let input = LayoutInput {
+        rules: rules(settings.spark_version),
+        system_memory,
+        reserved_memory: RESERVED_MEMORY_BYTES,
+        executor_memory: None,
+        memory_fraction: memory.fraction,
+        storage_fraction: memory.storage_fraction,
+        off_heap_enabled: memory.off_heap_enabled,
+        off_heap_size: i64::try_from(memory.off_heap_size).unwrap_or(i64::MAX),
+        cores,
+        page_size: memory.page_size,
+        collector,
+    };
+    if let Some(legacy) = &memory.legacy {
+        let layout = StaticRegions::of(&StaticInput {
+            system_memory,
+            executor_memory: None,
+            storage_fraction: legacy.storage,
+            storage_safety: legacy.storage_safety,
+            unroll_fraction: legacy.unroll,
+            shuffle_fraction: legacy.shuffle,
+            shuffle_safety: legacy.shuffle_safety,
+            off_heap_size: memory.off_heap_size,
+        })?;
+        let page = MemoryLayout::unified(&input)?.page_size;
+        return Ok((Regions::Static(layout), MemoryMode::OnHeap, page));
+    }
+    let layout = MemoryLayout::unified(&input)?;
+    Ok((Regions::Unified(layout.regions), layout.tungsten_mode, layout.page_size))
+}
+
+fn collector(collector: ConfCollector) -> Collector {
+    match collector {
+        ConfCollector::G1 => Collector::G1,
+        ConfCollector::Parallel => Collector::Parallel,
+        ConfCollector::Serial => Collector::Serial,
+    }
+}
+
+fn rules(version: SparkVersion) -> LayoutRules {
+    match (version.major, version.minor) {
+        (..=2, _) => LayoutRules::V2,
+        (3, ..=2) => LayoutRules::V3_0,
+        (3, _) => LayoutRules::V3_3,
+        _ => LayoutRules::V4,
+    }
+}
