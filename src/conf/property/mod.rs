@@ -177,7 +177,7 @@ impl Property {
 }
 
 /// Short names for the rows.
-mod row {
+mod prelude {
     pub(super) use super::super::size::ByteUnit::{Byte, Kib, Mib};
     pub(super) use super::super::time::TimeUnit::{Ms, Sec};
     pub(super) use super::super::version::SparkVersion;
