@@ -329,8 +329,12 @@ fn leg_2_the_legacy_manager_needs_32_mib() {
 
 #[test]
 fn local_cluster_workers_must_hold_an_executor() {
-    let words = "Asked to launch cluster with 512 MiB/worker but requested 1024 MiB/worker";
+    let words = "Asked to launch cluster with 512 MiB/worker but requested 1024 MiB/executor";
     refused("4.1", &[("spark.master", "local-cluster[2,1,512]")], None, words);
+    let words = "Asked to launch cluster with 512 MB RAM / worker but requested 1024 MB/worker";
+    refused("2.4", &[("spark.master", "local-cluster[2,1,512]")], None, words);
+    let words = "The number of cores per executor (=1) has to be >= the number of cpus per task = 2.";
+    refused("4.1", &[("spark.master", "local-cluster[2,1,1024]"), ("spark.task.cpus", "2")], None, words);
     let fits = [("spark.master", "local-cluster[2,1,512]"), ("spark.executor.memory", "512m")];
     assert_eq!(resolve(&fits).executor.memory, 512 * MIB);
 }
