@@ -1,6 +1,6 @@
 //! Integration tests: one binary, one module per behaviour.
 #![allow(clippy::print_stdout, reason = "tests print what they compared")]
 
-mod eventlog;
+mod conformance;
 mod settings;
 mod sizes;
