@@ -22,7 +22,8 @@ pub fn write(run: &RunRecord, input: &str, mut out: impl io::Write) -> io::Resul
 
 /// Gives `run` as a JSON value, for larger documents that hold many runs. Keys come in alphabetical order here.
 pub fn value(run: &RunRecord, input: &str) -> serde_json::Value {
-    serde_json::to_value(Document { run, input }).expect("numbers, text, lists and maps with text keys always serialize")
+    serde_json::to_value(Document { run, input })
+        .expect("numbers, text, lists and maps with text keys always serialize")
 }
 
 struct Document<'a> {
@@ -186,7 +187,8 @@ mod tests {
         let text = text(&run);
         let mut from = 0;
         for key in KEYS.iter().chain(&["confidence"]) {
-            let at = text[from..].find(&format!("\n  \"{key}\": ")).unwrap_or_else(|| panic!("{key} in {text}"));
+            let at =
+                text[from..].find(&format!("\n  \"{key}\": ")).unwrap_or_else(|| panic!("{key} in {text}"));
             from += at + 1;
         }
         let object = value(&run, "log.zstd");

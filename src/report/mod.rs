@@ -6,7 +6,7 @@
 
 pub mod csv;
 pub mod json;
-#[cfg(any())]
+#[cfg(feature = "plot")]
 pub mod plot;
 pub mod table;
 mod text;
