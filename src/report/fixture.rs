@@ -186,9 +186,14 @@ pub(crate) fn failing() -> RunRecord {
     run
 }
 
-/// Holds `text` against `tests/golden/NAME`, or writes that file when `SPILLCAST_UPDATE_GOLDEN` is set.
+/// Holds `text` against `tests/golden/NAME`.
 pub(crate) fn check_golden(name: &str, text: &str) {
-    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    check_file(&format!("tests/golden/{name}"), text);
+}
+
+/// Holds `text` against a committed file, or writes that file when `SPILLCAST_UPDATE_GOLDEN` is set.
+pub(crate) fn check_file(name: &str, text: &str) {
+    let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("SPILLCAST_UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, text).unwrap();
     }

@@ -41,14 +41,14 @@ impl Serialize for Document<'_> {
             map.serialize_entry(name, &Cell(summary(run, name)))?;
         }
         map.serialize_entry("totals", &Totals(run))?;
-        map.serialize_entry("stages", &Rows { run, table: &columns::STAGES, rows: &run.stages })?;
-        map.serialize_entry("executors", &Rows { run, table: &columns::EXECUTORS, rows: &run.executors })?;
+        map.serialize_entry("stages", &Rows { run, table: &columns::STAGES, list: &run.stages })?;
+        map.serialize_entry("executors", &Rows { run, table: &columns::EXECUTORS, list: &run.executors })?;
         map.serialize_entry("tenants", &[(); 0])?;
         map.serialize_entry("confidence", &Sure(&run.confidence))?;
         map.serialize_entry("name", &Cell(summary(run, "name")))?;
         map.serialize_entry("appMs", &Cell(summary(run, "appMs")))?;
-        map.serialize_entry("datasets", &Rows { run, table: &columns::DATASETS, rows: &run.datasets })?;
-        map.serialize_entry("causes", &Rows { run, table: &columns::CAUSES, rows: &run.causes })?;
+        map.serialize_entry("datasets", &Rows { run, table: &columns::DATASETS, list: &run.datasets })?;
+        map.serialize_entry("causes", &Rows { run, table: &columns::CAUSES, list: &run.causes })?;
         map.end()
     }
 }
@@ -68,13 +68,13 @@ impl Serialize for Totals<'_> {
 struct Rows<'a, R: 'static> {
     run: &'a RunRecord,
     table: &'a Table<R>,
-    rows: &'a [R],
+    list: &'a [R],
 }
 
 impl<R> Serialize for Rows<'_, R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.rows.len()))?;
-        for row in self.rows {
+        let mut list = serializer.serialize_seq(Some(self.list.len()))?;
+        for row in self.list {
             list.serialize_element(&Row { rows: self, row })?;
         }
         list.end()

@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
 use plotters::element::{PathElement, Polygon, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, IntoFont, RGBColor, ShapeStyle};
+use plotters::style::{Color, FontTransform, IntoFont, RGBColor, ShapeStyle};
 
 /// Palette of Okabe and Ito (2008), and greys.
 pub(super) const ORANGE: RGBColor = RGBColor(230, 159, 0);
@@ -13,6 +13,7 @@ pub(super) const SKY_BLUE: RGBColor = RGBColor(86, 180, 233);
 pub(super) const GREEN: RGBColor = RGBColor(0, 158, 115);
 pub(super) const BLUE: RGBColor = RGBColor(0, 114, 178);
 pub(super) const VERMILLION: RGBColor = RGBColor(213, 94, 0);
+pub(super) const PURPLE: RGBColor = RGBColor(204, 121, 167);
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
 pub(super) const GREY: RGBColor = RGBColor(110, 110, 110);
 pub(super) const SILVER: RGBColor = RGBColor(187, 187, 187);
@@ -122,6 +123,16 @@ impl Canvas<'_> {
             .into_font()
             .color(&color)
             .pos(Pos::new(horizontal, VPos::Center));
+        self.area.draw(&Text::new(text.to_string(), at, style)).expect(WRITES_TO_MEMORY);
+    }
+
+    /// Writes text upwards, its middle at `at`.
+    pub(super) fn text_upwards(&self, text: &str, at: At, size: f64, color: RGBColor) {
+        let style = ("sans-serif", size * PLOTTERS_FONT_FACTOR)
+            .into_font()
+            .transform(FontTransform::Rotate270)
+            .color(&color)
+            .pos(Pos::new(HPos::Center, VPos::Center));
         self.area.draw(&Text::new(text.to_string(), at, style)).expect(WRITES_TO_MEMORY);
     }
 

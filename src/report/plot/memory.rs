@@ -8,7 +8,7 @@
 use super::axis::{Axis, byte_ticks, time_ticks};
 use super::canvas::{
     Anchor, BLUE, Canvas, FAINT, GREEN, GREY, INK, LARGE, Mark, NORMAL, ORANGE, SILVER, SKY_BLUE, SMALL,
-    VERMILLION, characters, draw, text_width,
+    VERMILLION, WHITE, characters, draw, text_width,
 };
 use crate::record::{EventKind, ExecutorRecord, Outcome, RunRecord, TimelinePoint};
 use crate::report::text::{count, shorten};
@@ -18,9 +18,9 @@ use plotters::style::RGBColor;
 /// Executors that are drawn.
 const PANELS_MAX: usize = 4;
 
-const WIDTH: i32 = 1080;
+const WIDTH: i32 = 1120;
 const LEFT: i32 = 92;
-const RIGHT: i32 = WIDTH - 236;
+const RIGHT: i32 = WIDTH - 276;
 const TOP: i32 = 66;
 const HEADING: i32 = 26;
 const MARK_ROW: i32 = 14;
@@ -87,7 +87,7 @@ const MARK_ROWS: [MarkRow; 3] = [
 pub fn svg(run: &RunRecord) -> String {
     let panels = panels(run);
     let content: i32 = if panels.is_empty() { 60 } else { panels.iter().map(Panel::height).sum() };
-    let height = TOP + content + TIME_AXIS;
+    let height = TOP + content - PANEL_GAP + TIME_AXIS;
     let time = Axis { max: end(run).max(1), from: LEFT, to: RIGHT };
     draw((WIDTH as u32, height as u32), |canvas| {
         title(canvas, run, panels.len());
@@ -228,7 +228,7 @@ impl Panel<'_> {
         let unified = self.executor.max_on_heap_memory;
         let heap = self.executor.heap_bytes;
         let limits = [(heap, "heap limit", false), (unified, "execution + storage, at most", true)];
-        self.stack(canvas, time, (y, y + HEAP_HEIGHT), &ON_HEAP, &limits, "heap");
+        self.stack(canvas, time, (y, y + HEAP_HEIGHT), &ON_HEAP, &limits, "memory on heap");
         y += HEAP_HEIGHT + PANEL_GAP;
         if self.off_heap {
             let limits = [(self.executor.max_off_heap_memory, "off-heap limit", false)];
@@ -256,7 +256,7 @@ impl Panel<'_> {
             canvas.line(vec![(LEFT, y), (RIGHT, y)], FAINT, 1);
             canvas.text(label, (LEFT - 10, y), SMALL, INK, Anchor::End);
         }
-        canvas.text(title, (LEFT - 10, rows.0 - 4), SMALL, GREY, Anchor::End);
+        canvas.text_upwards(title, (16, i32::midpoint(rows.0, rows.1)), NORMAL, INK);
 
         let points = thin(&self.points, time, regions);
         let until = time.at(self.end);
@@ -269,17 +269,27 @@ impl Panel<'_> {
             outline.reverse();
             outline.splice(0..0, upper.iter().copied());
             canvas.polygon(outline, region.color);
-            canvas.line(upper, INK, 1);
+            canvas.line(upper, WHITE, 1);
             floor = ceiling;
         }
+        canvas.line(steps(&points, &floor, time, bytes, until), INK, 1);
         canvas.line(vec![(LEFT, rows.0), (LEFT, rows.1), (RIGHT, rows.1)], INK, 1);
-        self.names(canvas, &points, time, bytes, regions);
+        let limits_at: Vec<i32> = limits.iter().map(|limit| bytes.at(limit.0)).collect();
+        self.names(canvas, &points, time, bytes, regions, &limits_at);
         limit_lines(canvas, bytes, limits);
-        self.key(canvas, rows, regions, limits.iter().map(|limit| bytes.at(limit.0)).collect());
+        self.key(canvas, rows, regions, limits_at);
     }
 
     /// Writes each region's name into it where it is thick enough for long enough.
-    fn names(&self, canvas: &Canvas, points: &[&TimelinePoint], time: Axis, bytes: Axis, regions: &[Region]) {
+    fn names(
+        &self,
+        canvas: &Canvas,
+        points: &[&TimelinePoint],
+        time: Axis,
+        bytes: Axis,
+        regions: &[Region],
+        limits: &[i32],
+    ) {
         for (layer, region) in regions.iter().enumerate() {
             let wide = text_width(region.name, SMALL) as i32 + 10;
             // Free rows of each pixel column: below the lowest ceiling and above the highest floor.
@@ -300,7 +310,8 @@ impl Panel<'_> {
                     let upper = window.iter().map(|column| column.0).max().unwrap_or(i32::MIN);
                     let lower = window.iter().map(|column| column.1).min().unwrap_or(i32::MAX);
                     let known = window.iter().all(|column| column.0 != i32::MIN);
-                    (if known { lower - upper } else { 0 }, start, upper, lower)
+                    let (upper, lower) = beside(limits, upper, lower);
+                    (if known { lower.saturating_sub(upper) } else { 0 }, start, upper, lower)
                 })
                 .max_by_key(|spot| (spot.0, std::cmp::Reverse(spot.1)));
             if let Some((thick, start, upper, lower)) = best
@@ -329,6 +340,20 @@ impl Panel<'_> {
             y += LINE;
         }
     }
+}
+
+/// The larger part of the rows `upper..lower` that no limit's line crosses.
+fn beside(limits: &[i32], upper: i32, lower: i32) -> (i32, i32) {
+    limits.iter().filter(|limit| (upper..lower).contains(*limit)).fold(
+        (upper, lower),
+        |(upper, lower), limit| {
+            if limit - upper > lower - limit {
+                (upper, lower.min(*limit))
+            } else {
+                (upper.max(*limit), lower)
+            }
+        },
+    )
 }
 
 fn limit_lines(canvas: &Canvas, bytes: Axis, limits: &[(u64, &str, bool)]) {

@@ -34,6 +34,11 @@ fn check(name: &str, draw: impl Fn() -> String) -> String {
             _ => (x - text_width / 2.0, x + text_width / 2.0),
         };
         let y = number(" y=\"");
+        if tag.contains("rotate(270") {
+            let (top, bottom) = (y - text_width / 2.0, y + text_width / 2.0);
+            assert!(top >= 0.0 && bottom <= height, "{name}: {text:?} is cut: {top}..{bottom}");
+            continue;
+        }
         assert!(
             left >= 0.0 && right <= width && y >= 0.0 && y <= height,
             "{name}: {text:?} is cut: {left}..{right}"

@@ -5,7 +5,7 @@
 
 use super::axis::{Axis, time_ticks};
 use super::canvas::{
-    Anchor, BLUE, Canvas, FAINT, GREY, INK, LARGE, Mark, NORMAL, SILVER, SKY_BLUE, SMALL, VERMILLION,
+    Anchor, Canvas, FAINT, GREY, INK, LARGE, Mark, NORMAL, PURPLE, SILVER, SKY_BLUE, SMALL, VERMILLION,
     characters, draw,
 };
 use crate::record::{EventKind, Outcome, RunRecord, StageRecord, TaskRecord};
@@ -16,34 +16,73 @@ use std::collections::BTreeMap;
 /// Stage attempts that are drawn.
 const ROWS_MAX: usize = 40;
 
-const WIDTH: i32 = 1180;
+const WIDTH: i32 = 1200;
 const LEFT: i32 = 250;
-const RIGHT: i32 = WIDTH - 300;
-const TOP: i32 = 76;
-const ROW: i32 = 40;
-const BAR: i32 = 22;
+const RIGHT: i32 = WIDTH - 350;
+const TOP: i32 = 96;
+/// Rows with two lines of words, while there are few of them.
+const ROOMY: Rows = Rows { height: 40, bar: 22, roomy: true };
+const DENSE: Rows = Rows { height: 24, bar: 13, roomy: false };
+const ROOMY_MAX: usize = 12;
 const TIME_AXIS: i32 = 54;
+
+/// How high rows and their bars are, pixels.
+#[derive(Clone, Copy)]
+struct Rows {
+    height: i32,
+    bar: i32,
+    roomy: bool,
+}
 
 /// Draws the stages of `run` over time.
 pub fn svg(run: &RunRecord) -> String {
-    let rows = rows(run);
-    let height = TOP + ROW * (rows.len() as i32).max(1) + TIME_AXIS;
+    let (rows, rest) = rows(run);
+    let size = if rows.len() <= ROOMY_MAX { ROOMY } else { DENSE };
+    let lines = (rows.len() + usize::from(!rest.is_empty())).max(1) as i32;
+    let bottom = TOP + size.height * lines;
     let end = run.stages.iter().map(|stage| stage.completed_ns).chain([run.app_ns]).max().unwrap_or(0);
     let time = Axis { max: end.max(1), from: LEFT, to: RIGHT };
     let slots = run.executors.iter().map(|executor| u64::from(executor.cores)).sum::<u64>().max(1);
-    draw((WIDTH as u32, height as u32), |canvas| {
+    draw((WIDTH as u32, (bottom + TIME_AXIS) as u32), |canvas| {
         title(canvas, run, rows.len(), slots);
-        let bottom = TOP + ROW * (rows.len() as i32).max(1);
         if rows.is_empty() {
-            let text = "No stage ran.";
-            canvas.text(text, (WIDTH / 2, TOP + 20), NORMAL, GREY, Anchor::Middle);
+            canvas.text("No stage ran.", (WIDTH / 2, TOP + 10), NORMAL, GREY, Anchor::Middle);
             return;
         }
+        key(canvas);
         grid(canvas, time, bottom);
-        for (number, row) in rows.iter().enumerate() {
-            row.draw(canvas, time, slots, TOP + ROW * number as i32);
+        let mut top = TOP;
+        for row in &rows {
+            row.draw(canvas, time, slots, top, size);
+            top += size.height;
         }
+        others(canvas, time, &rest, top, size);
     })
+}
+
+/// Says what the marks and the numbers on the right are.
+fn key(canvas: &Canvas) {
+    let y = TOP - 20;
+    canvas.mark(Mark::Triangle, (LEFT + 6, y), VERMILLION);
+    canvas.text("a task spilled", (LEFT + 16, y), SMALL, GREY, Anchor::Start);
+    canvas.mark(Mark::Cross, (LEFT + 136, y), INK);
+    canvas.text("a task failed", (LEFT + 146, y), SMALL, GREY, Anchor::Start);
+    canvas.text("shortest / median / longest task", (RIGHT + 14, y), SMALL, GREY, Anchor::Start);
+}
+
+/// One row for all stages that have none of their own.
+fn others(canvas: &Canvas, time: Axis, rest: &[&StageRecord], top: i32, size: Rows) {
+    if rest.is_empty() {
+        return;
+    }
+    let middle = top + size.height / 2;
+    let (upper, lower) = (middle - size.bar / 2, middle + size.bar / 2);
+    let label = format!("{} together", count(rest.len() as u64, "shorter stage"));
+    canvas.text(&label, (LEFT - 12, middle), SMALL, INK, Anchor::End);
+    for stage in rest {
+        let from = time.at(stage.submitted_ns);
+        canvas.rect((from, upper), (time.at(stage.completed_ns).max(from + 1), lower), SILVER);
+    }
 }
 
 fn title(canvas: &Canvas, run: &RunRecord, shown: usize, slots: u64) {
@@ -56,7 +95,7 @@ fn title(canvas: &Canvas, run: &RunRecord, shown: usize, slots: u64) {
             run.stages.len()
         ));
     }
-    notes.push(format!("a full bar is all {} busy", count(slots, "task slot")));
+    notes.push(format!("height of a bar: tasks at once, full at {slots}"));
     if run.outcome != Outcome::Ok {
         notes.push(format!("{}: {}", run.outcome.as_str(), run.reason));
     }
@@ -84,14 +123,15 @@ struct Row<'a> {
     spills: Vec<u64>,
 }
 
-fn rows(run: &RunRecord) -> Vec<Row<'_>> {
+/// The attempts that get a row of their own, and the rest.
+fn rows(run: &RunRecord) -> (Vec<Row<'_>>, Vec<&StageRecord>) {
     let mut order: Vec<usize> = (0..run.stages.len()).collect();
     order.sort_by_key(|at| {
         let stage = &run.stages[*at];
         let wall = stage.completed_ns.saturating_sub(stage.submitted_ns);
         (stage.failure.is_empty(), std::cmp::Reverse(wall), *at)
     });
-    order.truncate(ROWS_MAX);
+    let rest = order.split_off(order.len().min(ROWS_MAX)).into_iter().map(|at| &run.stages[at]).collect();
     order.sort_unstable();
 
     let mut tasks: BTreeMap<(u32, u32), Vec<&TaskRecord>> = BTreeMap::new();
@@ -107,7 +147,7 @@ fn rows(run: &RunRecord) -> Vec<Row<'_>> {
             spills.entry(*key).or_default().push(event.time_ns);
         }
     }
-    order
+    let rows = order
         .into_iter()
         .map(|at| {
             let stage = &run.stages[at];
@@ -118,24 +158,27 @@ fn rows(run: &RunRecord) -> Vec<Row<'_>> {
                 spills: spills.remove(&key).unwrap_or_default(),
             }
         })
-        .collect()
+        .collect();
+    (rows, rest)
 }
 
 impl Row<'_> {
-    fn draw(&self, canvas: &Canvas, time: Axis, slots: u64, top: i32) {
+    fn draw(&self, canvas: &Canvas, time: Axis, slots: u64, top: i32, size: Rows) {
         let failed = !self.stage.failure.is_empty();
         let (from, to) = (time.at(self.stage.submitted_ns), time.at(self.stage.completed_ns));
         let to = to.max(from + 2);
-        let (upper, lower) = (top + 10, top + 10 + BAR);
-        self.label(canvas, i32::midpoint(upper, lower));
+        let upper = top + (size.height - size.bar) / 2 + 1;
+        let lower = upper + size.bar;
+        self.label(canvas, i32::midpoint(upper, lower), size.roomy);
 
-        let color = if failed { VERMILLION } else { SKY_BLUE };
+        let color = if failed { PURPLE } else { SKY_BLUE };
         canvas.rect((from, upper), (to, lower), FAINT);
         let busy = busy(&self.tasks, time, from, to);
         if self.tasks.is_empty() {
             canvas.rect((from, upper), (to, lower), SILVER);
         } else {
-            let height = |tasks: u64| (tasks.min(slots) as f64 / slots as f64 * f64::from(BAR)).ceil() as i32;
+            let height =
+                |tasks: u64| (tasks.min(slots) as f64 / slots as f64 * f64::from(size.bar)).ceil() as i32;
             let mut outline = vec![(from, lower)];
             for (offset, tasks) in busy.iter().enumerate() {
                 let x = from + offset as i32;
@@ -156,10 +199,10 @@ impl Row<'_> {
         marks(canvas, Mark::Cross, failures.map(|task| time.at(task.finish_ns)), i32::midpoint(upper, lower));
     }
 
-    fn label(&self, canvas: &Canvas, y: i32) {
+    fn label(&self, canvas: &Canvas, y: i32, roomy: bool) {
         let stage = self.stage;
         let attempt = if stage.attempt > 0 { format!(".{}", stage.attempt) } else { String::new() };
-        let label = format!("{}{attempt}  {}", stage.stage_id, stage.name);
+        let label = format!("{}{attempt}: {}", stage.stage_id, stage.name);
         let label = shorten(&label, characters(LEFT - 24, SMALL));
         canvas.text(&label, (LEFT - 12, y), SMALL, INK, Anchor::End);
 
@@ -183,23 +226,23 @@ impl Row<'_> {
         if metrics.memory_bytes_spilled > 0 {
             lower.push(format!("spilled {}", HumanBytes(metrics.memory_bytes_spilled)));
         }
-        let shift = if lower.is_empty() { 0 } else { 8 };
-        canvas.text(
-            &shorten(&upper, characters(280, SMALL)),
-            (RIGHT + 14, y - shift),
-            SMALL,
-            INK,
-            Anchor::Start,
-        );
-        if !lower.is_empty() {
-            let lower = shorten(&lower.join(", "), characters(280, SMALL));
-            canvas.text(&lower, (RIGHT + 14, y + shift), SMALL, VERMILLION, Anchor::Start);
+        let room = characters(WIDTH - RIGHT - 24, SMALL);
+        let text = |text: &str, y: i32, color| {
+            canvas.text(&shorten(text, room), (RIGHT + 14, y), SMALL, color, Anchor::Start);
+        };
+        if lower.is_empty() {
+            text(&upper, y, INK);
+        } else if roomy {
+            text(&upper, y - 8, INK);
+            text(&lower.join(", "), y + 8, INK);
+        } else {
+            text(&format!("{upper}, {}", lower.join(", ")), y, INK);
         }
     }
 }
 
 fn marks(canvas: &Canvas, mark: Mark, places: impl Iterator<Item = i32>, y: i32) {
-    let color = if mark == Mark::Triangle { BLUE } else { INK };
+    let color = if mark == Mark::Triangle { VERMILLION } else { INK };
     let mut places: Vec<i32> = places.collect();
     places.sort_unstable();
     let mut last = i32::MIN;
