@@ -32,7 +32,8 @@ pub(super) struct Cached {
 pub(super) fn datasets(log: &AppLog, runs: &[StageRun<'_>], honesty: &mut Honesty) -> Vec<Cached> {
     let mut found: Vec<Cached> = Vec::new();
     for rdd in &log.rdds {
-        let readers: Vec<&StageRun<'_>> = runs.iter().filter(|run| cached_in(run, rdd.rdd_id).is_some()).collect();
+        let readers: Vec<&StageRun<'_>> =
+            runs.iter().filter(|run| cached_in(run, rdd.rdd_id).is_some()).collect();
         let Some(level) = readers.iter().find_map(|run| cached_in(run, rdd.rdd_id)) else { continue };
         found.push(cached(log, rdd, level, &readers, honesty));
     }
@@ -98,9 +99,8 @@ fn cached(
         partitions,
         compute_ns_per_byte: compute_ns as f64 / mean.max(1) as f64,
         elements: elements.max(1),
-        unpersist_after: unpersisted.and_then(|ms| {
-            log.jobs.iter().rposition(|job| job.complete_ms.is_some_and(|end| end <= ms))
-        }),
+        unpersist_after: unpersisted
+            .and_then(|ms| log.jobs.iter().rposition(|job| job.complete_ms.is_some_and(|end| end <= ms))),
     };
     Cached { rdd_id: rdd.rdd_id, dataset, computed, compute_ns }
 }

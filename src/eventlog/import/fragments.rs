@@ -76,7 +76,8 @@ pub(super) fn fragment_of(run: &StageRun<'_>, plan: &SqlPlan, fragments: &[Fragm
         updated.extend(task.accumulators.iter().map(|&(id, _)| (id, ())));
     }
     let hits = |fragment: &Fragment| {
-        let own = fragment.nodes.iter().filter(|&&at| boundary(&plan.nodes[at as usize]) != Boundary::Broadcast);
+        let own =
+            fragment.nodes.iter().filter(|&&at| boundary(&plan.nodes[at as usize]) != Boundary::Broadcast);
         let written = fragment.writes.iter().filter(|_| run.is_map_stage());
         let names = ["data size", "shuffle bytes written", "shuffle records written", "shuffle write time"];
         let inner: usize = own

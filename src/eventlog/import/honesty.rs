@@ -21,7 +21,9 @@ fn cost_of(missing: Missing) -> &'static str {
         Missing::Tasks => "nothing can be simulated",
         Missing::TaskMetrics => "these tasks get the mean of the others of their stage",
         Missing::BlockUpdates => "sizes of cached blocks are taken from the tasks that read them",
-        Missing::ExecutorPeaks => "memory outside Spark's pools is a default, so that heap and container limits are rough",
+        Missing::ExecutorPeaks => {
+            "memory outside Spark's pools is a default, so that heap and container limits are rough"
+        }
         Missing::BlockManagers => "the regions are computed from the configuration",
     }
 }
@@ -48,7 +50,10 @@ impl Honesty {
             honesty.lack(format!("its end: {truncation}"), "tasks after that point are unknown");
         }
         if notes.in_progress {
-            honesty.lack("the end of the application: it still ran or was killed", "later jobs are not simulated");
+            honesty.lack(
+                "the end of the application: it still ran or was killed",
+                "later jobs are not simulated",
+            );
         }
         let unknown: u64 = notes.unknown_events.values().sum();
         if unknown > 0 {

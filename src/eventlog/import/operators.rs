@@ -14,8 +14,12 @@ use crate::workload::{Operator, OperatorKind, PerTask};
 /// Share of a stage's time that one row costs in an operator, relative to passing it through.
 fn weight(kind: &OperatorKind) -> f64 {
     match kind {
-        OperatorKind::Scan { .. } | OperatorKind::ShuffleRead { .. } | OperatorKind::ShuffleWrite { .. } => 2.0,
-        OperatorKind::HashAggregate { .. } | OperatorKind::Sort { .. } | OperatorKind::ObjectHashAggregate { .. } => 3.0,
+        OperatorKind::Scan { .. } | OperatorKind::ShuffleRead { .. } | OperatorKind::ShuffleWrite { .. } => {
+            2.0
+        }
+        OperatorKind::HashAggregate { .. }
+        | OperatorKind::Sort { .. }
+        | OperatorKind::ObjectHashAggregate { .. } => 3.0,
         OperatorKind::Python { .. } => 10.0,
         _ => 1.0,
     }
@@ -47,6 +51,27 @@ pub(super) struct StageContext<'a> {
     /// Resident bytes of one Python worker.
     pub(super) python_worker_bytes: u64,
     pub(super) operators: Vec<Operator>,
+}
+
+/// Shares each task's own time out over the operators by rows and weight.
+pub(super) fn share_time(operators: &mut [Operator], own_ns: &PerTask) {
+    let weights: Vec<f64> = operators
+        .iter()
+        .map(|operator| {
+            let input: u64 = operator.inputs.iter().map(|&i| operators[i].rows.total()).sum();
+            weight(&operator.kind) * (operator.rows.total().max(input) as f64 + 1.0)
+        })
+        .collect();
+    let total: f64 = weights.iter().sum();
+    for (operator, weight) in operators.iter_mut().zip(weights) {
+        let share = weight / total;
+        operator.cpu_ns = match own_ns {
+            PerTask::Total(ns) => PerTask::Total((*ns as f64 * share) as u64),
+            PerTask::Each(values) => {
+                PerTask::Each(values.iter().map(|&ns| (ns as f64 * share) as u64).collect())
+            }
+        };
+    }
 }
 
 /// Bytes of a row whose size nobody counted: four columns.
@@ -97,7 +122,9 @@ impl StageContext<'_> {
             "Sort" => OperatorKind::Sort { radix: self.radix(&node.simple_string) },
             "ShuffledHashJoin" => OperatorKind::ShuffledHashJoin {
                 long_key: node.simple_string.contains('L'),
-                keys: inputs.get(1).map_or_else(PerTask::default, |&build| self.operators[build].rows.clone()),
+                keys: inputs
+                    .get(1)
+                    .map_or_else(PerTask::default, |&build| self.operators[build].rows.clone()),
                 key_range: u64::MAX,
             },
             "BroadcastHashJoin" => match broadcast {
@@ -137,28 +164,6 @@ impl StageContext<'_> {
         });
     }
 
-    /// Shares each task's own time out over the operators by rows and weight.
-    pub(super) fn share_time(&mut self, own_ns: &PerTask) {
-        let weights: Vec<f64> = self
-            .operators
-            .iter()
-            .map(|operator| {
-                let input: u64 = operator.inputs.iter().map(|&i| self.operators[i].rows.total()).sum();
-                weight(&operator.kind) * (operator.rows.total().max(input) as f64 + 1.0)
-            })
-            .collect();
-        let total: f64 = weights.iter().sum();
-        for (operator, weight) in self.operators.iter_mut().zip(weights) {
-            let share = weight / total;
-            operator.cpu_ns = match own_ns {
-                PerTask::Total(ns) => PerTask::Total((*ns as f64 * share) as u64),
-                PerTask::Each(values) => {
-                    PerTask::Each(values.iter().map(|&ns| (ns as f64 * share) as u64).collect())
-                }
-            };
-        }
-    }
-
     fn push(&mut self, node: &PlanNode, kind: OperatorKind, inputs: Vec<usize>, rows: PerTask) -> usize {
         let row_bytes = match &kind {
             OperatorKind::HashAggregate { key_value_bytes, .. } => *key_value_bytes - 8,
@@ -194,11 +199,12 @@ impl StageContext<'_> {
 
     fn scan(&mut self, node: &PlanNode) -> usize {
         let rows = self.rows(node).unwrap_or_else(|| self.run.each(|_, metrics| metrics.input.records));
-        let bytes = if self.operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Scan { .. })) {
-            PerTask::default()
-        } else {
-            self.run.each(|_, metrics| metrics.input.bytes)
-        };
+        let bytes =
+            if self.operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Scan { .. })) {
+                PerTask::default()
+            } else {
+                self.run.each(|_, metrics| metrics.input.bytes)
+            };
         self.push(node, OperatorKind::Scan { bytes }, Vec::new(), rows)
     }
 
@@ -236,7 +242,10 @@ impl StageContext<'_> {
 
     /// Whether the whole sort key fits a radix-sortable prefix (SORT-2): one column of fixed width up to eight bytes.
     fn radix(&self, simple_string: &str) -> bool {
-        let keys = simple_string.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(keys, _)| keys);
+        let keys = simple_string
+            .split_once('[')
+            .and_then(|(_, rest)| rest.split_once(']'))
+            .map_or("", |(keys, _)| keys);
         if keys.contains(',') {
             return false;
         }
@@ -257,7 +266,16 @@ const GROUP_EXPONENT: f64 = 0.8;
 fn is_radix_type(kind: &str) -> bool {
     matches!(
         kind,
-        "boolean" | "tinyint" | "smallint" | "int" | "bigint" | "float" | "double" | "date" | "timestamp" | "timestamp_ntz"
+        "boolean"
+            | "tinyint"
+            | "smallint"
+            | "int"
+            | "bigint"
+            | "float"
+            | "double"
+            | "date"
+            | "timestamp"
+            | "timestamp_ntz"
     )
 }
 

@@ -19,7 +19,8 @@ pub(super) fn properties(log: &AppLog) -> BTreeMap<String, String> {
     let mut properties = log.properties.clone();
     let master = properties.get("spark.master").cloned().unwrap_or_default();
     let with_containers = !master.starts_with("local") && !master.is_empty();
-    let executors = log.executors.iter().filter(|executor| executor.cores.is_some() && executor.id != "driver");
+    let executors =
+        log.executors.iter().filter(|executor| executor.cores.is_some() && executor.id != "driver");
     if with_containers && !properties.contains_key("spark.executor.instances") {
         let started = executors.clone().filter(|executor| executor.removed_ms.is_none()).count();
         let started = if started > 0 { started } else { executors.clone().count() };
@@ -51,7 +52,10 @@ pub(super) fn hosts(log: &AppLog) -> Vec<HostSpec> {
 }
 
 /// The settings that the application ran under.
-pub(super) fn settings(log: &AppLog, properties: &BTreeMap<String, String>) -> Result<Settings, EventLogError> {
+pub(super) fn settings(
+    log: &AppLog,
+    properties: &BTreeMap<String, String>,
+) -> Result<Settings, EventLogError> {
     let version = SparkVersion::parse(&log.spark_version).unwrap_or(SparkVersion::DEFAULT);
     let mut conf = SparkConf::new(version);
     for (key, value) in properties {

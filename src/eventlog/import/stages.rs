@@ -63,7 +63,8 @@ pub(super) fn runs(log: &AppLog) -> Vec<StageRun<'_>> {
             failed: Vec::new(),
         })
         .collect();
-    let position: BTreeMap<u32, usize> = runs.iter().enumerate().map(|(i, run)| (run.record.stage_id, i)).collect();
+    let position: BTreeMap<u32, usize> =
+        runs.iter().enumerate().map(|(i, run)| (run.record.stage_id, i)).collect();
     for task in &log.tasks {
         let Some(run) = position.get(&task.stage_id).map(|&at| &mut runs[at]) else { continue };
         if !task.succeeded() {
