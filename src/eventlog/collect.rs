@@ -30,6 +30,9 @@ pub(super) enum Taken {
     Unknown,
 }
 
+/// Source, stage attempt and executor of a peak.
+type PeakKey = (PeakSource, Option<(u32, u32)>, ExecutorIndex);
+
 /// Builds an [`AppLog`].
 #[derive(Default)]
 pub(super) struct Collector {
@@ -39,7 +42,7 @@ pub(super) struct Collector {
     rdds: BTreeMap<u32, RddRecord>,
     executors: BTreeMap<String, ExecutorIndex>,
     pub(super) running: BTreeMap<u64, RunningTask>,
-    peaks: BTreeMap<(PeakSource, Option<(u32, u32)>, ExecutorIndex), ExecutorPeaks>,
+    peaks: BTreeMap<PeakKey, ExecutorPeaks>,
     sql: SqlCollector,
 }
 
@@ -58,7 +61,7 @@ impl Collector {
             "SparkListenerJobStart" => self.job_start(parse(line)?),
             "SparkListenerJobEnd" => self.job_end(parse(line)?),
             "SparkListenerUnpersistRDD" => self.unpersist(&parse(line)?),
-            "SparkListenerExecutorAdded" => self.executor_added(parse(line)?),
+            "SparkListenerExecutorAdded" => self.executor_added(&parse(line)?),
             "SparkListenerExecutorRemoved" => self.executor_removed(parse(line)?),
             "SparkListenerBlockManagerAdded" => self.block_manager_added(&parse(line)?),
             "SparkListenerBlockManagerRemoved" => self.block_manager_removed(&parse(line)?),
@@ -201,7 +204,7 @@ impl Collector {
         self.log.resource_profiles.push(profile);
     }
 
-    fn executor_added(&mut self, event: ev::ExecutorAdded<'_>) {
+    fn executor_added(&mut self, event: &ev::ExecutorAdded<'_>) {
         let added_ms = self.saw(event.time);
         let record = self.executor_mut(&event.executor, &event.info.host);
         record.added_ms = added_ms;
