@@ -2,6 +2,7 @@
 //! the application's tasks, blocks and plans, not with the log's bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -43,6 +44,8 @@ pub(super) struct Collector {
     executors: BTreeMap<String, ExecutorIndex>,
     pub(super) running: BTreeMap<u64, RunningTask>,
     peaks: BTreeMap<PeakKey, ExecutorPeaks>,
+    /// By stage, the accumulators updated by the task that ended last: the next one most likely updates the same.
+    pub(super) latest_ids: BTreeMap<u32, Arc<[u64]>>,
     sql: SqlCollector,
 }
 
@@ -120,7 +123,7 @@ impl Collector {
 
     /// Ends the building: maps become sorted lists.
     pub(super) fn finish(self) -> AppLog {
-        let Self { mut log, jobs, stages, rdds, executors: _, running, peaks, sql } = self;
+        let Self { mut log, jobs, stages, rdds, executors: _, running, peaks, latest_ids: _, sql } = self;
         log.jobs = jobs.into_values().collect();
         log.stages = stages.into_values().collect();
         log.rdds = rdds.into_values().collect();

@@ -392,7 +392,7 @@ fn logs_of_spark_2_4_are_read() {
     assert_eq!((task.partition, task.launch_ms, task.finish_ms), (3, 11, 20));
     assert_eq!(metrics.totals.peak_execution_memory, 4_456_448);
     assert_eq!(metrics.shuffle_read.local_bytes, 5);
-    assert_eq!(task.accumulators[..], [(3, 77)]);
+    assert_eq!(task.accumulators.iter().collect::<Vec<_>>(), [(3, 77)]);
     assert_eq!(log.executors[0].max_on_heap, Some(384_093_388));
     assert_eq!(log.running_tasks.len(), 1);
     assert_eq!((log.running_tasks[0].task_id, log.running_tasks[0].index), (6, 4));
