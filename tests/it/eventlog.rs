@@ -308,6 +308,12 @@ fn what_is_no_log_is_refused_with_line_and_reason() {
              column 7)",
         ),
         (
+            "{\"a\":1}",
+            "app: not a Spark event log: line 1 is JSON without an \"Event\" name (missing field `Event` at line 1 \
+             column 7)",
+        ),
+        ("{\"Ev", "app: the log is empty: no event was written before the application stopped or was killed"),
+        (
             "{\n  \"a\": 1\n}\n",
             "app: not a Spark event log: line 1 is not JSON (EOF while parsing an object at line 1 column 1)",
         ),
