@@ -2,5 +2,7 @@
 #![allow(clippy::print_stdout, reason = "tests print what they compared")]
 
 mod conformance;
+#[cfg(feature = "eventlog")]
+mod eventlog;
 mod settings;
 mod sizes;
