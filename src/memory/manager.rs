@@ -185,9 +185,9 @@ impl MemoryManager {
     /// The most that storage could have now if all blocks could be evicted: what execution does not hold.
     pub fn max_storage(&self, mode: MemoryMode) -> u64 {
         let pools = &self.pools[mode.index()];
-        match (self.kind, mode) {
-            (Kind::Unified, _) => pools.total - pools.execution.used(),
-            (Kind::Static { .. }, _) => pools.storage_region,
+        match self.kind {
+            Kind::Unified => pools.total - pools.execution.used(),
+            Kind::Static { .. } => pools.storage_region,
         }
     }
 
