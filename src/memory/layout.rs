@@ -161,25 +161,26 @@ impl MemoryLayout {
         let min_memory = input.reserved_memory + input.reserved_memory.div_ceil(2);
         check_minimum(input, min_memory)?;
         let usable = input.system_memory - input.reserved_memory;
-        let on_heap = (usable as f64 * input.memory_fraction) as u64;
+        let on_heap = (usable as f64 * input.memory_fraction) as i64;
 
         let fraction = input.storage_fraction;
         if input.rules > LayoutRules::V2 && !(0.0..1.0).contains(&fraction) {
             return Err(error(LayoutErrorKind::StorageFraction(fraction)));
         }
-        let storage = on_heap as f64 * fraction;
-        // Before 3.0 no property is checked: the pool refuses a negative size, and so a pool larger than all.
-        if (storage as i64) < 0 || storage as u64 > on_heap {
-            return Err(error(LayoutErrorKind::NegativePool));
-        }
-        let on_heap_storage = storage as u64;
-        if input.rules > LayoutRules::V2 && on_heap == on_heap_storage {
+        if input.rules > LayoutRules::V2 && on_heap <= (on_heap as f64 * fraction) as i64 {
             return Err(error(LayoutErrorKind::NoExecutionMemory));
         }
-        let Ok(off_heap) = u64::try_from(input.off_heap_size) else {
-            return Err(error(LayoutErrorKind::OffHeapSize(input.off_heap_size)));
+        // Before 3.0 no property is checked, but a pool refuses a negative size.
+        let split = |total: i64| {
+            let storage = (total as f64 * fraction) as i64;
+            let valid = (0..=total).contains(&storage);
+            if valid { Ok((total as u64, storage as u64)) } else { Err(error(LayoutErrorKind::NegativePool)) }
         };
-        let off_heap_storage = (off_heap as f64 * fraction) as u64;
+        let (on_heap, on_heap_storage) = split(on_heap)?;
+        if input.off_heap_size < 0 {
+            return Err(error(LayoutErrorKind::OffHeapSize(input.off_heap_size)));
+        }
+        let (off_heap, off_heap_storage) = split(input.off_heap_size)?;
         if input.off_heap_enabled && off_heap == 0 {
             return Err(error(LayoutErrorKind::NoOffHeapMemory));
         }
@@ -198,9 +199,10 @@ impl MemoryLayout {
         })
     }
 
-    /// Heap that no pool accounts for: what is neither reserved nor in the unified region (HEAP-10).
+    /// Heap that no pool accounts for: what is neither reserved nor in the unified region (HEAP-10). None is left by a
+    /// `spark.memory.fraction` above 1, which the memory manager itself does not refuse.
     pub fn user_memory(&self) -> u64 {
-        self.system_memory - self.reserved_memory - self.regions.on_heap
+        (self.system_memory - self.reserved_memory).saturating_sub(self.regions.on_heap)
     }
 }
 

@@ -231,7 +231,7 @@ impl Tasks {
             "free" => {
                 let bytes = op.number("n")?;
                 memory.free(consumer.id, bytes, &mut self.manager);
-                consumer.plain -= bytes;
+                consumer.plain = consumer.plain.saturating_sub(bytes);
             }
             "tmmRel" => memory.free_uncounted(consumer.id, op.number("n")?, &mut self.manager),
             "fpage" | "farray" => {
