@@ -4,5 +4,7 @@
 mod conformance;
 #[cfg(feature = "eventlog")]
 mod eventlog;
+mod memory_invariants;
+mod memory_vectors;
 mod settings;
 mod sizes;
