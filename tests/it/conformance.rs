@@ -1,8 +1,3 @@
-<<<<<<< HEAD
-//! Replays of traces of the real Spark classes.
-
-mod operators;
-=======
 //! Replays what real Spark memory classes did and demands the same result, eviction, spill call and byte of state
 //! after every operation.
 //!
@@ -12,6 +7,7 @@ mod operators;
 
 mod blocks;
 mod faults;
+mod operators;
 mod pools;
 mod regions;
 mod report;
@@ -76,4 +72,3 @@ fn replay_directory(directory: &Path) -> Result<Report, Fault> {
     }
     Ok(report)
 }
->>>>>>> memory
