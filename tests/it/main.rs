@@ -1,3 +1,4 @@
 //! Integration tests: one binary, one module per behaviour.
 
 mod conformance;
+mod real_runs;

@@ -1,0 +1,257 @@
+//! Operators under several tasks of one executor against the task metrics of real runs of Spark 4.1.4 and 3.5.9.
+//!
+//! Real Spark repeats `memoryBytesSpilled` and `peakExecutionMemory` of these runs exactly. Row sizes come from the
+//! schemas and Spark's row format (8 bytes of null bits, 8 bytes a column, strings behind them rounded up to 8), record
+//! counts from the task metrics.
+
+use spillcast::memory::operators::{
+    GroupCurve, OperatorConf, OperatorIndex, OperatorSpec, SORT_INITIAL_RECORDS, SpillLimits, Step, TaskOperators,
+};
+use spillcast::memory::{MemoryManager, MemoryMode, TaskId, TaskMemoryManager, UnifiedRegions};
+
+/// Pool of a heap of 512 MiB: `trunc((512 MiB - 300 MiB) × 0.6)`.
+const POOL_512M: u64 = 133_378_867;
+/// Pool of a heap of 1 GiB.
+const POOL_1G: u64 = 455_501_414;
+/// Page of a heap of 512 MiB under G1 with two cores.
+const PAGE_2M: u64 = (2 << 20) - 16;
+/// Page of a heap of 512 MiB under G1 with one core.
+const PAGE_4M: u64 = (4 << 20) - 16;
+/// Page of a heap of 1 GiB under G1 with two cores.
+const PAGE_8M: u64 = (8 << 20) - 16;
+/// Page of a heap of 1 GiB under G1 with one core.
+const PAGE_16M: u64 = (16 << 20) - 16;
+
+/// Rows that a task handles before the next task runs for as many.
+const SLICE: u64 = 997;
+
+/// `memoryBytesSpilled` and `peakExecutionMemory` of a task.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+struct Metrics {
+    spilled: u64,
+    peak: u64,
+}
+
+/// One task with a single operator: opened, fed, ended, read and closed.
+struct Running {
+    number: usize,
+    operators: TaskOperators,
+    operator: OperatorIndex,
+    phase: Phase,
+    waits: bool,
+    spilled: u64,
+}
+
+enum Phase {
+    Open,
+    Input(u64),
+    Output(u64),
+}
+
+impl Running {
+    fn start(number: usize, page_size: u64, spec: OperatorSpec) -> Self {
+        let conf = OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size, limits_before_request: true };
+        let tmm = TaskMemoryManager::new(TaskId(number as i64), MemoryMode::OnHeap, page_size);
+        let mut operators = TaskOperators::new(tmm, conf);
+        let operator = operators.add(spec);
+        Self { number, operators, operator, phase: Phase::Open, waits: false, spilled: 0 }
+    }
+
+    /// One slice of work; says whether the task has ended.
+    fn step(&mut self, rows: u64, manager: &mut MemoryManager) -> bool {
+        let step = match &mut self.phase {
+            _ if self.waits => self.operators.resume(manager),
+            Phase::Open => {
+                self.phase = Phase::Input(rows);
+                self.operators.open(self.operator, manager)
+            }
+            Phase::Input(0) => {
+                self.phase = Phase::Output(rows);
+                self.operators.finish_input(self.operator, manager)
+            }
+            Phase::Input(left) => {
+                let slice = SLICE.min(*left);
+                *left -= slice;
+                self.operators.insert(self.operator, slice, manager)
+            }
+            Phase::Output(left) => {
+                let slice = SLICE.min(*left);
+                *left -= slice;
+                let ended = *left == 0;
+                self.operators.drain(self.operator, slice, manager);
+                if ended {
+                    self.operators.close(self.operator, manager);
+                    assert_eq!(self.operators.clean_up_all(manager), 0, "nothing leaks");
+                }
+                self.waits = false;
+                return ended;
+            }
+        };
+        assert!(!matches!(step, Step::OutOfMemory(_)), "task {}: {step:?}", self.number);
+        self.waits = step == Step::Wait;
+        self.spilled += self.operators.take_spills().iter().map(|s| s.memory_bytes).sum::<u64>();
+        false
+    }
+}
+
+/// Runs tasks of so many rows on an executor with `cores` cores, each started as soon as a core is free.
+fn run(pool: u64, page_size: u64, cores: usize, tasks: &[u64], spec: impl Fn(u64) -> OperatorSpec) -> Vec<Metrics> {
+    let mut manager = MemoryManager::unified(UnifiedRegions {
+        on_heap: pool,
+        on_heap_storage: pool / 2,
+        off_heap: 0,
+        off_heap_storage: 0,
+    });
+    let mut metrics = vec![Metrics { spilled: 0, peak: 0 }; tasks.len()];
+    let mut next = 0;
+    let mut running: Vec<Running> = Vec::new();
+    while next < tasks.len() || !running.is_empty() {
+        while running.len() < cores && next < tasks.len() {
+            running.push(Running::start(next, page_size, spec(tasks[next])));
+            next += 1;
+        }
+        running.retain_mut(|task| {
+            let ended = task.step(tasks[task.number], &mut manager);
+            if ended {
+                metrics[task.number] = Metrics { spilled: task.spilled, peak: task.operators.peak_execution_memory() };
+            }
+            !ended
+        });
+    }
+    metrics
+}
+
+/// W2: `orderBy(k)` of (k long, 48 characters): 8 + 8 + 8 + 48 bytes a row; a single long key sorts by radix.
+fn sort_of_w2(_rows: u64) -> OperatorSpec {
+    OperatorSpec::Sort {
+        row_bytes: 72,
+        radix: true,
+        initial_records: SORT_INITIAL_RECORDS,
+        limits: SpillLimits::default(),
+    }
+}
+
+/// Records of the four range partitions of W2.
+const W2_RECORDS: [u64; 4] = [1_481_309, 1_459_566, 1_663_090, 1_396_035];
+
+#[test]
+fn w2_sorts_in_512m_spill_when_the_pointer_array_doubles() {
+    // 524288 records fill a pointer array of 16 MiB; they take 20 pages of 27593 records. Half the pool, 66.7 MB, has no
+    // room for another 32 MiB: the sorter spills its 20 pages, twice or (1663090 records) three times.
+    let peak = 20 * PAGE_2M + (16 << 20);
+    assert_eq!(peak, 58_719_936);
+    let twice = Metrics { spilled: 83_885_440, peak };
+    let thrice = Metrics { spilled: 125_828_160, peak };
+    assert_eq!(run(POOL_512M, PAGE_2M, 2, &W2_RECORDS, sort_of_w2), [twice, twice, thrice, twice]);
+}
+
+#[test]
+fn w2_sorts_alone_in_512m_spill_later() {
+    // One task an executor: pages of 4 MiB and the whole pool. An array of 32 MiB holds 1048576 records in 20 pages; the
+    // next would need 64 MiB.
+    let metrics = Metrics { spilled: 83_885_760, peak: 117_440_192 };
+    assert_eq!(run(POOL_512M, PAGE_4M, 1, &[W2_RECORDS[0], W2_RECORDS[2]], sort_of_w2), [metrics; 2]);
+    assert_eq!(run(POOL_512M, PAGE_4M, 1, &[W2_RECORDS[1], W2_RECORDS[3]], sort_of_w2), [metrics; 2]);
+}
+
+#[test]
+fn w2_sorts_in_1g_do_not_spill() {
+    let peaks = [184_549_152, 184_549_152, 201_326_336, 176_160_560].map(|peak| Metrics { spilled: 0, peak });
+    assert_eq!(run(POOL_1G, PAGE_8M, 2, &W2_RECORDS, sort_of_w2), peaks);
+}
+
+/// W1: key long (16 bytes with its null bits), buffer of sum, count and max (32 bytes).
+const W1_KEY_VALUE_BYTES: u64 = 48;
+
+/// Partial aggregation of one input split of W1: 625000 rows, 244317 groups.
+fn partial_aggregation_of_w1(rows: u64) -> OperatorSpec {
+    OperatorSpec::HashAggregation {
+        groups: GroupCurve::power(rows, 244_317, 0.85),
+        key_value_bytes: W1_KEY_VALUE_BYTES,
+        fast_map_row_bytes: Some(W1_KEY_VALUE_BYTES + 8),
+    }
+}
+
+/// Final aggregation of W1. A reduce task reads 16 map outputs, in each of which a key occurs once; keys are
+/// log-uniform over 16 million. The curve is the expected number of distinct keys in the first 1 to 16 outputs, for
+/// 1.95 million rows in all: `sum over keys of 1 - (1 - q) ^ outputs`, q the chance that a key is in an output.
+fn final_aggregation_of_w1(rows: u64) -> OperatorSpec {
+    const DISTINCT: [u64; 16] = [
+        121_985, 217_899, 304_000, 383_744, 458_772, 530_050, 598_218, 663_730, 726_925, 788_065, 847_363, 904_990,
+        961_088, 1_015_780, 1_069_169, 1_121_344,
+    ];
+    let points = (1..=16).map(|outputs| rows * outputs / 16).zip(DISTINCT);
+    OperatorSpec::HashAggregation {
+        groups: GroupCurve::from_points(points),
+        key_value_bytes: W1_KEY_VALUE_BYTES,
+        fast_map_row_bytes: None,
+    }
+}
+
+/// Rows of the two reduce tasks of W1.
+const W1_ROWS: [u64; 2] = [1_950_832, 1_953_412];
+
+#[test]
+fn w1_partial_aggregations_leave_part_of_their_groups_to_the_fast_map() {
+    // The fast map holds 65536 rows of 56 bytes, or 37448 in a page of 2 MiB; its page is in no metric. Without it, pages
+    // of 2 MiB would be 8 instead of 7, of 4 MiB 4 instead of 3.
+    for (pool, page, cores, peak) in [
+        (POOL_1G, PAGE_8M, 2, 25_165_792),
+        (POOL_512M, PAGE_2M, 2, 23_068_560),
+        (POOL_512M, PAGE_4M, 1, 20_971_472),
+        (POOL_1G, PAGE_16M, 1, 25_165_808),
+    ] {
+        let metrics = run(pool, page, cores, &[625_000, 625_000], partial_aggregation_of_w1);
+        assert_eq!(metrics, [Metrics { spilled: 0, peak }; 2], "page {page}");
+    }
+}
+
+#[test]
+fn w1_partial_aggregation_of_an_empty_split_reports_its_index_array() {
+    let metrics = run(POOL_1G, PAGE_8M, 2, &[0], partial_aggregation_of_w1);
+    assert_eq!(metrics, [Metrics { spilled: 0, peak: 262_144 }]);
+}
+
+#[test]
+fn w1_final_aggregations_in_1g_do_not_spill() {
+    assert_eq!(
+        run(POOL_1G, PAGE_8M, 2, &W1_ROWS, final_aggregation_of_w1),
+        [Metrics { spilled: 0, peak: 142_606_192 }; 2]
+    );
+    assert_eq!(
+        run(POOL_1G, PAGE_16M, 1, &W1_ROWS, final_aggregation_of_w1),
+        [Metrics { spilled: 0, peak: 150_994_864 }; 2]
+    );
+}
+
+#[test]
+fn w1_final_aggregations_in_512m_fall_back_to_sorting() {
+    // With two tasks a map cannot double beyond 16 MiB of index, 524288 keys in 17 pages: two such maps and the rest are
+    // spilled. Alone a task gets to 32 MiB and 1048576 keys in 17 pages of 4 MiB, once.
+    assert_eq!(
+        run(POOL_512M, PAGE_2M, 2, &W1_ROWS, final_aggregation_of_w1),
+        [Metrics { spilled: 148_897_040, peak: 52_428_528 }; 2]
+    );
+    assert_eq!(
+        run(POOL_512M, PAGE_4M, 1, &W1_ROWS, final_aggregation_of_w1),
+        [Metrics { spilled: 125_828_800, peak: 104_857_328 }; 2]
+    );
+}
+
+#[test]
+fn w1_collect_in_512m_spills_the_dumped_groups_for_the_rows() {
+    // `collect_list(s)` by k: 128 groups go to one sorter, the rows (key 16 bytes, row 8 + 16 + 16 bytes) to another. When
+    // the second cannot double its array at 524288 rows it first takes the first's page and 64 KiB, then spills its own
+    // 17 pages. The operator reports no peak.
+    let spec = |rows| OperatorSpec::ObjectHashAggregation {
+        groups: GroupCurve::power(rows, 244_317, 0.85),
+        group_bytes: 64,
+        row_bytes: 56,
+        radix: true,
+        fallback_threshold: 128,
+        limits: SpillLimits::default(),
+    };
+    let metrics = Metrics { spilled: 17 * PAGE_2M + PAGE_2M + 65_536, peak: 0 };
+    assert_eq!(metrics.spilled, 37_813_984);
+    assert_eq!(run(POOL_512M, PAGE_2M, 2, &[625_000; 4], spec), [metrics; 4]);
+}
