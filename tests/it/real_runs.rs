@@ -255,3 +255,43 @@ fn w1_collect_in_512m_spills_the_dumped_groups_for_the_rows() {
     assert_eq!(metrics.spilled, 37_813_984);
     assert_eq!(run(POOL_512M, PAGE_2M, 2, &[625_000; 4], spec), [metrics; 4]);
 }
+
+#[test]
+fn w11_second_sort_of_a_join_spills_the_first() {
+    // The join of `lineitem` with its own aggregate sorts both inputs by a long, rows of 24 and 16 bytes. The smaller one
+    // is sorted and waits to be read (1 page and 2 MiB of pointers) when the larger one doubles its array at 524288 rows:
+    // it is spilled whole, which is not enough, and then the larger one spills its 8 pages.
+    let sort = |row_bytes| OperatorSpec::Sort {
+        row_bytes,
+        radix: true,
+        initial_records: SORT_INITIAL_RECORDS,
+        limits: SpillLimits::default(),
+    };
+    let mut manager = MemoryManager::unified(UnifiedRegions {
+        on_heap: POOL_512M,
+        on_heap_storage: POOL_512M / 2,
+        off_heap: 0,
+        off_heap_storage: 0,
+    });
+    // A second task holds memory, so that this one gets half the pool.
+    manager.acquire_execution(1 << 20, TaskId(1), MemoryMode::OnHeap).unwrap();
+    let conf = OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size: PAGE_2M, limits_before_request: true };
+    let mut task = TaskOperators::new(TaskMemoryManager::new(TaskId(0), MemoryMode::OnHeap, PAGE_2M), conf);
+    let (larger, smaller) = (task.add(sort(24)), task.add(sort(16)));
+    for (operator, rows) in [(smaller, 42_214), (larger, 750_171)] {
+        assert_eq!(task.open(operator, &mut manager), Step::Ready);
+        assert_eq!(task.insert(operator, rows, &mut manager), Step::Ready);
+        assert_eq!(task.finish_input(operator, &mut manager), Step::Ready);
+    }
+    let spills: Vec<_> =
+        task.take_spills().iter().map(|s| (s.operator, s.memory_bytes, s.records, s.forced_by)).collect();
+    assert_eq!(
+        spills,
+        [(smaller, PAGE_2M + (2 << 20), 42_214, Some(larger)), (larger, 8 * PAGE_2M, 524_288, None)]
+    );
+    assert_eq!(spills.iter().map(|s| s.1).sum::<u64>(), 20_971_376);
+    assert_eq!((task.peak(larger), task.peak(smaller)), (33_554_304, 4_194_288));
+    task.close(larger, &mut manager);
+    task.close(smaller, &mut manager);
+    assert_eq!(task.clean_up_all(&mut manager), 0);
+}

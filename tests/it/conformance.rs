@@ -1,3 +1,0 @@
-//! Replays of traces of the real Spark classes.
-
-mod operators;
