@@ -5,7 +5,8 @@
 //! counts from the task metrics.
 
 use spillcast::memory::operators::{
-    GroupCurve, OperatorConf, OperatorIndex, OperatorSpec, SORT_INITIAL_RECORDS, SpillLimits, Step, TaskOperators,
+    GroupCurve, OperatorConf, OperatorIndex, OperatorSpec, SORT_INITIAL_RECORDS, SpillLimits, Step,
+    TaskOperators,
 };
 use spillcast::memory::{MemoryManager, MemoryMode, TaskId, TaskMemoryManager, UnifiedRegions};
 
@@ -95,7 +96,13 @@ impl Running {
 }
 
 /// Runs tasks of so many rows on an executor with `cores` cores, each started as soon as a core is free.
-fn run(pool: u64, page_size: u64, cores: usize, tasks: &[u64], spec: impl Fn(u64) -> OperatorSpec) -> Vec<Metrics> {
+fn run(
+    pool: u64,
+    page_size: u64,
+    cores: usize,
+    tasks: &[u64],
+    spec: impl Fn(u64) -> OperatorSpec,
+) -> Vec<Metrics> {
     let mut manager = MemoryManager::unified(UnifiedRegions {
         on_heap: pool,
         on_heap_storage: pool / 2,
@@ -113,7 +120,8 @@ fn run(pool: u64, page_size: u64, cores: usize, tasks: &[u64], spec: impl Fn(u64
         running.retain_mut(|task| {
             let ended = task.step(tasks[task.number], &mut manager);
             if ended {
-                metrics[task.number] = Metrics { spilled: task.spilled, peak: task.operators.peak_execution_memory() };
+                metrics[task.number] =
+                    Metrics { spilled: task.spilled, peak: task.operators.peak_execution_memory() };
             }
             !ended
         });
@@ -177,8 +185,8 @@ fn partial_aggregation_of_w1(rows: u64) -> OperatorSpec {
 /// 1.95 million rows in all: `sum over keys of 1 - (1 - q) ^ outputs`, q the chance that a key is in an output.
 fn final_aggregation_of_w1(rows: u64) -> OperatorSpec {
     const DISTINCT: [u64; 16] = [
-        121_985, 217_899, 304_000, 383_744, 458_772, 530_050, 598_218, 663_730, 726_925, 788_065, 847_363, 904_990,
-        961_088, 1_015_780, 1_069_169, 1_121_344,
+        121_985, 217_899, 304_000, 383_744, 458_772, 530_050, 598_218, 663_730, 726_925, 788_065, 847_363,
+        904_990, 961_088, 1_015_780, 1_069_169, 1_121_344,
     ];
     let points = (1..=16).map(|outputs| rows * outputs / 16).zip(DISTINCT);
     OperatorSpec::HashAggregation {
@@ -275,7 +283,8 @@ fn w11_second_sort_of_a_join_spills_the_first() {
     });
     // A second task holds memory, so that this one gets half the pool.
     manager.acquire_execution(1 << 20, TaskId(1), MemoryMode::OnHeap).unwrap();
-    let conf = OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size: PAGE_2M, limits_before_request: true };
+    let conf =
+        OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size: PAGE_2M, limits_before_request: true };
     let mut task = TaskOperators::new(TaskMemoryManager::new(TaskId(0), MemoryMode::OnHeap, PAGE_2M), conf);
     let (larger, smaller) = (task.add(sort(24)), task.add(sort(16)));
     for (operator, rows) in [(smaller, 42_214), (larger, 750_171)] {

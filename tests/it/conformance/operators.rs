@@ -108,13 +108,15 @@ fn replay_case(path: &Path, case: &Case, report: &mut Report) -> LineResult<()> 
             let (peak, after) = run.finish();
             let mut found: Vec<String> = run.changes.iter().map(|change| format!("{change:?}")).collect();
             let reason = if run.failed { "full" } else { "all" };
-            found.push(format!("{reason} {} peak {peak} after {after} spilled {}", run.inserted, run.spilled));
+            found
+                .push(format!("{reason} {} peak {peak} after {after} spilled {}", run.inserted, run.spilled));
             for (index, line) in case.lines.iter().enumerate() {
                 let op = Op(&line.1);
                 let expected = if line.1.contains_key("end") {
                     // The traces of some classes do not say how much was spilled in all.
                     let spilled = op.number("spilled").unwrap_or(run.spilled);
-                    let (end, n, peak, after) = (op.text("end")?, op.number("n")?, op.number("peak")?, op.number("after")?);
+                    let (end, n, peak, after) =
+                        (op.text("end")?, op.number("n")?, op.number("peak")?, op.number("after")?);
                     format!("{end} {n} peak {peak} after {after} spilled {spilled}")
                 } else {
                     format!("{:?}", (op.number("n")?, op.number("mem")?, op.number("spilled").unwrap_or(0)))
@@ -150,7 +152,8 @@ impl Run {
     fn new(header: &Op<'_>, spec: OperatorSpec) -> LineResult<Self> {
         let heap = header.number("maxHeap").unwrap_or(1 << 30);
         let page_size = header.number("pageSize").unwrap_or(1 << 20);
-        let regions = UnifiedRegions { on_heap: heap, on_heap_storage: heap / 2, off_heap: 0, off_heap_storage: 0 };
+        let regions =
+            UnifiedRegions { on_heap: heap, on_heap_storage: heap / 2, off_heap: 0, off_heap_storage: 0 };
         let conf = OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size, limits_before_request: true };
         let tmm = TaskMemoryManager::new(TaskId(0), MemoryMode::OnHeap, page_size);
         let mut task = TaskOperators::new(tmm, conf);
