@@ -264,43 +264,95 @@ fn w1_collect_in_512m_spills_the_dumped_groups_for_the_rows() {
     assert_eq!(run(POOL_512M, PAGE_2M, 2, &[625_000; 4], spec), [metrics; 4]);
 }
 
-#[test]
-fn w11_second_sort_of_a_join_spills_the_first() {
-    // The join of `lineitem` with its own aggregate sorts both inputs by a long, rows of 24 and 16 bytes. The smaller one
-    // is sorted and waits to be read (1 page and 2 MiB of pointers) when the larger one doubles its array at 524288 rows:
-    // it is spilled whole, which is not enough, and then the larger one spills its 8 pages.
-    let sort = |row_bytes| OperatorSpec::Sort {
+/// A task of its own on an executor where another task holds memory, so that it gets half the pool.
+fn task_beside_another(pool: u64, page_size: u64) -> (MemoryManager, TaskOperators) {
+    let mut manager = MemoryManager::unified(UnifiedRegions {
+        on_heap: pool,
+        on_heap_storage: pool / 2,
+        off_heap: 0,
+        off_heap_storage: 0,
+    });
+    manager.acquire_execution(1 << 20, TaskId(1), MemoryMode::OnHeap).unwrap();
+    let conf = OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size, limits_before_request: true };
+    (manager, TaskOperators::new(TaskMemoryManager::new(TaskId(0), MemoryMode::OnHeap, page_size), conf))
+}
+
+/// A sort by one long of a join's input.
+fn join_sort(row_bytes: u64) -> OperatorSpec {
+    OperatorSpec::Sort {
         row_bytes,
         radix: true,
         initial_records: SORT_INITIAL_RECORDS,
         limits: SpillLimits::default(),
-    };
-    let mut manager = MemoryManager::unified(UnifiedRegions {
-        on_heap: POOL_512M,
-        on_heap_storage: POOL_512M / 2,
-        off_heap: 0,
-        off_heap_storage: 0,
-    });
-    // A second task holds memory, so that this one gets half the pool.
-    manager.acquire_execution(1 << 20, TaskId(1), MemoryMode::OnHeap).unwrap();
-    let conf =
-        OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size: PAGE_2M, limits_before_request: true };
-    let mut task = TaskOperators::new(TaskMemoryManager::new(TaskId(0), MemoryMode::OnHeap, PAGE_2M), conf);
-    let (larger, smaller) = (task.add(sort(24)), task.add(sort(16)));
-    for (operator, rows) in [(smaller, 42_214), (larger, 750_171)] {
-        assert_eq!(task.open(operator, &mut manager), Step::Ready);
-        assert_eq!(task.insert(operator, rows, &mut manager), Step::Ready);
-        assert_eq!(task.finish_input(operator, &mut manager), Step::Ready);
     }
-    let spills: Vec<_> =
-        task.take_spills().iter().map(|s| (s.operator, s.memory_bytes, s.records, s.forced_by)).collect();
+}
+
+fn fill(task: &mut TaskOperators, operator: OperatorIndex, rows: u64, manager: &mut MemoryManager) {
+    assert_eq!(task.open(operator, manager), Step::Ready);
+    assert_eq!(task.insert(operator, rows, manager), Step::Ready);
+    assert_eq!(task.finish_input(operator, manager), Step::Ready);
+}
+
+/// What each spill was: the operator, its bytes, its records, and who forced it.
+type Spilled = (OperatorIndex, u64, u64, Option<OperatorIndex>);
+
+fn spills(task: &mut TaskOperators) -> Vec<Spilled> {
+    task.take_spills().iter().map(|s| (s.operator, s.memory_bytes, s.records, s.forced_by)).collect()
+}
+
+#[test]
+fn w11_sort_below_a_join_spills_the_sort_beside_it() {
+    // w11bigorders-static4nobch512, stage 14: the orders (76 bytes a row with its length, 2 pages, 2 MiB of pointers) are
+    // sorted and their first row is read when the sort of `lineitem` (24 bytes a row) doubles its array at 524288 rows.
+    // The orders go but for the page under the cursor; that is not enough, and the sort spills its own 8 pages.
+    let (mut manager, mut task) = task_beside_another(POOL_512M, PAGE_2M);
+    let (orders, lineitem) = (task.add(join_sort(72)), task.add(join_sort(24)));
+    fill(&mut task, orders, 42_214, &mut manager);
+    task.drain(orders, 1, &mut manager);
+    fill(&mut task, lineitem, 750_171, &mut manager);
+    let spills = spills(&mut task);
     assert_eq!(
         spills,
-        [(smaller, PAGE_2M + (2 << 20), 42_214, Some(larger)), (larger, 8 * PAGE_2M, 524_288, None)]
+        [(orders, PAGE_2M + (2 << 20), 42_213, Some(lineitem)), (lineitem, 8 * PAGE_2M, 524_288, None)]
     );
     assert_eq!(spills.iter().map(|s| s.1).sum::<u64>(), 20_971_376);
-    assert_eq!((task.peak(larger), task.peak(smaller)), (33_554_304, 4_194_288));
-    task.close(larger, &mut manager);
-    task.close(smaller, &mut manager);
+    assert_eq!((task.peak(orders), task.peak(lineitem)), (6_291_424, 33_554_304));
+    task.close(lineitem, &mut manager);
+    task.close(orders, &mut manager);
+    assert_eq!(task.clean_up_all(&mut manager), 0);
+}
+
+#[test]
+fn w11_sort_over_an_aggregation_spills_the_other_side_of_the_join() {
+    // w11bigorders-mf02nobc, stage 14: `orders` semi-joined with sums of `lineitem` by order, in a pool of a fifth of the
+    // heap. The orders are sorted and their first row is read; the other side aggregates (374728 groups of a long key and
+    // a double), filters and sorts what is left (84800 rows of 16 bytes) while the map stays until it is read. When that
+    // sort's array doubles to 512 KiB the orders go but for one page.
+    const POOL: u64 = 151_833_804;
+    let (mut manager, mut task) = task_beside_another(POOL, PAGE_4M);
+    let orders = task.add(join_sort(40));
+    let sums = task.add(OperatorSpec::HashAggregation {
+        groups: GroupCurve::even(374_728, 374_728),
+        key_value_bytes: 32,
+        fast_map_row_bytes: None,
+    });
+    let kept = task.add(join_sort(16));
+    fill(&mut task, orders, 374_728, &mut manager);
+    task.drain(orders, 1, &mut manager);
+    // A sort of the generated code is created before its input is asked for.
+    assert_eq!(task.open(kept, &mut manager), Step::Ready);
+    fill(&mut task, sums, 374_728, &mut manager);
+    for part in 0..100 {
+        let share = |of: u64| of * (part + 1) / 100 - of * part / 100;
+        assert_eq!(task.insert(kept, share(84_800), &mut manager), Step::Ready);
+        task.drain(sums, share(374_728), &mut manager);
+    }
+    assert_eq!(task.finish_input(kept, &mut manager), Step::Ready);
+    assert_eq!(spills(&mut task), [(orders, 29_360_080, 374_727, Some(kept))]);
+    assert_eq!([orders, sums, kept].map(|o| task.peak(o)), [33_554_368, 37_748_656, 8_388_592]);
+    // The task's peak is the sum.
+    assert_eq!(task.peak_execution_memory(), 79_691_616);
+    task.close(kept, &mut manager);
+    task.close(orders, &mut manager);
     assert_eq!(task.clean_up_all(&mut manager), 0);
 }
