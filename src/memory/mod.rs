@@ -3,7 +3,7 @@
 //!
 //! | file | models | Spark's class |
 //! | --- | --- | --- |
-//! | [`layout`] | how large the regions and pages of a configuration are | `UnifiedMemoryManager.apply`, `StaticMemoryManager` |
+//! | [`layout`], [`regions`] | how large the regions and pages of a configuration are | `UnifiedMemoryManager.apply`, `StaticMemoryManager` |
 //! | [`execution_pool`], [`storage_pool`] | the two pools of a memory mode | `ExecutionMemoryPool`, `StorageMemoryPool` |
 //! | [`manager`] | the border between the pools, eviction | `UnifiedMemoryManager`, `StaticMemoryManager` |
 //! | [`store`], [`lru`], [`storage_level`] | blocks in memory, their locks and order | `MemoryStore`, `BlockInfoManager` |
@@ -36,6 +36,7 @@ pub mod layout;
 pub mod lru;
 pub mod manager;
 pub mod operators;
+pub mod regions;
 pub mod storage_level;
 pub mod storage_pool;
 pub mod store;
@@ -46,9 +47,8 @@ pub mod unroll;
 use std::fmt;
 
 pub use layout::{Collector, LayoutError, MemoryLayout};
-pub use manager::{
-    ExecutionError, Grant, MemoryManager, OffHeapStorageUnsupported, StaticRegions, UnifiedRegions,
-};
+pub use manager::{ExecutionError, Grant, MemoryManager, OffHeapStorageUnsupported};
+pub use regions::{StaticRegions, UnifiedRegions};
 pub use storage_level::StorageLevel;
 pub use store::{BlockDropped, Entry, EntryForm, Lookup, Put, Removed};
 pub use task_manager::{Allocation, ConsumerId, PageId, Poll, Request, RequestFault, TaskMemoryManager};

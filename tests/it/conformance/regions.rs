@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use spillcast::memory::layout::{LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES};
+use spillcast::memory::layout::{LayoutErrorKind, LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES};
 use spillcast::memory::{Collector, MemoryLayout, MemoryMode};
 
 use super::report::{Fault, Mismatch, Report};
@@ -72,14 +72,8 @@ impl Row<'_> {
 
 /// What the layout says for each output column that it has something to say about.
 fn outputs(row: &Row<'_>, rules: LayoutRules) -> Result<Vec<(&'static str, String)>, String> {
-    let executor_memory = match row.get("executorMemory")? {
-        "" => None,
-        text => match size(text) {
-            Some(size) => Some(size as u64),
-            // Refused by the size parser, which is not tested here.
-            None => return Ok(Vec::new()),
-        },
-    };
+    let executor_memory_text = row.get("executorMemory")?;
+    let executor_memory = size(executor_memory_text).map(|size| size as u64);
     let cores: i64 = row.parsed("cores")?.ok_or("column `cores` is empty")?;
     let off_heap_size = size(row.get("offHeapSize")?).ok_or("column `offHeapSize` has no size")?;
     let reserved = if row.get("testing")? == "true" { 0 } else { RESERVED_MEMORY_BYTES };
@@ -103,15 +97,19 @@ fn outputs(row: &Row<'_>, rules: LayoutRules) -> Result<Vec<(&'static str, Strin
             other => return Err(format!("`{other}` is no collector of these files")),
         },
     };
+    let refused = executor_memory.is_none() && !executor_memory_text.is_empty();
     let layout = match MemoryLayout::unified(&input) {
-        Ok(layout) => layout,
-        Err(error) => {
-            return Ok(vec![
-                ("maxHeapMemory", String::new()),
-                ("errorClass", error.java_class().to_owned()),
-                ("errorMessage", error.to_string()),
-            ]);
+        // Spark reads `spark.executor.memory` right after it has found the heap large enough.
+        Ok(_) if refused => return Ok(failure("java.lang.NumberFormatException")),
+        Err(error) if refused && !matches!(error.kind, LayoutErrorKind::SystemMemory { .. }) => {
+            return Ok(failure("java.lang.NumberFormatException"));
         }
+        Err(error) => {
+            let mut outputs = failure(error.java_class());
+            outputs.push(("errorMessage", error.to_string()));
+            return Ok(outputs);
+        }
+        Ok(layout) => layout,
     };
     let regions = layout.regions;
     let tungsten_mode = if layout.tungsten_mode == MemoryMode::OnHeap { "on" } else { "off" };
@@ -127,10 +125,14 @@ fn outputs(row: &Row<'_>, rules: LayoutRules) -> Result<Vec<(&'static str, Strin
         ("errorClass", String::new()),
     ];
     // Without a core count the page depends on the machine.
-    if cores > 0 || input.page_size.is_some() && !row.get("pageSizeBytes")?.is_empty() {
+    if cores > 0 {
         outputs.push(("pageSizeBytes", layout.page_size.to_string()));
     }
     Ok(outputs)
+}
+
+fn failure(java_class: &str) -> Vec<(&'static str, String)> {
+    vec![("maxHeapMemory", String::new()), ("errorClass", java_class.to_owned())]
 }
 
 /// Sizes as these files write them: digits and a suffix, bytes without one.

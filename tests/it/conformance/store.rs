@@ -22,9 +22,10 @@ struct Part {
     held: u64,
     unrolled: u64,
     rest: u64,
-    /// It may still have unroll memory: an iterator that has not come to the end of the unrolled elements, or a
-    /// serialized part that was not discarded.
+    /// The iterator over it has not come to the end of the unrolled elements and was not closed.
     open: bool,
+    /// A serialized part was discarded.
+    discarded: bool,
 }
 
 impl Model for Store {
@@ -197,7 +198,14 @@ impl Store {
             }
             UnrollOutcome::Failed { held } => {
                 manager.forget_block(block);
-                self.parts.push(Part { mode, held, unrolled: taken, rest: count - taken, open: true });
+                self.parts.push(Part {
+                    mode,
+                    held,
+                    unrolled: taken,
+                    rest: count - taken,
+                    open: true,
+                    discarded: false,
+                });
                 json!({"partial": self.parts.len() - 1, "unroll": held})
             }
         })
@@ -207,10 +215,8 @@ impl Store {
         let (task, of) = (op.task()?, op.number("of")?);
         let part =
             self.parts.get_mut(of as usize).ok_or_else(|| format!("there is no partial result {of}"))?;
-        let mut release = |part: &mut Part| {
-            part.open = false;
-            self.manager.release_unroll_for_task(task, part.held, part.mode);
-        };
+        let manager = &mut self.manager;
+        let mut release = |part: &Part| manager.release_unroll_for_task(task, part.held, part.mode);
         let result = match action {
             "next" => {
                 let wanted = op.number("k")?;
@@ -218,6 +224,7 @@ impl Store {
                 let mut end = false;
                 while got < wanted {
                     if part.open && part.unrolled == 0 {
+                        part.open = false;
                         release(part);
                     }
                     let source = if part.open { &mut part.unrolled } else { &mut part.rest };
@@ -230,15 +237,21 @@ impl Store {
                 }
                 json!({"got": got, "end": end})
             }
-            "close" | "discard" => {
-                if part.open {
+            "close" => {
+                if std::mem::replace(&mut part.open, false) {
+                    release(part);
+                }
+                Value::Null
+            }
+            // Whether or not the part was consumed before: it may release what the task has unrolled since.
+            "discard" => {
+                if !std::mem::replace(&mut part.discarded, true) {
                     release(part);
                 }
                 Value::Null
             }
             "finish" => {
                 release(part);
-                part.open = true;
                 Value::Null
             }
             // From now on the elements are read by `part.next`; the memory stays until they are consumed.

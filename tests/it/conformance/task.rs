@@ -9,7 +9,7 @@ use spillcast::memory::{
     TaskId, TaskMemoryManager,
 };
 
-use super::blocks::{self, ON, execution_error};
+use super::blocks::{self, execution_error};
 use super::pools::put;
 use super::trace::{self, LineResult, Model, Op, Outcome};
 
@@ -18,7 +18,7 @@ const OUT_OF_MEMORY: &str = "org.apache.spark.memory.SparkOutOfMemoryError";
 pub(crate) struct Tasks {
     manager: MemoryManager,
     specs: Vec<Vec<Spec>>,
-    tasks: Vec<Task>,
+    running: Vec<Task>,
     page_size: u64,
     tungsten_mode: MemoryMode,
     shows_peaks: bool,
@@ -82,14 +82,14 @@ impl Model for Tasks {
         let mut model = Self {
             manager: blocks::unified_manager(&params)?,
             specs,
-            tasks: Vec::new(),
+            running: Vec::new(),
             page_size: params.number("managerPageSize")?,
             tungsten_mode: trace::mode(params.text("tungstenMode")?)?,
             shows_peaks: header.text("spark")?.starts_with('4'),
             events: Vec::new(),
             waiting: BTreeMap::new(),
         };
-        model.tasks = (0..model.specs.len()).map(|task| model.fresh_task(task)).collect();
+        model.running = (0..model.specs.len()).map(|task| model.fresh_task(task)).collect();
         Ok(model)
     }
 
@@ -112,8 +112,8 @@ impl Model for Tasks {
             ),
             "cleanup" => {
                 let at = self.task_of(op)?;
-                let held = self.tasks[at].memory.clean_up_all(&mut self.manager);
-                self.tasks[at] = self.fresh_task(at);
+                let held = self.running[at].memory.clean_up_all(&mut self.manager);
+                self.running[at] = self.fresh_task(at);
                 json!(held)
             }
             _ => return self.consumer_op(name, op),
@@ -128,7 +128,7 @@ impl Model for Tasks {
 
     fn interrupt(&mut self, of: u64) {
         if let Some((task, _)) = self.waiting.remove(&of) {
-            self.tasks[task].memory.interrupt();
+            self.running[task].memory.interrupt();
         }
     }
 
@@ -140,7 +140,7 @@ impl Model for Tasks {
     fn state(&self) -> Map<String, Value> {
         let mut state = blocks::state(&self.manager, false);
         let mut tasks = Map::new();
-        for (number, Task { memory, consumers }) in self.tasks.iter().enumerate() {
+        for (number, Task { memory, consumers }) in self.running.iter().enumerate() {
             // Both the task's own count and the pools' must be what Spark says.
             let counted = memory.memory_used();
             let pooled = self.manager.execution_held_by(memory.task());
@@ -189,7 +189,7 @@ impl Tasks {
 
     fn task_of(&self, op: &Op<'_>) -> LineResult<usize> {
         let task = op.number("t")? as usize;
-        if task < self.tasks.len() { Ok(task) } else { Err(format!("there is no task {task}")) }
+        if task < self.running.len() { Ok(task) } else { Err(format!("there is no task {task}")) }
     }
 
     fn consumer_op(&mut self, name: &str, op: &Op<'_>) -> LineResult<Outcome> {
@@ -209,14 +209,14 @@ impl Tasks {
             Request::TaskBytes(_) => Kind::TaskBytes,
             Request::TaskPage(_) => Kind::TaskPage,
         };
-        let Task { memory, consumers } = &mut self.tasks[task];
+        let Task { memory, consumers } = &mut self.running[task];
         memory.begin(consumers[at].id, request);
         Ok(self.drive(op.number("i")?, task, kind))
     }
 
     fn consumer_of(&self, op: &Op<'_>) -> LineResult<usize> {
         let (task, at) = (self.task_of(op)?, op.number("c")? as usize);
-        let known = at < self.tasks[task].consumers.len();
+        let known = at < self.running[task].consumers.len();
         if known { Ok(at) } else { Err(format!("task {task} has no consumer {at}")) }
     }
 
@@ -225,13 +225,13 @@ impl Tasks {
             return Err(format!("unknown op `{name}`"));
         }
         let (task, at) = (self.task_of(op)?, self.consumer_of(op)?);
-        let Task { memory, consumers } = &mut self.tasks[task];
+        let Task { memory, consumers } = &mut self.running[task];
         let consumer = &mut consumers[at];
         match name {
             "free" => {
                 let bytes = op.number("n")?;
                 memory.free(consumer.id, bytes, &mut self.manager);
-                consumer.plain -= bytes;
+                consumer.plain = consumer.plain.saturating_sub(bytes);
             }
             "tmmRel" => memory.free_uncounted(consumer.id, op.number("n")?, &mut self.manager),
             "fpage" | "farray" => {
@@ -253,7 +253,7 @@ impl Tasks {
     /// Carries a request on until it ends or waits.
     fn drive(&mut self, line: u64, task: usize, kind: Kind) -> Outcome {
         loop {
-            let poll = self.tasks[task].memory.poll(&mut self.manager);
+            let poll = self.running[task].memory.poll(&mut self.manager);
             self.take_drops();
             match poll {
                 Poll::Wait => {
@@ -261,9 +261,9 @@ impl Tasks {
                     return Outcome::Blocked;
                 }
                 Poll::Spill { consumer, ask, by } => match self.spill(task, consumer, ask, by) {
-                    Spilled::Done { returned, .. } => self.tasks[task].memory.spill_done(returned),
+                    Spilled::Done { returned, .. } => self.running[task].memory.spill_done(returned),
                     Spilled::Threw(class) => {
-                        let memory = &mut self.tasks[task].memory;
+                        let memory = &mut self.running[task].memory;
                         memory.spill_failed();
                         let ended = memory.poll(&mut self.manager);
                         assert!(matches!(ended, Poll::Ready(Allocation::OutOfMemory { .. })), "{ended:?}");
@@ -286,7 +286,7 @@ impl Tasks {
     }
 
     fn accept(&mut self, task: usize, kind: Kind, allocation: Allocation) -> Outcome {
-        let Task { memory, consumers } = &mut self.tasks[task];
+        let Task { memory, consumers } = &mut self.running[task];
         Outcome::Result(match allocation {
             Allocation::Bytes(bytes) => {
                 if let Kind::Plain(at) = kind {
@@ -317,7 +317,7 @@ impl Tasks {
 
     /// Has a consumer spill as its policy says, and notes the event.
     fn spill(&mut self, task: usize, consumer: ConsumerId, ask: u64, by: ConsumerId) -> Spilled {
-        let Task { memory, consumers } = &mut self.tasks[task];
+        let Task { memory, consumers } = &mut self.running[task];
         let own = &mut consumers[consumer.0 as usize];
         own.asked += 1;
         let used = memory.used(consumer);
@@ -369,10 +369,4 @@ impl Consumer {
         }
         before - memory.used(self.id)
     }
-}
-
-#[test]
-fn modes_have_the_names_of_the_traces() {
-    assert_eq!(trace::mode("on"), Ok(ON));
-    assert_eq!(trace::mode("ON"), Err("`ON` is no memory mode".to_owned()));
 }
