@@ -10,7 +10,7 @@
 //! the plain heap of row buffers and object aggregation). `BytesToBytesMap` is never read destructively (MAP-7, MAP-8):
 //! none of the operators here does so in 3.5 or 4.1, an aggregation keeps its map until its output ends (AGG-5).
 //!
-//! Read [`TaskOperators`] next, then [`UnsafeExternalSorter`](unsafe_external_sorter) as the typical member.
+//! Read [`TaskOperators`] next, then `unsafe_external_sorter.rs` as the typical member.
 
 mod bytes_to_bytes_map;
 mod group_curve;
