@@ -50,9 +50,10 @@ enum Phase {
 }
 
 impl Running {
-    fn start(number: usize, page_size: u64, spec: OperatorSpec) -> Self {
-        let conf = OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size, limits_before_request: true };
-        let tmm = TaskMemoryManager::new(TaskId(number as i64), MemoryMode::OnHeap, page_size);
+    fn start(number: usize, executor: Executor, spec: OperatorSpec) -> Self {
+        let Executor { mode, page_size, .. } = executor;
+        let conf = OperatorConf { tungsten_mode: mode, page_size, limits_before_request: true };
+        let tmm = TaskMemoryManager::new(TaskId(number as i64), mode, page_size);
         let mut operators = TaskOperators::new(tmm, conf);
         let operator = operators.add(spec);
         Self { number, operators, operator, phase: Phase::Open, waits: false, spilled: 0 }
@@ -95,26 +96,39 @@ impl Running {
     }
 }
 
-/// Runs tasks of so many rows on an executor with `cores` cores, each started as soon as a core is free.
-fn run(
+/// Memory and cores of an executor.
+#[derive(Clone, Copy)]
+struct Executor {
     pool: u64,
+    mode: MemoryMode,
     page_size: u64,
     cores: usize,
-    tasks: &[u64],
-    spec: impl Fn(u64) -> OperatorSpec,
-) -> Vec<Metrics> {
-    let mut manager = MemoryManager::unified(UnifiedRegions {
-        on_heap: pool,
-        on_heap_storage: pool / 2,
-        off_heap: 0,
-        off_heap_storage: 0,
-    });
+}
+
+const fn on_heap(pool: u64, page_size: u64, cores: usize) -> Executor {
+    Executor { pool, mode: MemoryMode::OnHeap, page_size, cores }
+}
+
+/// A manager of one pool, half of it storage.
+fn manager_of(pool: u64, mode: MemoryMode) -> MemoryManager {
+    let [on, off] = if mode == MemoryMode::OnHeap { [pool, 0] } else { [0, pool] };
+    MemoryManager::unified(UnifiedRegions {
+        on_heap: on,
+        on_heap_storage: on / 2,
+        off_heap: off,
+        off_heap_storage: off / 2,
+    })
+}
+
+/// Runs tasks of so many rows on an executor, each started as soon as a core is free.
+fn run(executor: Executor, tasks: &[u64], spec: impl Fn(u64) -> OperatorSpec) -> Vec<Metrics> {
+    let mut manager = manager_of(executor.pool, executor.mode);
     let mut metrics = vec![Metrics { spilled: 0, peak: 0 }; tasks.len()];
     let mut next = 0;
     let mut running: Vec<Running> = Vec::new();
     while next < tasks.len() || !running.is_empty() {
-        while running.len() < cores && next < tasks.len() {
-            running.push(Running::start(next, page_size, spec(tasks[next])));
+        while running.len() < executor.cores && next < tasks.len() {
+            running.push(Running::start(next, executor, spec(tasks[next])));
             next += 1;
         }
         running.retain_mut(|task| {
@@ -150,7 +164,7 @@ fn w2_sorts_in_512m_spill_when_the_pointer_array_doubles() {
     assert_eq!(peak, 58_719_936);
     let twice = Metrics { spilled: 83_885_440, peak };
     let thrice = Metrics { spilled: 125_828_160, peak };
-    assert_eq!(run(POOL_512M, PAGE_2M, 2, &W2_RECORDS, sort_of_w2), [twice, twice, thrice, twice]);
+    assert_eq!(run(on_heap(POOL_512M, PAGE_2M, 2), &W2_RECORDS, sort_of_w2), [twice, twice, thrice, twice]);
 }
 
 #[test]
@@ -158,14 +172,20 @@ fn w2_sorts_alone_in_512m_spill_later() {
     // One task an executor: pages of 4 MiB and the whole pool. An array of 32 MiB holds 1048576 records in 20 pages; the
     // next would need 64 MiB.
     let metrics = Metrics { spilled: 83_885_760, peak: 117_440_192 };
-    assert_eq!(run(POOL_512M, PAGE_4M, 1, &[W2_RECORDS[0], W2_RECORDS[2]], sort_of_w2), [metrics; 2]);
-    assert_eq!(run(POOL_512M, PAGE_4M, 1, &[W2_RECORDS[1], W2_RECORDS[3]], sort_of_w2), [metrics; 2]);
+    assert_eq!(
+        run(on_heap(POOL_512M, PAGE_4M, 1), &[W2_RECORDS[0], W2_RECORDS[2]], sort_of_w2),
+        [metrics; 2]
+    );
+    assert_eq!(
+        run(on_heap(POOL_512M, PAGE_4M, 1), &[W2_RECORDS[1], W2_RECORDS[3]], sort_of_w2),
+        [metrics; 2]
+    );
 }
 
 #[test]
 fn w2_sorts_in_1g_do_not_spill() {
     let peaks = [184_549_152, 184_549_152, 201_326_336, 176_160_560].map(|peak| Metrics { spilled: 0, peak });
-    assert_eq!(run(POOL_1G, PAGE_8M, 2, &W2_RECORDS, sort_of_w2), peaks);
+    assert_eq!(run(on_heap(POOL_1G, PAGE_8M, 2), &W2_RECORDS, sort_of_w2), peaks);
 }
 
 /// W1: key long (16 bytes with its null bits), buffer of sum, count and max (32 bytes).
@@ -209,27 +229,60 @@ fn w1_partial_aggregations_leave_part_of_their_groups_to_the_fast_map() {
         (POOL_512M, PAGE_4M, 1, 20_971_472),
         (POOL_1G, PAGE_16M, 1, 25_165_808),
     ] {
-        let metrics = run(pool, page, cores, &[625_000, 625_000], partial_aggregation_of_w1);
+        let metrics = run(on_heap(pool, page, cores), &[625_000, 625_000], partial_aggregation_of_w1);
         assert_eq!(metrics, [Metrics { spilled: 0, peak }; 2], "page {page}");
     }
 }
 
 #[test]
 fn w1_partial_aggregation_of_an_empty_split_reports_its_index_array() {
-    let metrics = run(POOL_1G, PAGE_8M, 2, &[0], partial_aggregation_of_w1);
+    let metrics = run(on_heap(POOL_1G, PAGE_8M, 2), &[0], partial_aggregation_of_w1);
     assert_eq!(metrics, [Metrics { spilled: 0, peak: 262_144 }]);
 }
 
 #[test]
 fn w1_final_aggregations_in_1g_do_not_spill() {
     assert_eq!(
-        run(POOL_1G, PAGE_8M, 2, &W1_ROWS, final_aggregation_of_w1),
+        run(on_heap(POOL_1G, PAGE_8M, 2), &W1_ROWS, final_aggregation_of_w1),
         [Metrics { spilled: 0, peak: 142_606_192 }; 2]
     );
     assert_eq!(
-        run(POOL_1G, PAGE_16M, 1, &W1_ROWS, final_aggregation_of_w1),
+        run(on_heap(POOL_1G, PAGE_16M, 1), &W1_ROWS, final_aggregation_of_w1),
         [Metrics { spilled: 0, peak: 150_994_864 }; 2]
     );
+}
+
+#[test]
+fn w1_in_off_heap_memory_uses_whole_pages() {
+    // 512 MiB off-heap, two cores: pages of 8 MiB, without the 16 bytes that G1 makes a heap page smaller by.
+    let executor = Executor { pool: 512 << 20, mode: MemoryMode::OffHeap, page_size: 8 << 20, cores: 2 };
+    let partial = run(executor, &[625_000, 625_000], partial_aggregation_of_w1);
+    assert_eq!(partial, [Metrics { spilled: 0, peak: 25_165_824 }; 2]);
+    let last = run(executor, &W1_ROWS, final_aggregation_of_w1);
+    assert_eq!(last, [Metrics { spilled: 0, peak: 142_606_336 }; 2]);
+}
+
+#[test]
+fn w9_tiny_joins_hold_a_page_for_every_operator() {
+    // Stage 2 of w9-base: two final aggregations and the two sorts of their join, a page each however few rows.
+    let (mut manager, mut task) = task_beside_another(POOL_1G, PAGE_8M);
+    let aggregation = || OperatorSpec::HashAggregation {
+        groups: GroupCurve::even(20, 20),
+        key_value_bytes: 48,
+        fast_map_row_bytes: None,
+    };
+    for _side in 0..2 {
+        let (sums, sorted) = (task.add(aggregation()), task.add(join_sort(40)));
+        assert_eq!(task.open(sorted, &mut manager), Step::Ready);
+        fill(&mut task, sums, 20, &mut manager);
+        assert_eq!(task.insert(sorted, 20, &mut manager), Step::Ready);
+        task.drain(sums, 20, &mut manager);
+        assert_eq!(task.finish_input(sorted, &mut manager), Step::Ready);
+        task.drain(sorted, 1, &mut manager);
+    }
+    assert_eq!(task.peak_execution_memory(), 34_209_728);
+    // What is held at the same time is less: an aggregation's memory goes when it was read.
+    assert_eq!(task.memory_used(), 2 * (PAGE_8M + 65_536));
 }
 
 #[test]
@@ -237,11 +290,11 @@ fn w1_final_aggregations_in_512m_fall_back_to_sorting() {
     // With two tasks a map cannot double beyond 16 MiB of index, 524288 keys in 17 pages: two such maps and the rest are
     // spilled. Alone a task gets to 32 MiB and 1048576 keys in 17 pages of 4 MiB, once.
     assert_eq!(
-        run(POOL_512M, PAGE_2M, 2, &W1_ROWS, final_aggregation_of_w1),
+        run(on_heap(POOL_512M, PAGE_2M, 2), &W1_ROWS, final_aggregation_of_w1),
         [Metrics { spilled: 148_897_040, peak: 52_428_528 }; 2]
     );
     assert_eq!(
-        run(POOL_512M, PAGE_4M, 1, &W1_ROWS, final_aggregation_of_w1),
+        run(on_heap(POOL_512M, PAGE_4M, 1), &W1_ROWS, final_aggregation_of_w1),
         [Metrics { spilled: 125_828_800, peak: 104_857_328 }; 2]
     );
 }
@@ -261,17 +314,12 @@ fn w1_collect_in_512m_spills_the_dumped_groups_for_the_rows() {
     };
     let metrics = Metrics { spilled: 17 * PAGE_2M + PAGE_2M + 65_536, peak: 0 };
     assert_eq!(metrics.spilled, 37_813_984);
-    assert_eq!(run(POOL_512M, PAGE_2M, 2, &[625_000; 4], spec), [metrics; 4]);
+    assert_eq!(run(on_heap(POOL_512M, PAGE_2M, 2), &[625_000; 4], spec), [metrics; 4]);
 }
 
 /// A task of its own on an executor where another task holds memory, so that it gets half the pool.
 fn task_beside_another(pool: u64, page_size: u64) -> (MemoryManager, TaskOperators) {
-    let mut manager = MemoryManager::unified(UnifiedRegions {
-        on_heap: pool,
-        on_heap_storage: pool / 2,
-        off_heap: 0,
-        off_heap_storage: 0,
-    });
+    let mut manager = manager_of(pool, MemoryMode::OnHeap);
     manager.acquire_execution(1 << 20, TaskId(1), MemoryMode::OnHeap).unwrap();
     let conf = OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size, limits_before_request: true };
     (manager, TaskOperators::new(TaskMemoryManager::new(TaskId(0), MemoryMode::OnHeap, page_size), conf))
