@@ -200,17 +200,12 @@ fn partial_aggregation_of_w1(rows: u64) -> OperatorSpec {
     }
 }
 
-/// Final aggregation of W1. A reduce task reads 16 map outputs, in each of which a key occurs once; keys are
-/// log-uniform over 16 million. The curve is the expected number of distinct keys in the first 1 to 16 outputs, for
-/// 1.95 million rows in all: `sum over keys of 1 - (1 - q) ^ outputs`, q the chance that a key is in an output.
+/// Final aggregation of W1: each reduce task reads 16 map outputs. Rows and groups are those that the log of w1-base
+/// shows; how many groups a part of the rows has is what [`GroupCurve::of_map_outputs`] makes of them.
 fn final_aggregation_of_w1(rows: u64) -> OperatorSpec {
-    const DISTINCT: [u64; 16] = [
-        121_985, 217_899, 304_000, 383_744, 458_772, 530_050, 598_218, 663_730, 726_925, 788_065, 847_363,
-        904_990, 961_088, 1_015_780, 1_069_169, 1_121_344,
-    ];
-    let points = (1..=16).map(|outputs| rows * outputs / 16).zip(DISTINCT);
+    let groups = if rows == W1_ROWS[0] { 1_121_825 } else { 1_121_249 };
     OperatorSpec::HashAggregation {
-        groups: GroupCurve::from_points(points),
+        groups: GroupCurve::of_map_outputs(16, rows, groups),
         key_value_bytes: W1_KEY_VALUE_BYTES,
         fast_map_row_bytes: None,
     }

@@ -111,7 +111,7 @@ pub enum OperatorSpec {
         /// Forced spills.
         limits: SpillLimits,
     },
-    /// Serialized shuffle writer: `ShuffleExternalSorter` (SHUF-3 to SHUF-5).
+    /// Serialized shuffle writer: `ShuffleExternalSorter` (SHUF-3 to SHUF-5). It is closed when it writes its output.
     ShuffleSort {
         /// Bytes of a serialized record.
         record_bytes: u64,
