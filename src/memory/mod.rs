@@ -17,12 +17,14 @@
 //! blocks contain are left out; rule ids such as `UMM-2` name the rules of Spark that a piece of code follows.
 //!
 //! ```
-//! use spillcast::memory::{BlockId, Grant, MemoryManager, MemoryMode, StorageLevel, TaskId, UnifiedRegions};
+//! use spillcast::memory::{BlockId, Grant, MemoryManager, MemoryMode, Put, StorageLevel, TaskId, UnifiedRegions};
 //!
 //! // 1000 bytes, half of them safe from execution once blocks use them.
-//! let mut manager = MemoryManager::unified(UnifiedRegions { on_heap: 1000, on_heap_storage: 500, off_heap: 0, off_heap_storage: 0 });
+//! let regions = UnifiedRegions { on_heap: 1000, on_heap_storage: 500, off_heap: 0, off_heap_storage: 0 };
+//! let mut manager = MemoryManager::unified(regions);
 //! let block = BlockId::Rdd { rdd: 1, split: 0 };
-//! assert_eq!(manager.put_bytes(TaskId::NONE, block, 700, MemoryMode::OnHeap, StorageLevel::MEMORY_ONLY_SER).unwrap(), spillcast::memory::Put::Stored);
+//! let put = manager.put_bytes(TaskId::NONE, block, 700, MemoryMode::OnHeap, StorageLevel::MEMORY_ONLY_SER);
+//! assert_eq!(put, Ok(Put::Stored));
 //!
 //! // 300 bytes are free; for the rest the block has to go, as a whole.
 //! let grant = manager.acquire_execution(400, TaskId(7), MemoryMode::OnHeap).unwrap();
