@@ -5,19 +5,21 @@
 //! aggregation depend on the number of map tasks), the scenario's own `[conf]` decides, not that of a variant.
 //! Left out: whole-stage choices of the optimizer, adaptive changes of join strategy, the tiny last stage of a count.
 
+mod join;
+
 use std::collections::BTreeMap;
 
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 
-use super::short::{Aggregate, Blocks, Cached, Cost, Input, Join, JoinKind, Op, Query, Short, Source};
+use super::short::{Aggregate, Blocks, Cached, Cost, Input, Op, Query, Short, Source};
 use super::stage::{Draft, Exchange};
 use super::{ConfEntry, costs, distribution, quantity};
 use crate::rng::{Purpose, stream};
 use crate::units::MIB;
 use crate::workload::{
-    Broadcast, CachedPartition, Dataset, DatasetIndex, Distribution, Job, JobIndex, Keys, OperatorKind,
-    Partitioning, PerTask, ShufflePartitions, StageIndex, Workload, file_partitions,
+    CachedPartition, Dataset, DatasetIndex, Distribution, Job, JobIndex, Keys, OperatorKind, Partitioning,
+    PerTask, ShufflePartitions, StageIndex, Workload, file_partitions,
 };
 
 /// Turns what the short form declares into a workload.
@@ -63,8 +65,8 @@ impl Settings {
             let threads = rest.trim_end_matches(']').split(',').next()?;
             threads.parse::<u32>().ok()
         });
-        let cluster =
-            count("spark.executor.instances").unwrap_or(2) * count("spark.executor.cores").unwrap_or(1);
+        let executors = count("spark.executor.instances").unwrap_or(2);
+        let cluster = executors.saturating_mul(count("spark.executor.cores").unwrap_or(1));
         let threshold = "spark.sql.autoBroadcastJoinThreshold";
         Self {
             shuffle_partitions: count("spark.sql.shuffle.partitions").unwrap_or(200).max(1),
@@ -78,6 +80,11 @@ impl Settings {
             parallelism: local.unwrap_or(cluster).max(1),
         }
     }
+}
+
+/// A salt in 63 bits, the whole numbers that every TOML reader takes.
+fn salt(rng: &mut Pcg64) -> u64 {
+    rng.random::<u64>() >> 1
 }
 
 struct Lowering<'s> {
@@ -115,6 +122,8 @@ impl Lowering<'_> {
     fn tasks(&self, table: &Input) -> u32 {
         table.partitions.unwrap_or_else(|| {
             let Settings { max_partition_bytes, open_cost_bytes, parallelism, .. } = self.settings;
+            // A setting of a few bytes is the configuration's to judge, but must not make billions of splits here.
+            let max_partition_bytes = max_partition_bytes.max(table.bytes / 1_000_000);
             let parts =
                 file_partitions(table.bytes, table.files, max_partition_bytes, open_cost_bytes, parallelism);
             (parts.len() as u32).max(1)
@@ -159,7 +168,7 @@ impl Lowering<'_> {
     ) -> DatasetIndex {
         // Column batches have no null words: 8 bytes a row less than rows (CACHE-1). They are compressed already, so
         // that a block is as large on disk (BLOCK-11).
-        let memory = blocks.memory.unwrap_or(rows * row_bytes.saturating_sub(8));
+        let memory = blocks.memory.unwrap_or(rows.saturating_mul(row_bytes.saturating_sub(8)));
         let serialized = blocks.serialized.unwrap_or(memory);
         let disk = blocks.disk.unwrap_or(serialized);
         let sizes = split(memory).into_iter().zip(split(serialized)).zip(split(disk));
@@ -253,12 +262,12 @@ impl Lowering<'_> {
                     draft.sort(*radix, step.cost.ns_per_row);
                 }
                 Op::Collect => {
-                    let bytes = (draft.rows * draft.row_bytes) as f64 * step.cost.compression;
+                    let bytes = draft.bytes() as f64 * step.cost.compression;
                     output.1 = PerTask::Total(bytes as u64);
                     draft.add_cpu(draft.rows as f64 * costs::COLLECT_NS_PER_ROW);
                 }
                 Op::Write => {
-                    let bytes = draft.rows * draft.row_bytes;
+                    let bytes = draft.bytes();
                     output.0 = PerTask::Total((bytes as f64 * step.cost.compression) as u64);
                     draft.add_cpu(bytes as f64 * costs::WRITE_NS_PER_BYTE);
                 }
@@ -291,7 +300,7 @@ impl Lowering<'_> {
                 let mut next = self.exchange(draft, Exchange::hash("window", keys, cost.compression));
                 next.sort(true, None);
                 let kind = OperatorKind::RowBuffer { in_memory_rows: *in_memory_rows };
-                let (rows, row_bytes) = (next.rows, next.row_bytes + 8);
+                let (rows, row_bytes) = (next.rows, next.row_bytes.saturating_add(8));
                 let ns_per_row = cost.ns_per_row.unwrap_or(costs::WINDOW_NS_PER_ROW);
                 next.push("Window", kind, rows, row_bytes, rows as f64 * ns_per_row);
                 return next;
@@ -392,7 +401,7 @@ impl Lowering<'_> {
     }
 
     fn salt(&mut self) -> u64 {
-        self.rng(Purpose::Keys).random()
+        salt(&mut self.rng(Purpose::Keys))
     }
 
     /// Keys of a shuffle of plain rows.
@@ -401,7 +410,7 @@ impl Lowering<'_> {
         let mut rng = self.rng(Purpose::Keys);
         // Nothing is known of how many: as if each had a key of its own.
         let hot = keys.hot_keys(if distinct == 0 { u64::from(u32::MAX) } else { distinct }, &mut rng);
-        Keys { hot, distinct, salt: rng.random(), observed: Vec::new() }
+        Keys { hot, distinct, salt: salt(&mut rng), observed: Vec::new() }
     }
 
     fn aggregate(&mut self, mut draft: Draft, aggregate: &Aggregate, cost: Cost) -> Draft {
@@ -409,7 +418,7 @@ impl Lowering<'_> {
         let classes = keys.classes(*groups, &mut self.rng(Purpose::Keys));
         let rows_in = draft.rows;
         let reached = distribution::expected_distinct(&classes, rows_in as f64).round().max(1.0) as u64;
-        let values = value_bytes.unwrap_or(0) * rows_in;
+        let values = value_bytes.unwrap_or(0).saturating_mul(rows_in);
         // A group leaves as one row: the key row and the buffer row share their null word; lists come on top.
         let row_of = |rows: u64| entry_bytes.saturating_sub(24).max(16) + values / rows.max(1);
         let ns = |default: f64| cost.ns_per_row.unwrap_or(default);
@@ -472,107 +481,6 @@ impl Lowering<'_> {
             }
         });
         Draft::after(parents, Partitioning::Shuffle { shuffles, tasks: 0 }, tasks)
-    }
-
-    fn join(
-        &mut self,
-        draft: Draft,
-        join: &Join,
-        cost: Cost,
-        (name, gap_ns): (&str, u64),
-        after: &mut Vec<JobIndex>,
-    ) -> Draft {
-        let kind = join.kind.unwrap_or_else(|| self.join_kind(&join.with));
-        let stages = std::mem::take(&mut self.stages);
-        let mut right = self.open(&join.with);
-        let (right_rows, right_bytes) = (right.rows, right.row_bytes);
-        let rows_out = join.rows.unwrap_or(draft.rows);
-        // The key column and a null word are there once.
-        let row_bytes = join.row_bytes.unwrap_or(draft.row_bytes + right_bytes.saturating_sub(16));
-        let both = draft.rows + right_rows;
-        let cpu = |rows: u64, default: f64| rows as f64 * cost.ns_per_row.unwrap_or(default);
-        if kind == JoinKind::Broadcast {
-            let broadcast = self.workload.broadcasts.len();
-            // Rows and their lengths in an array that doubles (HJ-4), and a dense index of one long a row (HJ-6).
-            let data = (right_rows * (right_bytes + 8)).max(MIB).next_power_of_two();
-            let relation_bytes = join.relation.unwrap_or(data + 8 * right_rows);
-            let serialized = (right_rows * (right_bytes + 16)) as f64;
-            self.workload.broadcasts.push(Broadcast {
-                name: self.source_name(&join.with).to_owned(),
-                rows: right_rows,
-                relation_bytes,
-                pieces_bytes: (serialized * cost.compression) as u64,
-                build_ns: (right_rows as f64 * costs::BROADCAST_BUILD_NS_PER_ROW) as u64,
-            });
-            let result = PerTask::Total((serialized * cost.compression) as u64);
-            right.add_cpu(right_rows as f64 * costs::COLLECT_NS_PER_ROW);
-            right.end("BroadcastExchange", OperatorKind::Broadcast { broadcast });
-            let name = format!("{name}: broadcast");
-            self.close(right, &name, result);
-            *after = vec![self.submit(&name, after, gap_ns)];
-            self.stages = stages;
-            let mut draft = draft;
-            let cpu_ns = cpu(draft.rows, costs::HASH_JOIN_NS_PER_ROW);
-            draft.push(
-                "BroadcastHashJoin",
-                OperatorKind::BroadcastHashJoin { broadcast },
-                rows_out,
-                row_bytes,
-                cpu_ns,
-            );
-            return draft;
-        }
-        self.stages = stages;
-        let distinct = join.keys.distinct.or(join.with_keys.distinct).unwrap_or(right_rows.max(1));
-        let left_keys = self.keys(&join.keys, distinct);
-        let right_keys = Keys { salt: left_keys.salt, ..self.keys(&join.with_keys, distinct) };
-        let buffered = right_keys.hot.first().map_or(0.0, |share| share * (right_rows * right_bytes) as f64);
-        let (left_rows, left_bytes) = (draft.rows, draft.row_bytes);
-        let (left, left_parent) = self.write(draft, Exchange::hash("join left", left_keys, cost.compression));
-        let (other, parent) = self.write(right, Exchange::hash("join right", right_keys, cost.compression));
-        let mut next = self.reader(vec![left, other], vec![left_parent, parent]);
-        let sorts = kind == JoinKind::SortMerge;
-        let mut inputs = Vec::new();
-        for (shuffle, rows, bytes) in [(left, left_rows, left_bytes), (other, right_rows, right_bytes)] {
-            next.read(&self.workload.shuffles[shuffle], shuffle, rows, bytes);
-            if sorts {
-                next.sort(join.long_key, None);
-            }
-            inputs.push(next.last());
-        }
-        let (operator, name, default) = if sorts {
-            (OperatorKind::Pipelined, "SortMergeJoin", costs::MERGE_NS_PER_ROW)
-        } else {
-            let keys = PerTask::Total(distinct.min(right_rows));
-            let kind = OperatorKind::ShuffledHashJoin { long_key: join.long_key, keys };
-            (kind, "ShuffledHashJoin", costs::HASH_JOIN_NS_PER_ROW)
-        };
-        next.push_after(name, operator, inputs, rows_out, row_bytes, cpu(both, default));
-        if sorts {
-            // The rows of one key of the other side wait on the plain heap (ROWBUF-2).
-            next.set_heap(buffered as u64);
-        }
-        next
-    }
-
-    /// Spark's choice by the other side's size in storage or in the cache.
-    fn join_kind(&self, with: &Source) -> JoinKind {
-        let stored = |dataset: DatasetIndex| -> u64 {
-            self.workload.datasets[dataset].partitions.iter().map(|part| part.memory_bytes).sum()
-        };
-        let bytes = match with {
-            Source::Table(at) => {
-                let table = &self.short.tables[*at];
-                if table.bytes == 0 { table.rows * table.row_bytes } else { table.bytes }
-            }
-            Source::Cached(at) => stored(self.declared[*at]),
-            Source::Step(name) => stored(self.kept[name].dataset),
-        };
-        if i64::try_from(bytes).is_ok_and(|bytes| bytes <= self.settings.broadcast_threshold) {
-            JoinKind::Broadcast
-        } else {
-            JoinKind::SortMerge
-        }
     }
 
     /// The job by which a global sort samples its input: the same stage once more, returning a few keys.

@@ -351,7 +351,7 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
             text.flag("fast_map", *fast_map);
         }
         OperatorKind::ObjectHashAggregate { sorter_row_bytes } => {
-            text.pair("sorter_row_bytes", sorter_row_bytes)
+            text.pair("sorter_row_bytes", sorter_row_bytes);
         }
         OperatorKind::Sort { radix } => text.flag("radix", *radix),
         OperatorKind::BroadcastHashJoin { broadcast } | OperatorKind::Broadcast { broadcast } => {
