@@ -213,9 +213,7 @@ impl<'t> Sink<'t> {
         let column = 1 + self.text.get(start..span.start).map_or(0, |before| before.chars().count());
         let file = self.file.to_owned();
         let fault = Diagnostic { code, severity, message, file, span, line, column, label, help };
-        if !self.found.contains(&fault) {
-            self.found.push(fault);
-        }
+        self.found.push(fault);
     }
 
     pub(super) fn has_errors(&self) -> bool {

@@ -15,7 +15,7 @@ use rand_pcg::Pcg64;
 use super::short::{Aggregate, Blocks, Cached, Cost, Input, Op, Query, Short, Source};
 use super::stage::{Draft, Exchange};
 use super::{ConfEntry, costs, distribution, quantity};
-use crate::rng::{Purpose, stream};
+use crate::rng::{Purpose, mix, stream};
 use crate::units::MIB;
 use crate::workload::{
     CachedPartition, Dataset, DatasetIndex, Distribution, Job, JobIndex, Keys, OperatorKind, Partitioning,
@@ -33,7 +33,7 @@ pub(super) fn lower(name: &str, seed: u64, conf: &[ConfEntry], short: &Short) ->
         kept: BTreeMap::new(),
         stages: Vec::new(),
         last_jobs: Vec::new(),
-        salts: 0,
+        place: String::new(),
     };
     for cached in &short.cached {
         lowering.declare(cached);
@@ -100,7 +100,8 @@ struct Lowering<'s> {
     stages: Vec<StageIndex>,
     /// The last job of each query so far.
     last_jobs: Vec<JobIndex>,
-    salts: u64,
+    /// The query and step being lowered: what draws there draws the same in every round.
+    place: String,
 }
 
 #[derive(Clone, Copy)]
@@ -113,9 +114,10 @@ struct Kept {
 
 impl Lowering<'_> {
     /// A stream of its own for each thing that draws.
-    fn rng(&mut self, purpose: Purpose) -> Pcg64 {
-        self.salts += 1;
-        stream(self.seed, purpose, self.salts)
+    fn rng(&self, purpose: Purpose, place: &str, of: &str) -> Pcg64 {
+        // Named, not numbered: another table or query in front changes no draw.
+        let bytes = place.bytes().chain([0]).chain(of.bytes());
+        stream(self.seed, purpose, bytes.fold(0, |hash, byte| mix(hash ^ u64::from(byte)).wrapping_add(1)))
     }
 
     /// Tasks that read a table.
@@ -147,7 +149,7 @@ impl Lowering<'_> {
             || Self::scan_ns(table) + rows as f64 * costs::CACHE_NS_PER_ROW,
             |ns_per_row| ns_per_row * rows as f64,
         );
-        let draw = self.rng(Purpose::Sizes);
+        let draw = self.rng(Purpose::Sizes, "", &cached.name);
         let shape = |total| cached.sizes.split(total, partitions, &mut draw.clone());
         let dataset =
             self.dataset(&cached.name, cached.blocks, rows, row_bytes, partitions, compute_ns, shape);
@@ -245,7 +247,10 @@ impl Lowering<'_> {
         };
         let mut draft = self.open(&start);
         let mut output = (PerTask::default(), PerTask::default());
-        for step in steps {
+        let mut output_ns = 0.0;
+        let skipped = query.steps.len() - steps.len();
+        for (at, step) in steps.iter().enumerate() {
+            self.place = format!("{} step {}", query.name, skipped + at);
             match &step.op {
                 Op::Join(join) => draft = self.join(draft, join, step.cost, (name, query.gap_ns), &mut after),
                 Op::Sort { keys, local: false, radix } => {
@@ -264,18 +269,19 @@ impl Lowering<'_> {
                 Op::Collect => {
                     let bytes = draft.bytes() as f64 * step.cost.compression;
                     output.1 = PerTask::Total(bytes as u64);
-                    draft.add_cpu(draft.rows as f64 * costs::COLLECT_NS_PER_ROW);
+                    output_ns = draft.rows as f64 * costs::COLLECT_NS_PER_ROW;
                 }
                 Op::Write => {
                     let bytes = draft.bytes();
                     output.0 = PerTask::Total((bytes as f64 * step.cost.compression) as u64);
-                    draft.add_cpu(bytes as f64 * costs::WRITE_NS_PER_BYTE);
+                    output_ns = bytes as f64 * costs::WRITE_NS_PER_BYTE;
                 }
                 op => draft = self.step(draft, op, step.cost),
             }
         }
         let (bytes, result_bytes) = output;
-        draft.end("Output", OperatorKind::Output { bytes });
+        draft.end("Output", OperatorKind::Output { bytes }, output_ns);
+        self.place.clear();
         self.close(draft, name, result_bytes);
         self.submit(name, &after, query.gap_ns)
     }
@@ -316,7 +322,7 @@ impl Lowering<'_> {
                 return self.exchange(draft, Exchange { name, partitions, distribution, keys, compression });
             }
             Op::ReduceByKey { groups, partitions, keys, entry_bytes } => {
-                let classes = keys.classes(*groups, &mut self.rng(Purpose::Keys));
+                let classes = keys.classes(*groups, &mut self.rng(Purpose::Keys, &self.place, "keys"));
                 let ns_per_row = cost.ns_per_row.unwrap_or(costs::RDD_NS_PER_ROW);
                 let combined = draft.combined_rows(&classes);
                 // Combining happens in the writer, before the exchange: rows that leave are the combined ones.
@@ -351,7 +357,7 @@ impl Lowering<'_> {
     }
 
     /// The stage that starts by reading `source`.
-    fn open(&mut self, source: &Source) -> Draft {
+    fn open(&self, source: &Source) -> Draft {
         let short = self.short;
         let kept = match source {
             Source::Table(at) => return self.scan(&short.tables[*at]),
@@ -379,7 +385,7 @@ impl Lowering<'_> {
         draft
     }
 
-    fn scan(&mut self, table: &Input) -> Draft {
+    fn scan(&self, table: &Input) -> Draft {
         let tasks = self.tasks(table);
         let partitioning = match table.partitions {
             Some(tasks) => Partitioning::Fixed(tasks),
@@ -390,7 +396,8 @@ impl Lowering<'_> {
         let (bytes, rows) = if uniform {
             (PerTask::Total(table.bytes), PerTask::Total(table.rows))
         } else {
-            let draw = self.rng(Purpose::Sizes);
+            // A table has the same files wherever it is read: no place.
+            let draw = self.rng(Purpose::Sizes, "", &table.name);
             let split = |total| PerTask::Each(table.sizes.split(total, tasks, &mut draw.clone()));
             (split(table.bytes), split(table.rows))
         };
@@ -400,22 +407,22 @@ impl Lowering<'_> {
         draft
     }
 
-    fn salt(&mut self) -> u64 {
-        salt(&mut self.rng(Purpose::Keys))
+    fn salt(&self) -> u64 {
+        salt(&mut self.rng(Purpose::Keys, &self.place, "salt"))
     }
 
     /// Keys of a shuffle of plain rows.
-    fn keys(&mut self, keys: &distribution::Distribution, groups: u64) -> Keys {
+    fn keys(&self, keys: &distribution::Distribution, groups: u64) -> Keys {
         let distinct = keys.distinct.unwrap_or(groups);
-        let mut rng = self.rng(Purpose::Keys);
+        let mut rng = self.rng(Purpose::Keys, &self.place, "keys");
         // Nothing is known of how many: as if each had a key of its own.
         let hot = keys.hot_keys(if distinct == 0 { u64::from(u32::MAX) } else { distinct }, &mut rng);
-        Keys { hot, distinct, salt: salt(&mut rng), observed: Vec::new() }
+        Keys { hot, distinct, salt: self.salt(), observed: Vec::new() }
     }
 
     fn aggregate(&mut self, mut draft: Draft, aggregate: &Aggregate, cost: Cost) -> Draft {
         let Aggregate { groups, keys, entry_bytes, value_bytes, exchange } = aggregate;
-        let classes = keys.classes(*groups, &mut self.rng(Purpose::Keys));
+        let classes = keys.classes(*groups, &mut self.rng(Purpose::Keys, &self.place, "keys"));
         let rows_in = draft.rows;
         let reached = distribution::expected_distinct(&classes, rows_in as f64).round().max(1.0) as u64;
         let values = value_bytes.unwrap_or(0).saturating_mul(rows_in);
@@ -486,7 +493,7 @@ impl Lowering<'_> {
     /// The job by which a global sort samples its input: the same stage once more, returning a few keys.
     fn sample(&mut self, draft: &Draft, (name, gap_ns): (&str, u64), after: &mut Vec<JobIndex>) {
         let mut sampling = draft.clone();
-        sampling.end("Output", OperatorKind::Output { bytes: PerTask::default() });
+        sampling.end("Output", OperatorKind::Output { bytes: PerTask::default() }, 0.0);
         let name = format!("{name}: sample");
         self.close(sampling, &name, PerTask::default());
         *after = vec![self.submit(&name, after, gap_ns)];

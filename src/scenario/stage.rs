@@ -152,9 +152,9 @@ impl Draft {
     }
 
     /// Adds the operator that ends the stage.
-    pub(super) fn end(&mut self, name: &str, kind: OperatorKind) {
+    pub(super) fn end(&mut self, name: &str, kind: OperatorKind, cpu_ns: f64) {
         let (rows, row_bytes) = (self.rows, self.row_bytes);
-        self.push(name, kind, rows, row_bytes, 0.0);
+        self.push(name, kind, rows, row_bytes, cpu_ns);
     }
 
     /// Rows that leave a combining of equal keys within each task.

@@ -518,6 +518,9 @@ fn joins_take_the_shape_of_their_kind() {
     let [left, right] = &sorted.shuffles[..] else { panic!("two shuffles") };
     assert_eq!((left.keys.salt == right.keys.salt, left.keys.hot.as_slice()), (true, &[0.3][..]));
     assert!(right.keys.hot.is_empty());
+    let popular = scenario(&text(", kind = \"sort_merge\", keys = { zipf = 1.0 }")).workload;
+    // The harmonic number of the other side's 100,000 keys is 12.09.
+    assert!((popular.shuffles[0].keys.hot[0] - 1.0 / 12.09).abs() < 1e-3);
     let hashed = scenario(&text(", kind = \"shuffled_hash\"")).workload;
     let kinds: Vec<bool> = hashed.stages[2]
         .operators
@@ -553,6 +556,16 @@ fn what_a_step_caches_is_computed_once() {
 }
 
 #[test]
+fn a_key_falls_into_the_same_partition_in_every_round() {
+    let steps =
+        "repeat = 2\nsteps = [{ op = \"aggregate\", groups = 100 }, { op = \"aggregate\", groups = 10 }]\n";
+    let shuffles = scenario(&format!("{GOOD}{steps}")).workload.shuffles;
+    let salts: Vec<u64> = shuffles.iter().map(|shuffle| shuffle.keys.salt).collect();
+    assert_eq!(salts[..2], salts[2..]);
+    assert_ne!(salts[0], salts[1]);
+}
+
+#[test]
 fn a_global_sort_samples_first() {
     let workload = scenario(&format!("{GOOD}steps = [{{ op = \"sort\" }}]\n")).workload;
     let names: Vec<&str> = workload.jobs.iter().map(|job| job.name.as_str()).collect();
@@ -572,6 +585,11 @@ fn one_knob_leaves_the_other_draws_alone() {
     let rows = |text: &str, stage: usize| scenario(text).workload.stages[stage].operators[0].rows.clone();
     assert_eq!(rows(&text(1_000), 1), rows(&text(2_000), 1));
     assert_ne!(rows(&text(1_000), 0), rows(&text(2_000), 0));
+    let in_front = format!(
+        "[[table]]\nname = \"z\"\nrows = 9\npartitions = 2\nsizes = {{ zipf = 1.0 }}\n{}",
+        text(1_000)
+    );
+    assert_eq!(rows(&text(1_000), 1), rows(&in_front, 1));
     let reseeded = format!("seed = 2\n{}", text(1_000));
     assert_ne!(rows(&text(1_000), 1), rows(&reseeded, 1));
 }

@@ -41,8 +41,8 @@ impl Lowering<'_> {
                 build_ns: (right_rows as f64 * costs::BROADCAST_BUILD_NS_PER_ROW) as u64,
             });
             let result = PerTask::Total((serialized * cost.compression) as u64);
-            right.add_cpu(right_rows as f64 * costs::COLLECT_NS_PER_ROW);
-            right.end("BroadcastExchange", OperatorKind::Broadcast { broadcast });
+            let collect_ns = right_rows as f64 * costs::COLLECT_NS_PER_ROW;
+            right.end("BroadcastExchange", OperatorKind::Broadcast { broadcast }, collect_ns);
             let name = format!("{name}: broadcast");
             self.close(right, &name, result);
             *after = vec![self.submit(&name, after, gap_ns)];
