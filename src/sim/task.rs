@@ -34,7 +34,7 @@ pub(super) enum State {
     Insert(Flow, u64),
     /// Waits inside an insertion; the flow goes on afterwards.
     Inserting(Flow),
-    /// Waits or spills at the end of an operator's input.
+    /// Waits or spills at the beginning or end of an operator's input.
     Finishing,
     /// A cached partition is being read or computed.
     Caching(super::cache::Caching),
@@ -225,6 +225,20 @@ impl World<'_> {
                 let step = task.operators.finish_input(memory, manager);
                 self.after_memory_step(key, step)
             }
+            Instruction::Open { operator } => {
+                let operator = *operator;
+                let Some(memory) = task.memory_operators[operator] else { return Progress::Continue };
+                task.state = State::Finishing;
+                let step = task.operators.open(memory, &mut self.executors[task.executor].manager);
+                self.after_memory_step(key, step)
+            }
+            Instruction::First { operator } => {
+                if let Some(memory) = task.memory_operators[*operator] {
+                    let manager = &mut self.executors[task.executor].manager;
+                    task.operators.drain(memory, 1, manager);
+                }
+                Progress::Continue
+            }
             Instruction::Broadcast { broadcast, .. } => {
                 let broadcast = *broadcast;
                 self.use_broadcast(key, broadcast)
@@ -277,7 +291,8 @@ impl World<'_> {
         self.executors[executor].python_bytes += python;
         let cpu = cpu as u64;
         let flow = Flow { phase: pc, rows, rows_left: rows, cpu, cpu_left: cpu };
-        if let Some((operator, _)) = phase.insert
+        let write = phase.insert.filter(|(operator, _)| phase.write == Some(*operator));
+        if let Some((operator, _)) = write
             && let Some(memory) = task.memory_operators[operator]
         {
             task.state = State::Inserting(flow);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::fragments::{Boundary, boundary, metric};
 use super::stages::StageRun;
 use crate::eventlog::app_log::{PlanNode, SqlPlan};
-use crate::workload::{Operator, OperatorKind, PerTask};
+use crate::workload::{KEY_RANGE_UNKNOWN, Operator, OperatorKind, PerTask};
 
 /// Share of a stage's time that one row costs in an operator, relative to passing it through.
 fn weight(kind: &OperatorKind) -> f64 {
@@ -112,7 +112,6 @@ impl StageContext<'_> {
                     // A row of the exchange holds key and buffer under one null bitmap; the map keeps two rows.
                     key_value_bytes: row + 8,
                     fast_map: node.simple_string.contains("functions=[partial_"),
-                    group_exponent: GROUP_EXPONENT,
                 }
             }
             "ObjectHashAggregate" if !node.simple_string.contains("keys=[]") => {
@@ -125,7 +124,7 @@ impl StageContext<'_> {
                 keys: inputs
                     .get(1)
                     .map_or_else(PerTask::default, |&build| self.operators[build].rows.clone()),
-                key_range: u64::MAX,
+                key_range: KEY_RANGE_UNKNOWN,
             },
             "BroadcastHashJoin" => match broadcast {
                 Some(broadcast) => OperatorKind::BroadcastHashJoin { broadcast },
@@ -258,10 +257,6 @@ impl StageContext<'_> {
 
 /// Rows of a window partition on the plain heap (`spark.sql.windowExec.buffer.in.memory.threshold`).
 const WINDOW_IN_MEMORY_ROWS: u64 = 4096;
-
-/// Growth of groups with rows once a map starts anew: keys of many sizes (log-uniform) follow this closely; even keys
-/// would be 1. A log has no keys in it, so this is an assumption.
-const GROUP_EXPONENT: f64 = 0.8;
 
 fn is_radix_type(kind: &str) -> bool {
     matches!(
