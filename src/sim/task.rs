@@ -439,8 +439,16 @@ impl World<'_> {
         use crate::workload::OperatorKind;
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
         let (stage, index) = (task.stage, task.index as usize);
-        let write = self.phase(stage, pc).write;
-        let Some(operator) = write else { return Progress::Continue };
+        let phase = self.phase(stage, pc).clone();
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let manager = &mut self.executors[task.executor].manager;
+        // Whoever gave out its last row frees its memory (AGG-5; a sort's iterator does likewise).
+        for &drained in &phase.drain {
+            if let Some(memory) = task.memory_operators[drained] {
+                task.operators.close(memory, manager);
+            }
+        }
+        let Some(operator) = phase.write else { return Progress::Continue };
         let plan = &self.plan.stages[stage].operators[operator];
         let (bytes, rows) = (plan.bytes.get(index).copied().unwrap_or(0), plan.rows[index]);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
