@@ -45,6 +45,9 @@ pub const MASTER_FORMS: &str = "local, local[N], local[*], local[N,F], local-clu
 
 impl Master {
     /// Parses a master URL.
+    ///
+    /// # Errors
+    /// What Spark refuses, in its words, and Mesos, which is not modelled.
     pub fn parse(text: &str) -> Result<Self, MasterError> {
         let error = |message: String| Err(MasterError { text: text.to_owned(), message });
         let unknown = || error(format!("Could not parse Master URL: '{text}'"));

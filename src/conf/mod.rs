@@ -10,6 +10,7 @@ pub mod master;
 pub mod properties;
 pub mod property;
 mod reader;
+mod resolve;
 pub mod settings;
 pub mod size;
 mod spark_conf;

@@ -98,6 +98,9 @@ impl fmt::Display for SizeError {
 impl std::error::Error for SizeError {}
 
 /// Parses `text` into whole `unit`s; a bare number is already in `unit` (`JavaUtils.byteStringAs`).
+///
+/// # Errors
+/// Text that is no size (CONF-3), and sizes beyond 64 bits.
 pub fn byte_string_as(text: &str, unit: ByteUnit) -> Result<i64, SizeError> {
     let lower = text.to_lowercase();
     // Java's trim: every character up to the blank.
@@ -123,32 +126,50 @@ pub fn byte_string_as(text: &str, unit: ByteUnit) -> Result<i64, SizeError> {
 }
 
 /// Parses into bytes; a bare number is bytes.
+///
+/// # Errors
+/// Text that is no size (CONF-3), and sizes beyond 64 bits.
 pub fn byte_string_as_bytes(text: &str) -> Result<i64, SizeError> {
     byte_string_as(text, ByteUnit::Byte)
 }
 
 /// Parses into KiB; a bare number is KiB.
+///
+/// # Errors
+/// Text that is no size (CONF-3), and sizes beyond 64 bits.
 pub fn byte_string_as_kib(text: &str) -> Result<i64, SizeError> {
     byte_string_as(text, ByteUnit::Kib)
 }
 
 /// Parses into MiB; a bare number is MiB.
+///
+/// # Errors
+/// Text that is no size (CONF-3), and sizes beyond 64 bits.
 pub fn byte_string_as_mib(text: &str) -> Result<i64, SizeError> {
     byte_string_as(text, ByteUnit::Mib)
 }
 
 /// Parses into GiB; a bare number is GiB.
+///
+/// # Errors
+/// Text that is no size (CONF-3), and sizes beyond 64 bits.
 pub fn byte_string_as_gib(text: &str) -> Result<i64, SizeError> {
     byte_string_as(text, ByteUnit::Gib)
 }
 
 /// `Utils.memoryStringToMb`: bytes, then whole MiB, then cut to a JVM int, which wraps. Standalone and `local-cluster`
 /// read `spark.executor.memory` with it (CONF-13).
+///
+/// # Errors
+/// Text that is no size (CONF-3), and sizes beyond 64 bits.
 pub fn memory_string_to_mb(text: &str) -> Result<i32, SizeError> {
     byte_string_as_bytes(text).map(|bytes| (bytes / ByteUnit::Mib.bytes()) as i32)
 }
 
 /// Parses the value of a key read through a config entry: as [`byte_string_as`], with a leading `-` allowed (CONF-4).
+///
+/// # Errors
+/// Text that is no size (CONF-3), and sizes beyond 64 bits.
 pub fn conf_entry_size(text: &str, unit: ByteUnit) -> Result<i64, SizeError> {
     match text.strip_prefix('-') {
         Some(rest) => byte_string_as(rest, unit).map(|value| -value),

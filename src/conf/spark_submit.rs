@@ -29,6 +29,9 @@ pub fn apply_flag(conf: &mut SparkConf, flag: &str, value: &str) -> bool {
 
 /// Applies one `--conf KEY=VALUE`. As in `spark-submit`, only the first `=` separates; a flag for the same property wins
 /// whatever the order, so apply `--conf` before the flags.
+///
+/// # Errors
+/// Text without `=` or key, as a message.
 pub fn apply_conf(conf: &mut SparkConf, text: &str) -> Result<(), String> {
     let (key, value) = split_conf(text)?;
     conf.set(key, value, Origin::CommandLine(format!("--conf {text}")));
@@ -36,6 +39,9 @@ pub fn apply_conf(conf: &mut SparkConf, text: &str) -> Result<(), String> {
 }
 
 /// Splits `KEY=VALUE`; blanks around the key are dropped, and quotes around the whole as a shell may have left them.
+///
+/// # Errors
+/// Text without `=` or key, as a message.
 pub fn split_conf(text: &str) -> Result<(&str, &str), String> {
     let bare = text.trim();
     let bare = bare.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(bare);

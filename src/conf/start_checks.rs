@@ -226,12 +226,16 @@ fn check_local_cluster(r: &mut Reader<'_>, settings: &Settings) {
     }
     let asked = r.conf.get("spark.executor.memory").map_or(Ok(1024), memory_string_to_mb).unwrap_or(0);
     if i64::from(asked) > i64::from(memory_mib) {
-        let unit = if r.version().at_least(3, 0) { "MiB" } else { "MB RAM " };
-        let message = format!(
-            "Asked to launch cluster with {memory_mib} {unit}/{}worker but requested {asked} {}/worker",
-            if r.version().at_least(3, 0) { "" } else { " " },
-            unit.split(' ').next().unwrap_or(unit)
-        );
+        // The words as in SparkContext of each line of releases.
+        let (worker, executor) = if r.version().at_least(3, 2) {
+            ("MiB/worker", "MiB/executor")
+        } else if r.version().at_least(3, 0) {
+            ("MiB RAM / worker", "MiB/worker")
+        } else {
+            ("MB RAM / worker", "MB/worker")
+        };
+        let message =
+            format!("Asked to launch cluster with {memory_mib} {worker} but requested {asked} {executor}");
         r.refuse("spark.executor.memory", None, message, format!("{memory_mib}m or less"));
     }
 }
@@ -241,7 +245,8 @@ fn check_cores(r: &mut Reader<'_>, settings: &Settings) {
     let cores = match settings.master {
         Master::Local { cores, .. } => cores,
         Master::Yarn | Master::Kubernetes => Some(settings.executor.cores.unwrap_or(1)),
-        Master::LocalCluster { .. } | Master::Standalone => settings.executor.cores,
+        Master::LocalCluster { cores, .. } => Some(settings.executor.cores.unwrap_or(cores)),
+        Master::Standalone => settings.executor.cores,
     };
     let cpus = settings.task.cpus;
     if let Some(cores) = cores.filter(|cores| *cores < cpus) {

@@ -57,6 +57,9 @@ impl std::error::Error for TimeError {}
 
 /// Parses `text` into whole `unit`s; a bare number is already in `unit`. Coarsening truncates toward zero, and what does
 /// not fit 64 bits becomes the largest number, as `TimeUnit.convert` does in Java.
+///
+/// # Errors
+/// Text that is no time.
 pub fn time_string_as(text: &str, unit: TimeUnit) -> Result<i64, TimeError> {
     let lower = text.to_lowercase();
     let lower = lower.trim_matches(|c: char| c <= ' ');

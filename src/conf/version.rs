@@ -35,6 +35,9 @@ impl SparkVersion {
     }
 
     /// Parses `4.1`, `3.5.9` or `3.5.0-amzn-1`; a version outside [`Self::OLDEST`] ..= [`Self::NEWEST`] is refused.
+    ///
+    /// # Errors
+    /// Text that is no version, and versions whose rules are not modelled.
     pub fn parse(text: &str) -> Result<Self, VersionError> {
         let error = || VersionError { text: text.to_owned() };
         let release = text.trim().split(['-', '+', '_']).next().unwrap_or_default();

@@ -80,6 +80,25 @@ pub enum EventLogError {
         /// What it holds instead.
         found: String,
     },
+    /// The log holds no task that ended, so nothing can be learned from it.
+    #[error(
+        "application {app}: no task ended before the log ends ({jobs} jobs were submitted, {running} tasks were \
+         running); a log of a run that got further is needed"
+    )]
+    NoTasks {
+        /// Application id.
+        app: String,
+        /// Jobs submitted.
+        jobs: usize,
+        /// Tasks that had started.
+        running: usize,
+    },
+    /// The properties in the log are none that Spark would start with.
+    #[error("the log's own configuration cannot be read: {faults}")]
+    Configuration {
+        /// What is wrong with them.
+        faults: String,
+    },
     /// A directory holds the logs of several applications.
     #[error("{directory}: {} event logs here, name one of them: {}", names.len(), first_few(names))]
     SeveralLogs {

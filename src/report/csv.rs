@@ -89,7 +89,9 @@ pub fn write_summaries<'a>(
     let mut record = ByteRecord::new();
     for (prefix, run) in runs {
         record.clear();
-        prefix.iter().for_each(|field| record.push_field(field.as_bytes()));
+        for field in &prefix {
+            record.push_field(field.as_bytes());
+        }
         push(&mut record, columns::SUMMARY.cells(run, run).map(|cell| cell.1));
         writer.write_byte_record(&record).map_err(io_error)?;
     }

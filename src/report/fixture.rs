@@ -2,8 +2,8 @@
 //! follows Spark's rules exactly; the shapes are what matters.
 
 use crate::record::{
-    Cause, Confidence, DatasetRecord, EventKind, EventRecord, ExecutorRecord, Metrics, Outcome, RunRecord, StageRecord,
-    TaskRecord, TimelinePoint,
+    Cause, Confidence, DatasetRecord, EventKind, EventRecord, ExecutorRecord, Metrics, Outcome, RunRecord,
+    StageRecord, TaskRecord, TimelinePoint,
 };
 use crate::units::{GIB, MIB};
 
@@ -43,7 +43,11 @@ pub(crate) fn spilling() -> RunRecord {
         acts: acts(24, 64),
     });
     run.causes = vec![
-        cause("spill", 9_800, "Spilling 6.0 GiB of memory to disk and reading it back cost 9.8 s of task time."),
+        cause(
+            "spill",
+            9_800,
+            "Spilling 6.0 GiB of memory to disk and reading it back cost 9.8 s of task time.",
+        ),
         cause("garbage collection", 4_100, "Garbage collection took 4.1 s (5 %) of task time."),
         cause("skew", 2_300, "In stage 1 the longest task ran 2.3 s longer than the median one."),
         cause("recomputation", 400, "6 cached partitions were computed again."),
@@ -93,14 +97,8 @@ pub(crate) fn iterative() -> RunRecord {
 
 /// One task of 40 ms that neither caches nor spills.
 pub(crate) fn tiny() -> RunRecord {
-    let act = Act {
-        name: "collect at App.scala:9",
-        tasks: 1,
-        mean_ms: 40,
-        execution: 0,
-        block: 0,
-        spills: false,
-    };
+    let act =
+        Act { name: "collect at App.scala:9", tasks: 1, mean_ms: 40, execution: 0, block: 0, spills: false };
     let mut run =
         draw(&Story { name: "tiny", executors: 1, cores: 1, heap: GIB, off_heap: false, acts: vec![act] });
     run.datasets.clear();
@@ -120,7 +118,14 @@ pub(crate) fn failing() -> RunRecord {
         heap: GIB,
         off_heap: false,
         acts: vec![
-            Act { name: "scan <orders> & cache", tasks: 6, mean_ms: 400, execution: 0, block: 40 * MIB, spills: false },
+            Act {
+                name: "scan <orders> & cache",
+                tasks: 6,
+                mean_ms: 400,
+                execution: 0,
+                block: 40 * MIB,
+                spills: false,
+            },
             Act {
                 name: "join at Report.scala:88",
                 tasks: 6,
@@ -181,9 +186,14 @@ pub(crate) fn failing() -> RunRecord {
     run
 }
 
-/// Holds `text` against `tests/golden/NAME`, or writes that file when `SPILLCAST_UPDATE_GOLDEN` is set.
+/// Holds `text` against `tests/golden/NAME`.
 pub(crate) fn check_golden(name: &str, text: &str) {
-    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    check_file(&format!("tests/golden/{name}"), text);
+}
+
+/// Holds `text` against a committed file, or writes that file when `SPILLCAST_UPDATE_GOLDEN` is set.
+pub(crate) fn check_file(name: &str, text: &str) {
+    let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("SPILLCAST_UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, text).unwrap();
     }
@@ -212,7 +222,14 @@ fn acts(scan: u32, reduce: u32) -> Vec<Act> {
             block: 0,
             spills: true,
         },
-        Act { name: "sort at Sessions.scala:57", tasks: reduce / 2, mean_ms: 500, execution: 60 * MIB, block: 0, spills: false },
+        Act {
+            name: "sort at Sessions.scala:57",
+            tasks: reduce / 2,
+            mean_ms: 500,
+            execution: 60 * MIB,
+            block: 0,
+            spills: false,
+        },
     ]
 }
 
@@ -282,13 +299,19 @@ fn draw(story: &Story) -> RunRecord {
     let mut task_id = 0;
     for (number, act) in story.acts.iter().enumerate() {
         let mut free = vec![start; (story.executors * story.cores) as usize];
-        let mut metrics = Metrics { jvm_gc_time_ns: Some(0), blocks_dropped: Some(0), blocks_recomputed: Some(0), ..Metrics::default() };
+        let mut metrics = Metrics {
+            jvm_gc_time_ns: Some(0),
+            blocks_dropped: Some(0),
+            blocks_recomputed: Some(0),
+            ..Metrics::default()
+        };
         for index in 0..act.tasks {
             let slot = (0..free.len()).min_by_key(|slot| (free[*slot], *slot)).unwrap();
             let skew = if index % 17 == 3 { 260 } else { 60 + noise(task_id + 1) * 8 / 10 };
             let duration = act.mean_ms * skew / 100 * MS;
             let launch_ns = free[slot] + 2 * MS;
-            let task = task(task_id, number as u32, index, slot as u32 / story.cores, launch_ns, duration, *act);
+            let task =
+                task(task_id, number as u32, index, slot as u32 / story.cores, launch_ns, duration, *act);
             free[slot] = task.finish_ns + MS;
             add(&mut metrics, &task.metrics);
             add(&mut run.executors[task.executor as usize].metrics, &task.metrics);
@@ -403,20 +426,33 @@ fn task_steps(task: &TaskRecord, act: Act) -> Vec<Step> {
 /// Plays the steps on each executor, evicting blocks where they do not fit.
 fn play(run: &mut RunRecord, steps: &[Step], story: &Story, unified: u64) {
     let mut states: Vec<TimelinePoint> = (0..story.executors)
-        .map(|executor| TimelinePoint { executor, reserved: RESERVED, execution_pool: unified / 2, ..TimelinePoint::default() })
+        .map(|executor| TimelinePoint {
+            executor,
+            reserved: RESERVED,
+            execution_pool: unified / 2,
+            ..TimelinePoint::default()
+        })
         .collect();
     let (mut dropped, mut kept) = (0_u32, 0_u32);
     run.timeline.extend(states.iter().cloned());
     for step in steps {
         let state = &mut states[step.executor as usize];
         state.time_ns = step.time_ns;
-        let execution = if story.off_heap { &mut state.off_heap_execution } else { &mut state.on_heap_execution };
+        let execution =
+            if story.off_heap { &mut state.off_heap_execution } else { &mut state.on_heap_execution };
         *execution = execution.checked_add_signed(step.execution).unwrap();
         state.user_memory = state.user_memory.checked_add_signed(step.user).unwrap();
         state.running_tasks = state.running_tasks.checked_add_signed(step.tasks).unwrap();
         if step.spill > 0 {
             let detail = "UnsafeExternalSorter";
-            run.events.push(event(step.time_ns, step.executor, Some(step.task_id), EventKind::Spill, step.spill, detail));
+            run.events.push(event(
+                step.time_ns,
+                step.executor,
+                Some(step.task_id),
+                EventKind::Spill,
+                step.spill,
+                detail,
+            ));
         }
         if step.block > 0 {
             state.on_heap_storage += step.block;

@@ -22,7 +22,8 @@ pub fn write(run: &RunRecord, input: &str, mut out: impl io::Write) -> io::Resul
 
 /// Gives `run` as a JSON value, for larger documents that hold many runs. Keys come in alphabetical order here.
 pub fn value(run: &RunRecord, input: &str) -> serde_json::Value {
-    serde_json::to_value(Document { run, input }).expect("numbers, text, lists and maps with text keys always serialize")
+    serde_json::to_value(Document { run, input })
+        .expect("numbers, text, lists and maps with text keys always serialize")
 }
 
 struct Document<'a> {
@@ -40,14 +41,14 @@ impl Serialize for Document<'_> {
             map.serialize_entry(name, &Cell(summary(run, name)))?;
         }
         map.serialize_entry("totals", &Totals(run))?;
-        map.serialize_entry("stages", &Rows { run, table: &columns::STAGES, rows: &run.stages })?;
-        map.serialize_entry("executors", &Rows { run, table: &columns::EXECUTORS, rows: &run.executors })?;
+        map.serialize_entry("stages", &Rows { run, table: &columns::STAGES, list: &run.stages })?;
+        map.serialize_entry("executors", &Rows { run, table: &columns::EXECUTORS, list: &run.executors })?;
         map.serialize_entry("tenants", &[(); 0])?;
         map.serialize_entry("confidence", &Sure(&run.confidence))?;
         map.serialize_entry("name", &Cell(summary(run, "name")))?;
         map.serialize_entry("appMs", &Cell(summary(run, "appMs")))?;
-        map.serialize_entry("datasets", &Rows { run, table: &columns::DATASETS, rows: &run.datasets })?;
-        map.serialize_entry("causes", &Rows { run, table: &columns::CAUSES, rows: &run.causes })?;
+        map.serialize_entry("datasets", &Rows { run, table: &columns::DATASETS, list: &run.datasets })?;
+        map.serialize_entry("causes", &Rows { run, table: &columns::CAUSES, list: &run.causes })?;
         map.end()
     }
 }
@@ -67,13 +68,13 @@ impl Serialize for Totals<'_> {
 struct Rows<'a, R: 'static> {
     run: &'a RunRecord,
     table: &'a Table<R>,
-    rows: &'a [R],
+    list: &'a [R],
 }
 
 impl<R> Serialize for Rows<'_, R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.rows.len()))?;
-        for row in self.rows {
+        let mut list = serializer.serialize_seq(Some(self.list.len()))?;
+        for row in self.list {
             list.serialize_element(&Row { rows: self, row })?;
         }
         list.end()
@@ -186,7 +187,8 @@ mod tests {
         let text = text(&run);
         let mut from = 0;
         for key in KEYS.iter().chain(&["confidence"]) {
-            let at = text[from..].find(&format!("\n  \"{key}\": ")).unwrap_or_else(|| panic!("{key} in {text}"));
+            let at =
+                text[from..].find(&format!("\n  \"{key}\": ")).unwrap_or_else(|| panic!("{key} in {text}"));
             from += at + 1;
         }
         let object = value(&run, "log.zstd");

@@ -6,10 +6,21 @@
 
 pub mod csv;
 pub mod json;
-#[cfg(any())]
+#[cfg(feature = "plot")]
 pub mod plot;
 pub mod table;
 mod text;
 
 #[cfg(test)]
 mod fixture;
+
+#[cfg(test)]
+mod tests {
+    use super::fixture;
+    use crate::record::columns;
+
+    #[test]
+    fn the_page_of_columns_is_fresh() {
+        fixture::check_file("docs/columns.md", &columns::markdown());
+    }
+}

@@ -154,7 +154,8 @@ fn stages(page: &mut Page, run: &RunRecord) {
     let columns: Vec<(&StageColumn, Vec<String>, usize)> = STAGE_COLUMNS
         .iter()
         .map(|column| {
-            let cells: Vec<String> = shown.iter().map(|stage| stage_cell(run, stage, column.column)).collect();
+            let cells: Vec<String> =
+                shown.iter().map(|stage| stage_cell(run, stage, column.column)).collect();
             let width = widest(column.header.lines().chain(cells.iter().map(String::as_str)));
             (column, cells, width)
         })
@@ -193,8 +194,11 @@ fn stages(page: &mut Page, run: &RunRecord) {
     }
     if !left.is_empty() {
         let names: Vec<String> =
-            left.iter().map(|column| column.0.header.trim().replace('\n', " ").to_lowercase()).collect();
-        page.paragraph(&format!("Left out at this width: {}; stages.csv has every column.", names.join(", ")));
+            left.iter().map(|column| column.0.header.trim().replace('\n', " ")).collect();
+        page.paragraph(&format!(
+            "Left out at this width: {}; stages.csv has every column.",
+            names.join(", ")
+        ));
     }
     if shown.len() < run.stages.len() {
         let rest = count((run.stages.len() - shown.len()) as u64, "shorter stage");
@@ -227,7 +231,9 @@ fn stage_cell(run: &RunRecord, stage: &StageRecord, name: &str) -> String {
         Value::Int(0) if unit == Unit::Bytes => "0".to_string(),
         Value::Int(bytes) if unit == Unit::Bytes => HumanBytes(bytes).to_string(),
         Value::Int(ms) if unit == Unit::Ms => HumanDuration(SimDuration::from_ms(ms)).to_string(),
-        Value::Float(ms) if unit == Unit::Ms => HumanDuration(SimDuration::from_secs_f64(ms / 1e3)).to_string(),
+        Value::Float(ms) if unit == Unit::Ms => {
+            HumanDuration(SimDuration::from_secs_f64(ms / 1e3)).to_string()
+        }
         Value::Int(number) => number.to_string(),
         Value::Float(number) => format!("{number:.1}"),
         Value::Text(text) => text.into_owned(),
@@ -363,7 +369,7 @@ mod tests {
     fn narrow_terminals_do_without_columns_and_say_so() {
         let text = summary(&fixture::spilling(), "x", Style { width: 56, color: false });
         fits(&text, 56);
-        assert!(text.contains("spill disk, peak execution, gc, shuffle"), "{text}");
+        assert!(text.contains("Left out at this width: Spill disk, Peak execution, GC,"), "{text}");
     }
 
     #[test]

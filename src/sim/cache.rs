@@ -70,7 +70,8 @@ impl World<'_> {
             store.lock_for_reading(id, block);
             store.touch(block);
             let size = Self::memory_size(level, partition);
-            let ns = size as f64 * rates.cached_read_ns_per_byte + if level.deserialized { 0.0 } else { decode_ns };
+            let ns = size as f64 * rates.cached_read_ns_per_byte
+                + if level.deserialized { 0.0 } else { decode_ns };
             self.datasets[dataset].memory_hits += 1;
             let task = self.tasks[key].as_mut().expect("a task that reads exists");
             task.metrics.input_bytes += size;
@@ -107,7 +108,8 @@ impl World<'_> {
     }
 
     fn held_elsewhere(&self, executor: usize, block: BlockId) -> bool {
-        let others = self.executors.iter().enumerate().filter(|(index, other)| *index != executor && other.alive);
+        let others =
+            self.executors.iter().enumerate().filter(|(index, other)| *index != executor && other.alive);
         others
             .map(|(_, other)| other.manager.store().lookup(block))
             .any(|found| found.is_some_and(|found| found.entry.is_some() || found.on_disk))
@@ -387,7 +389,9 @@ impl World<'_> {
         let dropped: Vec<BlockDropped> = self.executors[executor].manager.drain_events().collect();
         for drop in dropped {
             let BlockId::Rdd { rdd, split } = drop.block else { continue };
-            let Some(dataset) = self.workload.datasets.iter().position(|data| data.id == rdd) else { continue };
+            let Some(dataset) = self.workload.datasets.iter().position(|data| data.id == rdd) else {
+                continue;
+            };
             self.datasets[dataset].dropped += 1;
             let kind = if drop.stays_on_disk { EventKind::DropToDisk } else { EventKind::Evict };
             self.event(kind, Some(executor), Some(task_id), drop.size, &drop.block.to_string());

@@ -1,9 +1,7 @@
 //! From an operator of the workload to the memory consumer that Spark would create for it in one task.
 
 use super::World;
-use crate::memory::operators::{
-    GroupCurve, OperatorSpec, SORT_INITIAL_RECORDS, SpillLimits,
-};
+use crate::memory::operators::{GroupCurve, OperatorSpec, SORT_INITIAL_RECORDS, SpillLimits};
 use crate::workload::{Operator, OperatorKind};
 
 /// Rows that a shuffled hash join's relation is first made for (HJ-1).
@@ -22,8 +20,10 @@ impl World<'_> {
     ) -> Option<OperatorSpec> {
         let plan = &self.plan.stages[stage];
         let rows_in = operator.inputs.first().map_or(0, |&input| plan.operators[input].rows[task]);
-        let row_bytes_in =
-            operator.inputs.first().map_or(0, |&input| self.workload.stages[stage].operators[input].row_bytes);
+        let row_bytes_in = operator
+            .inputs
+            .first()
+            .map_or(0, |&input| self.workload.stages[stage].operators[input].row_bytes);
         let rows_out = plan.operators[position].rows[task];
         let limits = SpillLimits {
             records: self.settings.shuffle.num_elements_force_spill,

@@ -238,7 +238,8 @@ impl<'a> World<'a> {
         if self.ended.is_none() && self.jobs.iter().any(|job| !job.done) {
             self.abort(
                 Outcome::Other,
-                "no task can go on: every running task waits for execution memory, or no executor is left".to_owned(),
+                "no task can go on: every running task waits for execution memory, or no executor is left"
+                    .to_owned(),
             );
         }
     }

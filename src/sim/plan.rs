@@ -197,7 +197,13 @@ impl Planner<'_> {
             Partitioning::Files { bytes, files, tasks } => {
                 let rule = |p: &Observed, scale: f64| {
                     let bytes = (*bytes as f64 * scale) as u64;
-                    file_partitions(bytes, *files, p.max_partition_bytes, p.open_cost_bytes, p.default_parallelism)
+                    file_partitions(
+                        bytes,
+                        *files,
+                        p.max_partition_bytes,
+                        p.open_cost_bytes,
+                        p.default_parallelism,
+                    )
                 };
                 let split_alike = |o: &Observed| {
                     o.max_partition_bytes == self.now.max_partition_bytes
@@ -230,8 +236,10 @@ impl Planner<'_> {
     fn reduce_layout(&self, shuffles: &[usize], tasks: u32, observed: Option<&Observed>) -> Layout {
         let first = &self.workload.shuffles[shuffles[0]];
         let partitions = self.partitions_written(first) as usize;
-        let by_conf = first.partitions == ShufflePartitions::Conf && first.distribution != Distribution::Single;
-        let adaptive = by_conf && self.settings.sql.adaptive.enabled && self.settings.sql.adaptive.coalesce_enabled;
+        let by_conf =
+            first.partitions == ShufflePartitions::Conf && first.distribution != Distribution::Single;
+        let adaptive =
+            by_conf && self.settings.sql.adaptive.enabled && self.settings.sql.adaptive.coalesce_enabled;
         let partitioned_alike = |o: &Observed| {
             !by_conf
                 || (o.shuffle_partitions == self.now.shuffle_partitions
@@ -257,8 +265,7 @@ impl Planner<'_> {
             }
         }
         let groups = self.coalesce(&sizes);
-        let mut layout =
-            Layout { shares: Vec::new(), groups, partitions, as_observed: false };
+        let mut layout = Layout { shares: Vec::new(), groups, partitions, as_observed: false };
         layout.shares = layout.group(shares[0].clone());
         layout
     }

@@ -81,8 +81,12 @@ impl Processes {
             .executors
             .iter()
             .map(|executor| {
-                let (regions, tungsten_mode, page_size) =
-                    regions(settings, executor.heap, executor.memory_manager_cores, collector(executor.collector))?;
+                let (regions, tungsten_mode, page_size) = regions(
+                    settings,
+                    executor.heap,
+                    executor.memory_manager_cores,
+                    collector(executor.collector),
+                )?;
                 Ok(ExecutorSetup {
                     id: executor.id.clone(),
                     host: executor.host,

@@ -94,7 +94,8 @@ impl Builder<'_> {
                     self.instructions.push(Instruction::Run(phase));
                     self.instructions.push(Instruction::Finish { operator: index });
                 }
-                let mut phase = operator.inputs.first().map_or_else(Phase::default, |&input| self.stream(input));
+                let mut phase =
+                    operator.inputs.first().map_or_else(Phase::default, |&input| self.stream(input));
                 phase.work.push((index, if build.is_some() { 1.0 - BUILD_SHARE } else { 1.0 }));
                 phase
             }
@@ -178,7 +179,10 @@ mod tests {
         let Instruction::Run(right) = &instructions[2] else { panic!("{instructions:?}") };
         assert_eq!(right.insert, Some((3, 2)));
         let Instruction::Run(merge) = &instructions[4] else { panic!("{instructions:?}") };
-        assert_eq!((merge.drain.as_slice(), merge.insert, merge.write), ([1, 3].as_slice(), Some((5, 4)), Some(5)));
+        assert_eq!(
+            (merge.drain.as_slice(), merge.insert, merge.write),
+            ([1, 3].as_slice(), Some((5, 4)), Some(5))
+        );
         assert_eq!(instructions.len(), 5);
     }
 }

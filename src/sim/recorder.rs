@@ -77,7 +77,8 @@ impl World<'_> {
             let peaks = &executor.record.metrics;
             totals.peak_on_heap_execution = totals.peak_on_heap_execution.max(peaks.peak_on_heap_execution);
             totals.peak_on_heap_storage = totals.peak_on_heap_storage.max(peaks.peak_on_heap_storage);
-            totals.peak_off_heap_execution = totals.peak_off_heap_execution.max(peaks.peak_off_heap_execution);
+            totals.peak_off_heap_execution =
+                totals.peak_off_heap_execution.max(peaks.peak_off_heap_execution);
             totals.peak_off_heap_storage = totals.peak_off_heap_storage.max(peaks.peak_off_heap_storage);
             totals.peak_heap_used = totals.peak_heap_used.max(peaks.peak_heap_used);
             totals.peak_rss = totals.peak_rss.max(peaks.peak_rss);
@@ -89,7 +90,8 @@ impl World<'_> {
     }
 
     fn close_datasets(&mut self) {
-        let datasets: Vec<DatasetRecord> = (0..self.datasets.len()).map(|index| self.dataset_record(index)).collect();
+        let datasets: Vec<DatasetRecord> =
+            (0..self.datasets.len()).map(|index| self.dataset_record(index)).collect();
         let totals = &mut self.record.totals;
         totals.cached_blocks_memory = Some(datasets.iter().map(|d| u64::from(d.in_memory)).sum());
         totals.cached_blocks_disk = Some(datasets.iter().map(|d| u64::from(d.on_disk)).sum());
@@ -133,7 +135,13 @@ impl World<'_> {
     fn causes(&self) -> Vec<Cause> {
         let totals = &self.record.totals;
         let run = totals.executor_run_time_ns.max(1);
-        let share = |ns: u64| format!("{} of task time ({:.0} %)", HumanDuration(SimDuration(ns)), ns as f64 / run as f64 * 100.0);
+        let share = |ns: u64| {
+            format!(
+                "{} of task time ({:.0} %)",
+                HumanDuration(SimDuration(ns)),
+                ns as f64 / run as f64 * 100.0
+            )
+        };
         let mut causes = vec![
             Cause {
                 kind: "spill",
@@ -191,7 +199,8 @@ impl World<'_> {
             let usable = slots.min(state.record.metrics.tasks).max(1);
             (wall.saturating_sub(state.busy_ns / usable.max(1)), stage, usable)
         });
-        let (idle, stage, usable) = worst.max_by_key(|(idle, stage, _)| (*idle, std::cmp::Reverse(*stage)))?;
+        let (idle, stage, usable) =
+            worst.max_by_key(|(idle, stage, _)| (*idle, std::cmp::Reverse(*stage)))?;
         let state = &self.stages[stage];
         let mean = state.busy_ns / state.record.metrics.tasks.max(1);
         let lost = idle * (usable - 1);

@@ -66,7 +66,8 @@ impl World<'_> {
         let workload = self.workload;
         for &stage in &workload.jobs[job].stages {
             let state = &self.stages[stage];
-            let parents_done = workload.stages[stage].parents.iter().all(|&parent| self.stages[parent].complete);
+            let parents_done =
+                workload.stages[stage].parents.iter().all(|&parent| self.stages[parent].complete);
             if !state.submitted && parents_done {
                 self.submit_stage(stage);
             }
@@ -86,7 +87,8 @@ impl World<'_> {
             self.stage_order.push(stage);
         }
         let state = &mut self.stages[stage];
-        let missing: Vec<u32> = (0..tasks as u32).filter(|&i| state.output_of[i as usize].is_none()).collect();
+        let missing: Vec<u32> =
+            (0..tasks as u32).filter(|&i| state.output_of[i as usize].is_none()).collect();
         state.left = missing.len();
         let data = &self.workload.stages[stage];
         let attempt = state.record.attempt;
@@ -102,7 +104,8 @@ impl World<'_> {
             self.complete_stage(stage);
             return;
         }
-        let preferences: Vec<Preferences> = missing.iter().map(|&index| self.preferences(stage, index)).collect();
+        let preferences: Vec<Preferences> =
+            missing.iter().map(|&index| self.preferences(stage, index)).collect();
         let of = |index: u32| preferences[missing.binary_search(&index).unwrap_or(0)].clone();
         let set = TaskSet::new(tasks, missing.iter().copied(), of, now);
         let key = (self.stages[stage].job, stage);
@@ -111,10 +114,11 @@ impl World<'_> {
 
     /// Executors that hold the cached partition a task reads (SCHED-3).
     fn preferences(&self, stage: usize, index: u32) -> Preferences {
-        let datasets = self.workload.stages[stage].operators.iter().filter_map(|operator| match operator.kind {
-            OperatorKind::CachedScan { dataset } => Some(dataset),
-            _ => None,
-        });
+        let datasets =
+            self.workload.stages[stage].operators.iter().filter_map(|operator| match operator.kind {
+                OperatorKind::CachedScan { dataset } => Some(dataset),
+                _ => None,
+            });
         let mut found = Preferences::new();
         for dataset in datasets {
             let block = BlockId::Rdd { rdd: self.workload.datasets[dataset].id, split: index };
@@ -281,9 +285,10 @@ impl World<'_> {
         }
         let workload = self.workload;
         for stage in 0..self.stages.len() {
-            let writes = workload.stages[stage].operators.last().is_some_and(|last| {
-                matches!(last.kind, OperatorKind::ShuffleWrite { .. })
-            });
+            let writes = workload.stages[stage]
+                .operators
+                .last()
+                .is_some_and(|last| matches!(last.kind, OperatorKind::ShuffleWrite { .. }));
             let state = &mut self.stages[stage];
             if !writes || !state.submitted || self.jobs[state.job].done {
                 continue;

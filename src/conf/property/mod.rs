@@ -177,7 +177,7 @@ impl Property {
 }
 
 /// Short names for the rows.
-mod row {
+mod prelude {
     pub(super) use super::super::size::ByteUnit::{Byte, Kib, Mib};
     pub(super) use super::super::time::TimeUnit::{Ms, Sec};
     pub(super) use super::super::version::SparkVersion;
@@ -242,6 +242,7 @@ const HARMLESS_PREFIXES: &[&str] = &[
     "spark.driver.port",
     "spark.driver.bindAddress",
     "spark.driver.appUIAddress",
+    "spark.executor.id",
     "spark.eventLog.",
     "spark.hadoop.",
     "spark.history.",
@@ -250,6 +251,7 @@ const HARMLESS_PREFIXES: &[&str] = &[
     "spark.metrics.",
     "spark.org.apache.hadoop.",
     "spark.repl.",
+    "spark.serializer.objectStreamReset",
     "spark.submit.",
     "spark.sql.artifact.",
     "spark.sql.catalogImplementation",

@@ -1,6 +1,6 @@
 //! Rows: processes, containers, and this program's own knobs.
 
-use super::row::*;
+use super::prelude::*;
 
 const FACTOR: super::Refusal = Entry("Ensure that memory overhead is a double greater than 0");
 

@@ -1,6 +1,6 @@
 //! Rows: broadcasts, results, tasks, failures, time-outs, and the event log.
 
-use super::row::*;
+use super::prelude::*;
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Property] = &[

@@ -1,6 +1,6 @@
 //! Rows: pages, sorting, spilling, shuffles and compression.
 
-use super::row::*;
+use super::prelude::*;
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Property] = &[

@@ -1,6 +1,6 @@
 //! Rows: SQL and Python.
 
-use super::row::*;
+use super::prelude::*;
 
 const V3_2: SparkVersion = SparkVersion::new(3, 2);
 

@@ -1,6 +1,6 @@
 //! Rows: the unified region, cached blocks, and the fractions of the legacy memory manager.
 
-use super::row::*;
+use super::prelude::*;
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Property] = &[

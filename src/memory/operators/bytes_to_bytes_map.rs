@@ -160,16 +160,25 @@ impl BytesToBytesMap {
             }
             match self.stage {
                 Stage::Allocate if self.array.is_none() => {
-                    return Progress::Request(self.consumer, Request::Array(self.initial_capacity * SLOT_BYTES / 8));
+                    return Progress::Request(
+                        self.consumer,
+                        Request::Array(self.initial_capacity * SLOT_BYTES / 8),
+                    );
                 }
                 Stage::Allocate => self.stage = Stage::Append,
                 Stage::Grow => {
-                    return Progress::Request(self.consumer, Request::Array(2 * self.capacity * SLOT_BYTES / 8));
+                    return Progress::Request(
+                        self.consumer,
+                        Request::Array(2 * self.capacity * SLOT_BYTES / 8),
+                    );
                 }
                 Stage::Append if self.todo == 0 => return Progress::Done,
                 Stage::Append if self.is_full() => return Progress::Refused,
                 Stage::Append if self.pages.room() < self.entry_bytes => {
-                    return Progress::Request(self.consumer, Request::Page(self.entry_bytes + PAGE_HEADER_BYTES));
+                    return Progress::Request(
+                        self.consumer,
+                        Request::Page(self.entry_bytes + PAGE_HEADER_BYTES),
+                    );
                 }
                 Stage::Append => self.append_what_fits(),
             }

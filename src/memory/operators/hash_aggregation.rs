@@ -196,7 +196,9 @@ impl MemoryOperator for HashAggregation {
             match self.stage {
                 Stage::FastMap => match answer.take() {
                     Some(answer) => self.take_fast_page(answer),
-                    None => return Progress::Request(self.fast_consumer, Request::Page(self.shape.page_size)),
+                    None => {
+                        return Progress::Request(self.fast_consumer, Request::Page(self.shape.page_size));
+                    }
                 },
                 Stage::Map => match self.map.advance(answer.take(), context) {
                     Progress::Done => {
@@ -230,7 +232,13 @@ impl MemoryOperator for HashAggregation {
         }
     }
 
-    fn spill(&mut self, _consumer: ConsumerId, _ask: u64, _by_itself: bool, _context: &mut Context<'_>) -> u64 {
+    fn spill(
+        &mut self,
+        _consumer: ConsumerId,
+        _ask: u64,
+        _by_itself: bool,
+        _context: &mut Context<'_>,
+    ) -> u64 {
         0
     }
 

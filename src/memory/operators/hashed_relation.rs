@@ -19,10 +19,19 @@ pub(super) struct HashedRelation {
 
 impl HashedRelation {
     /// A relation over `rows` rows with `keys` distinct keys.
-    pub(super) fn new(consumer: ConsumerId, size_estimate: u64, rows: u64, keys: u64, key_value_bytes: u64) -> Self {
+    pub(super) fn new(
+        consumer: ConsumerId,
+        size_estimate: u64,
+        rows: u64,
+        keys: u64,
+        key_value_bytes: u64,
+    ) -> Self {
         // HJ-1; the estimate is a row count, far below where a double loses integers.
         let capacity = (size_estimate as f64 * 1.5 + 1.0) as u64;
-        Self { map: BytesToBytesMap::new(consumer, capacity, key_value_bytes).with_duplicates(keys, rows), built: false }
+        Self {
+            map: BytesToBytesMap::new(consumer, capacity, key_value_bytes).with_duplicates(keys, rows),
+            built: false,
+        }
     }
 }
 
@@ -48,7 +57,13 @@ impl MemoryOperator for HashedRelation {
         }
     }
 
-    fn spill(&mut self, _consumer: ConsumerId, _ask: u64, _by_itself: bool, _context: &mut Context<'_>) -> u64 {
+    fn spill(
+        &mut self,
+        _consumer: ConsumerId,
+        _ask: u64,
+        _by_itself: bool,
+        _context: &mut Context<'_>,
+    ) -> u64 {
         0
     }
 

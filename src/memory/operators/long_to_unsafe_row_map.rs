@@ -4,7 +4,8 @@
 //! It reserves plain bytes, not pages, each time all or nothing, and keeps the old array until the new one is filled.
 
 use super::{
-    Allocation, ConsumerId, Context, MemoryOperator, OutOfMemoryCondition, Progress, Request, SparkOutOfMemory,
+    Allocation, ConsumerId, Context, MemoryOperator, OutOfMemoryCondition, Progress, Request,
+    SparkOutOfMemory,
 };
 
 /// Bytes of the first array of rows (HJ-3): 131072 longs.
@@ -211,7 +212,13 @@ impl MemoryOperator for LongToUnsafeRowMap {
         }
     }
 
-    fn spill(&mut self, _consumer: ConsumerId, _ask: u64, _by_itself: bool, _context: &mut Context<'_>) -> u64 {
+    fn spill(
+        &mut self,
+        _consumer: ConsumerId,
+        _ask: u64,
+        _by_itself: bool,
+        _context: &mut Context<'_>,
+    ) -> u64 {
         0
     }
 

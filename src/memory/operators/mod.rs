@@ -28,7 +28,9 @@ mod unsafe_external_sorter;
 pub use group_curve::GroupCurve;
 pub use task_operators::TaskOperators;
 
-use super::{Allocation, ConsumerId, MemoryManager, MemoryMode, PageId, Poll, Request, RequestFault, TaskMemoryManager};
+use super::{
+    Allocation, ConsumerId, MemoryManager, MemoryMode, PageId, Poll, Request, RequestFault, TaskMemoryManager,
+};
 
 /// Number of an operator within its task, in the order of [`TaskOperators::add`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

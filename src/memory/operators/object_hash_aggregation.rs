@@ -45,7 +45,11 @@ pub(super) struct ObjectHashAggregation {
 }
 
 impl ObjectHashAggregation {
-    pub(super) fn new(groups_consumer: ConsumerId, rows_consumer: ConsumerId, shape: ObjectAggregationShape) -> Self {
+    pub(super) fn new(
+        groups_consumer: ConsumerId,
+        rows_consumer: ConsumerId,
+        shape: ObjectAggregationShape,
+    ) -> Self {
         let sorter = |consumer, record_bytes| {
             let shape = SorterShape {
                 record_bytes,

@@ -24,7 +24,12 @@ pub(super) struct RowBuffer {
 
 impl RowBuffer {
     /// A buffer that keeps `in_memory_threshold` rows, or the limit of bytes (4.1), on the heap.
-    pub(super) fn new(consumer: ConsumerId, in_memory_threshold: u64, row_bytes: u64, limits: SpillLimits) -> Self {
+    pub(super) fn new(
+        consumer: ConsumerId,
+        in_memory_threshold: u64,
+        row_bytes: u64,
+        limits: SpillLimits,
+    ) -> Self {
         let heap_rows_max = in_memory_threshold.min(limits.bytes.div_ceil(row_bytes.max(1)));
         let shape = SorterShape {
             record_bytes: row_bytes,

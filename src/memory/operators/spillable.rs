@@ -6,8 +6,8 @@
 
 use super::size_model::SizeModel;
 use super::{
-    Allocation, ConsumerId, Context, GroupCurve, MemoryMode, MemoryOperator, OperatorConf, Progress, Request, Spill,
-    SpillLimits,
+    Allocation, ConsumerId, Context, GroupCurve, MemoryMode, MemoryOperator, OperatorConf, Progress, Request,
+    Spill, SpillLimits,
 };
 
 /// Records between two looks at the size (SPILL-1).
@@ -207,7 +207,9 @@ impl MemoryOperator for Spillable {
             return 0;
         }
         let remaining = match (self.shape.kind, &mut self.output) {
-            (Kind::ExternalSorter { writes_shuffle: true }, _) | (Kind::ExternalSorter { .. }, None) => return 0,
+            (Kind::ExternalSorter { writes_shuffle: true }, _) | (Kind::ExternalSorter { .. }, None) => {
+                return 0;
+            }
             (Kind::ExternalAppendOnlyMap, None) => std::mem::take(&mut self.records),
             (_, Some((in_memory, _))) => std::mem::take(in_memory),
         };

@@ -131,7 +131,12 @@ impl TaskOperators {
     }
 
     /// Runs an operator from request to request.
-    fn advance(&mut self, operator: OperatorIndex, answer: Option<Allocation>, manager: &mut MemoryManager) -> Step {
+    fn advance(
+        &mut self,
+        operator: OperatorIndex,
+        answer: Option<Allocation>,
+        manager: &mut MemoryManager,
+    ) -> Step {
         match self.with(operator, None, manager, |o, context| o.advance(answer, context)) {
             Progress::Request(consumer, request) => {
                 self.tmm.begin(consumer, request);
@@ -196,11 +201,30 @@ impl TaskOperators {
         let tungsten = |this: &mut Self| this.register(index, conf.tungsten_mode, conf.page_size);
         match spec {
             OperatorSpec::HashAggregation { groups, key_value_bytes, fast_map_row_bytes } => {
-                let shape = AggregationShape { groups, key_value_bytes, fast_map_row_bytes, page_size: conf.page_size };
+                let shape = AggregationShape {
+                    groups,
+                    key_value_bytes,
+                    fast_map_row_bytes,
+                    page_size: conf.page_size,
+                };
                 Box::new(HashAggregation::new(tungsten(self), tungsten(self), shape))
             }
-            OperatorSpec::ObjectHashAggregation { groups, group_bytes, row_bytes, radix, fallback_threshold, limits } => {
-                let shape = ObjectAggregationShape { groups, group_bytes, row_bytes, radix, fallback_threshold, limits };
+            OperatorSpec::ObjectHashAggregation {
+                groups,
+                group_bytes,
+                row_bytes,
+                radix,
+                fallback_threshold,
+                limits,
+            } => {
+                let shape = ObjectAggregationShape {
+                    groups,
+                    group_bytes,
+                    row_bytes,
+                    radix,
+                    fallback_threshold,
+                    limits,
+                };
                 Box::new(ObjectHashAggregation::new(tungsten(self), tungsten(self), shape))
             }
             OperatorSpec::Sort { row_bytes, radix, initial_records, limits } => {
@@ -239,7 +263,11 @@ impl TaskOperators {
                     initial_memory_threshold,
                     limits,
                 };
-                Box::new(Spillable::new(self.register(index, MemoryMode::OnHeap, conf.page_size), shape, conf))
+                Box::new(Spillable::new(
+                    self.register(index, MemoryMode::OnHeap, conf.page_size),
+                    shape,
+                    conf,
+                ))
             }
             OperatorSpec::ExternalAppendOnlyMap {
                 entry_bytes,
@@ -256,7 +284,11 @@ impl TaskOperators {
                     initial_memory_threshold,
                     limits,
                 };
-                Box::new(Spillable::new(self.register(index, MemoryMode::OnHeap, conf.page_size), shape, conf))
+                Box::new(Spillable::new(
+                    self.register(index, MemoryMode::OnHeap, conf.page_size),
+                    shape,
+                    conf,
+                ))
             }
             OperatorSpec::HashedRelation { size_estimate, rows, keys, key_value_bytes } => {
                 Box::new(HashedRelation::new(tungsten(self), size_estimate, rows, keys, key_value_bytes))
@@ -287,7 +319,13 @@ impl MemoryOperator for BypassMerge {
         Progress::Done
     }
 
-    fn spill(&mut self, _consumer: ConsumerId, _ask: u64, _by_itself: bool, _context: &mut Context<'_>) -> u64 {
+    fn spill(
+        &mut self,
+        _consumer: ConsumerId,
+        _ask: u64,
+        _by_itself: bool,
+        _context: &mut Context<'_>,
+    ) -> u64 {
         0
     }
 

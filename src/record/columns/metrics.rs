@@ -1,9 +1,9 @@
 //! Spark's metrics as columns: which kinds of row carry each, and its declaration. The order is that of the JSON contract,
 //! our additions after it.
 
-use super::{Column, Scope, Unit, column, int, int_or_absent, whole_ms};
-use crate::record::{Metrics};
 use super::Value;
+use super::{Column, Scope, Unit, column, int, int_or_absent, whole_ms};
+use crate::record::Metrics;
 
 const RUN: Scope = Scope::Run;
 const STAGE: Scope = Scope::Stage;

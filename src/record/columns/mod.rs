@@ -78,9 +78,12 @@ pub struct Table<R: 'static> {
     /// What one row is.
     pub doc: &'static str,
     lead: &'static [Column<R>],
-    metrics: Option<(Scope, fn(&R) -> &Metrics)>,
+    metrics: Option<Carries<R>>,
     tail: &'static [Column<R>],
 }
+
+/// Which metrics a row carries, and where they are.
+type Carries<R> = (Scope, fn(&R) -> &Metrics);
 
 /// Rows that carry [`Metrics`]. Not every metric makes sense for each.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -411,7 +414,7 @@ pub static CAUSES: Table<Cause> = Table {
 pub fn markdown() -> String {
     let mut out = String::from(
         "# Output columns\n\n\
-         Generated from `src/record/columns.rs`; a test fails when this page is stale.\n\n\
+         Generated from `src/record/columns/`; a test fails when this page is stale.\n\n\
          `--out DIR` writes one CSV file a section (RFC 4180; the header is the first row), `--json` uses the same names \
          as keys.\n\
          Names are those of Spark's REST API where Spark has the quantity.\n\

@@ -1,0 +1,62 @@
+//! From the facts of a log to a workload: what the application would do under any configuration.
+//!
+//! A log is one run under one configuration; import undoes that configuration: it finds each stage's operators in the
+//! SQL plans, takes rows, bytes and times from the tasks, subtracts what spilling and collection cost there, and keeps
+//! the observed value of every task for a replay under unchanged settings. What a log cannot show is assumed and said
+//! ([`Honesty`]).
+//!
+//! Read `stages` (the runs of stages and their tasks), `fragments` (plans cut at exchanges), `operators` (fragments to
+//! operators), `datasets` (what was cached), `rates` (what work costs).
+
+mod builder;
+mod datasets;
+mod fragments;
+mod honesty;
+mod operators;
+mod rates;
+mod stages;
+
+use std::collections::BTreeMap;
+
+use super::app_log::AppLog;
+use super::error::EventLogError;
+use super::reader::ReadNotes;
+use crate::sim::HostSpec;
+use crate::workload::Workload;
+
+pub use honesty::{Honesty, Lacking};
+
+/// An application taken from a log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Import {
+    /// What it does.
+    pub workload: Workload,
+    /// Spark properties it ran under.
+    pub properties: BTreeMap<String, String>,
+    /// Version of Spark, as the log states it.
+    pub spark_version: String,
+    /// The machines it ran on.
+    pub hosts: Vec<HostSpec>,
+    /// What the log did not say, and what that costs.
+    pub honesty: Honesty,
+}
+
+/// Turns a log into a workload.
+///
+/// # Errors
+/// Fails when the log holds no task that ended: nothing can be learned from it.
+pub fn import(log: &AppLog, notes: &ReadNotes) -> Result<Import, EventLogError> {
+    if !log.tasks.iter().any(|task| task.metrics.is_some()) {
+        return Err(EventLogError::NoTasks {
+            app: log.app_id.clone(),
+            jobs: log.jobs.len(),
+            running: log.running_tasks.len(),
+        });
+    }
+    let properties = rates::properties(log);
+    let hosts = rates::hosts(log);
+    let settings = rates::settings(log, &properties)?;
+    let mut honesty = Honesty::of(log, notes);
+    let workload = builder::workload(log, &settings, &mut honesty);
+    Ok(Import { workload, properties, spark_version: log.spark_version.clone(), hosts, honesty })
+}

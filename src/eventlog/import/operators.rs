@@ -1,0 +1,284 @@
+//! From the operators of a plan's fragment to the operators of a stage.
+//!
+//! Operators that hold no memory and change no row count are passed over: their work stays in the stage's time. Row sizes
+//! come from the exchanges, which count the bytes of Spark's binary rows (`data size`); between exchanges a row is taken
+//! to be as large as at the nearest one.
+
+use std::collections::BTreeMap;
+
+use super::fragments::{Boundary, boundary, metric};
+use super::stages::StageRun;
+use crate::eventlog::app_log::{PlanNode, SqlPlan};
+use crate::workload::{Operator, OperatorKind, PerTask};
+
+/// Share of a stage's time that one row costs in an operator, relative to passing it through.
+fn weight(kind: &OperatorKind) -> f64 {
+    match kind {
+        OperatorKind::Scan { .. } | OperatorKind::ShuffleRead { .. } | OperatorKind::ShuffleWrite { .. } => {
+            2.0
+        }
+        OperatorKind::HashAggregate { .. }
+        | OperatorKind::Sort { .. }
+        | OperatorKind::ObjectHashAggregate { .. } => 3.0,
+        OperatorKind::Python { .. } => 10.0,
+        _ => 1.0,
+    }
+}
+
+/// What is known of an exchange from the tasks that wrote and read it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExchangeFacts {
+    /// Index of the shuffle in the workload.
+    pub(super) shuffle: usize,
+    /// Bytes of one row.
+    pub(super) row_bytes: u64,
+}
+
+/// What the operators of one stage are built from.
+pub(super) struct StageContext<'a> {
+    pub(super) plan: &'a SqlPlan,
+    pub(super) run: &'a StageRun<'a>,
+    /// Exchanges by the accumulator of their `data size`.
+    pub(super) exchanges: &'a BTreeMap<u64, ExchangeFacts>,
+    /// Broadcasts by the accumulator of their `data size`.
+    pub(super) broadcasts: &'a BTreeMap<u64, usize>,
+    /// Dataset that the stage reads from the cache, if any.
+    pub(super) dataset: Option<usize>,
+    /// Types of columns by name, from the scans of the plan.
+    pub(super) types: &'a BTreeMap<String, String>,
+    /// Bytes of a row that the stage writes, when it writes an exchange.
+    pub(super) row_bytes_out: Option<u64>,
+    /// Resident bytes of one Python worker.
+    pub(super) python_worker_bytes: u64,
+    pub(super) operators: Vec<Operator>,
+}
+
+/// Shares each task's own time out over the operators by rows and weight.
+pub(super) fn share_time(operators: &mut [Operator], own_ns: &PerTask) {
+    let weights: Vec<f64> = operators
+        .iter()
+        .map(|operator| {
+            let input: u64 = operator.inputs.iter().map(|&i| operators[i].rows.total()).sum();
+            weight(&operator.kind) * (operator.rows.total().max(input) as f64 + 1.0)
+        })
+        .collect();
+    let total: f64 = weights.iter().sum();
+    for (operator, weight) in operators.iter_mut().zip(weights) {
+        let share = weight / total;
+        operator.cpu_ns = match own_ns {
+            PerTask::Total(ns) => PerTask::Total((*ns as f64 * share) as u64),
+            PerTask::Each(values) => {
+                PerTask::Each(values.iter().map(|&ns| (ns as f64 * share) as u64).collect())
+            }
+        };
+    }
+}
+
+/// Bytes of a row whose size nobody counted: four columns.
+const ROW_BYTES_UNKNOWN: u64 = 8 + 4 * 8;
+
+impl StageContext<'_> {
+    /// Adds the operators below and at `node`; returns the position of the one that gives its rows, if any does.
+    pub(super) fn add(&mut self, node: u32) -> Option<usize> {
+        let plan = self.plan;
+        let node = &plan.nodes[node as usize];
+        match boundary(node) {
+            Boundary::Shuffle => return self.shuffle_read(node),
+            Boundary::Broadcast => return None,
+            Boundary::Cache => {
+                if let Some(dataset) = self.dataset {
+                    let rows = self.rows(node).unwrap_or_default();
+                    return Some(self.push(node, OperatorKind::CachedScan { dataset }, Vec::new(), rows));
+                }
+            }
+            Boundary::Inner => {}
+        }
+        let mut inputs = Vec::new();
+        let mut broadcast = None;
+        for &child in &node.children {
+            match self.add(child) {
+                Some(input) => inputs.push(input),
+                None => broadcast = broadcast.or_else(|| self.broadcast_below(child)),
+            }
+        }
+        let name = node.name.as_str();
+        if inputs.is_empty() {
+            return Some(self.scan(node));
+        }
+        let kind = match name {
+            "HashAggregate" if !node.simple_string.contains("keys=[]") => {
+                let row = self.row_bytes_near(&inputs);
+                OperatorKind::HashAggregate {
+                    // A row of the exchange holds key and buffer under one null bitmap; the map keeps two rows.
+                    key_value_bytes: row + 8,
+                    fast_map: node.simple_string.contains("functions=[partial_"),
+                    group_exponent: GROUP_EXPONENT,
+                }
+            }
+            "ObjectHashAggregate" if !node.simple_string.contains("keys=[]") => {
+                let row = self.row_bytes_near(&inputs);
+                OperatorKind::ObjectHashAggregate { group_bytes: row + 8, sorter_row_bytes: row + 8 }
+            }
+            "Sort" => OperatorKind::Sort { radix: self.radix(&node.simple_string) },
+            "ShuffledHashJoin" => OperatorKind::ShuffledHashJoin {
+                long_key: node.simple_string.contains('L'),
+                keys: inputs
+                    .get(1)
+                    .map_or_else(PerTask::default, |&build| self.operators[build].rows.clone()),
+                key_range: u64::MAX,
+            },
+            "BroadcastHashJoin" => match broadcast {
+                Some(broadcast) => OperatorKind::BroadcastHashJoin { broadcast },
+                None => OperatorKind::Pipelined,
+            },
+            "Window" => OperatorKind::RowBuffer { in_memory_rows: WINDOW_IN_MEMORY_ROWS },
+            _ if is_python(name) => OperatorKind::Python { worker_bytes: self.python_worker_bytes },
+            _ => OperatorKind::Pipelined,
+        };
+        if matches!(kind, OperatorKind::ShuffledHashJoin { .. }) && node.simple_string.contains("BuildLeft") {
+            inputs.reverse();
+        }
+        let rows = self.rows(node);
+        if kind == OperatorKind::Pipelined && inputs.len() == 1 && rows.is_none() {
+            return Some(inputs[0]);
+        }
+        let rows = match &kind {
+            OperatorKind::Sort { .. } | OperatorKind::RowBuffer { .. } => None,
+            _ => rows,
+        };
+        let rows = rows.unwrap_or_else(|| self.operators[inputs[0]].rows.clone());
+        Some(self.push(node, kind, inputs, rows))
+    }
+
+    /// Adds the last operator of the stage.
+    pub(super) fn finish(&mut self, name: &str, kind: OperatorKind, rows: PerTask) {
+        let input = self.operators.len().checked_sub(1);
+        self.operators.push(Operator {
+            name: name.to_owned(),
+            kind,
+            inputs: input.into_iter().collect(),
+            rows,
+            row_bytes: self.row_bytes_out.unwrap_or(ROW_BYTES_UNKNOWN),
+            cpu_ns: PerTask::default(),
+            heap_bytes: PerTask::default(),
+        });
+    }
+
+    fn push(&mut self, node: &PlanNode, kind: OperatorKind, inputs: Vec<usize>, rows: PerTask) -> usize {
+        let row_bytes = match &kind {
+            OperatorKind::HashAggregate { key_value_bytes, .. } => *key_value_bytes - 8,
+            _ => self.row_bytes_near(&inputs),
+        };
+        let name = node.name.trim().to_owned();
+        self.operators.push(Operator {
+            name,
+            kind,
+            inputs,
+            rows,
+            row_bytes,
+            cpu_ns: PerTask::default(),
+            heap_bytes: PerTask::default(),
+        });
+        self.operators.len() - 1
+    }
+
+    /// Row size of the inputs where an exchange counted it, else of the exchange that is written.
+    fn row_bytes_near(&self, inputs: &[usize]) -> u64 {
+        let counted = inputs.iter().map(|&i| &self.operators[i]).find(|operator| {
+            !matches!(operator.kind, OperatorKind::Scan { .. } | OperatorKind::CachedScan { .. })
+                && operator.row_bytes != ROW_BYTES_UNKNOWN
+        });
+        let counted = counted.map(|operator| operator.row_bytes);
+        counted.or(self.row_bytes_out).unwrap_or(ROW_BYTES_UNKNOWN)
+    }
+
+    fn rows(&self, node: &PlanNode) -> Option<PerTask> {
+        let id = metric(node, "number of output rows")?;
+        Some(self.run.each(|task, _| task.accumulator(id).unwrap_or(0).max(0) as u64))
+    }
+
+    fn scan(&mut self, node: &PlanNode) -> usize {
+        let rows = self.rows(node).unwrap_or_else(|| self.run.each(|_, metrics| metrics.input.records));
+        let bytes =
+            if self.operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Scan { .. })) {
+                PerTask::default()
+            } else {
+                self.run.each(|_, metrics| metrics.input.bytes)
+            };
+        self.push(node, OperatorKind::Scan { bytes }, Vec::new(), rows)
+    }
+
+    fn shuffle_read(&mut self, node: &PlanNode) -> Option<usize> {
+        let facts = *self.exchanges.get(&metric(node, "data size")?)?;
+        let local = metric(node, "local bytes read");
+        let remote = metric(node, "remote bytes read");
+        let records = metric(node, "records read");
+        let sum = |ids: [Option<u64>; 2]| {
+            self.run.each(|task, _| {
+                ids.iter().flatten().filter_map(|&id| task.accumulator(id)).map(|v| v.max(0) as u64).sum()
+            })
+        };
+        let bytes = sum([local, remote]);
+        let rows = sum([records, None]);
+        self.operators.push(Operator {
+            name: "Exchange (read)".to_owned(),
+            kind: OperatorKind::ShuffleRead { shuffle: facts.shuffle, bytes },
+            inputs: Vec::new(),
+            rows,
+            row_bytes: facts.row_bytes,
+            cpu_ns: PerTask::default(),
+            heap_bytes: PerTask::default(),
+        });
+        Some(self.operators.len() - 1)
+    }
+
+    fn broadcast_below(&self, node: u32) -> Option<usize> {
+        let node = &self.plan.nodes[node as usize];
+        if boundary(node) == Boundary::Broadcast {
+            return self.broadcasts.get(&metric(node, "data size")?).copied();
+        }
+        node.children.iter().find_map(|&child| self.broadcast_below(child))
+    }
+
+    /// Whether the whole sort key fits a radix-sortable prefix (SORT-2): one column of fixed width up to eight bytes.
+    fn radix(&self, simple_string: &str) -> bool {
+        let keys = simple_string
+            .split_once('[')
+            .and_then(|(_, rest)| rest.split_once(']'))
+            .map_or("", |(keys, _)| keys);
+        if keys.contains(',') {
+            return false;
+        }
+        let column = keys.split_whitespace().next().unwrap_or_default();
+        let (name, id) = column.split_once('#').unwrap_or((column, ""));
+        // Spark marks bigint columns with an L behind their id.
+        id.ends_with('L') || self.types.get(name).is_some_and(|kind| is_radix_type(kind))
+    }
+}
+
+/// Rows of a window partition on the plain heap (`spark.sql.windowExec.buffer.in.memory.threshold`).
+const WINDOW_IN_MEMORY_ROWS: u64 = 4096;
+
+/// Growth of groups with rows once a map starts anew: keys of many sizes (log-uniform) follow this closely; even keys
+/// would be 1. A log has no keys in it, so this is an assumption.
+const GROUP_EXPONENT: f64 = 0.8;
+
+fn is_radix_type(kind: &str) -> bool {
+    matches!(
+        kind,
+        "boolean"
+            | "tinyint"
+            | "smallint"
+            | "int"
+            | "bigint"
+            | "float"
+            | "double"
+            | "date"
+            | "timestamp"
+            | "timestamp_ntz"
+    )
+}
+
+fn is_python(name: &str) -> bool {
+    ["Python", "Pandas", "InArrow"].iter().any(|part| name.contains(part))
+}

@@ -1,0 +1,87 @@
+//! What the log says of the machines and the configuration, and what work costs there.
+
+use std::collections::BTreeMap;
+
+use super::stages::StageRun;
+use crate::cluster;
+use crate::conf::{Origin, Settings, SparkConf, SparkVersion};
+use crate::eventlog::EventLogError;
+use crate::eventlog::app_log::AppLog;
+use crate::sim::HostSpec;
+use crate::workload::Rates;
+
+/// Bandwidth of a disk behind a page cache that holds what was just written: shuffle and spill files of a log's size were
+/// written and read back at memory speed in all runs that were looked at (2 GB/s is the memory copy rate of one core).
+const PAGE_CACHE_BYTES_PER_S: f64 = 2e9;
+
+/// The Spark properties, and what the log shows of the cluster where the properties leave it open.
+pub(super) fn properties(log: &AppLog) -> BTreeMap<String, String> {
+    let mut properties = log.properties.clone();
+    let master = properties.get("spark.master").cloned().unwrap_or_default();
+    let with_containers = !master.starts_with("local") && !master.is_empty();
+    let executors =
+        log.executors.iter().filter(|executor| executor.cores.is_some() && executor.id != "driver");
+    if with_containers && !properties.contains_key("spark.executor.instances") {
+        let started = executors.clone().filter(|executor| executor.removed_ms.is_none()).count();
+        let started = if started > 0 { started } else { executors.clone().count() };
+        if started > 0 {
+            properties.insert("spark.executor.instances".to_owned(), started.to_string());
+        }
+    }
+    if with_containers
+        && !properties.contains_key("spark.executor.cores")
+        && let Some(cores) = executors.clone().filter_map(|executor| executor.cores).max()
+    {
+        properties.insert("spark.executor.cores".to_owned(), cores.to_string());
+    }
+    properties
+}
+
+/// The machines that executors ran on, each with as many processors as its executors' cores.
+pub(super) fn hosts(log: &AppLog) -> Vec<HostSpec> {
+    let mut hosts: Vec<HostSpec> = Vec::new();
+    for executor in &log.executors {
+        let Some(cores) = executor.cores else { continue };
+        match hosts.iter_mut().find(|host| host.name == executor.host) {
+            Some(host) if executor.removed_ms.is_none() => host.cores += cores,
+            Some(host) => host.cores = host.cores.max(cores),
+            None => hosts.push(HostSpec { name: executor.host.clone(), cores }),
+        }
+    }
+    hosts
+}
+
+/// The settings that the application ran under.
+pub(super) fn settings(
+    log: &AppLog,
+    properties: &BTreeMap<String, String>,
+) -> Result<Settings, EventLogError> {
+    let version = SparkVersion::parse(&log.spark_version).unwrap_or(SparkVersion::DEFAULT);
+    let mut conf = SparkConf::new(version);
+    for (key, value) in properties {
+        conf.set(key, value, Origin::EventLog);
+    }
+    Settings::resolve(&conf).map_err(|errors| EventLogError::Configuration {
+        faults: errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    })
+}
+
+/// Default parallelism of the observed run.
+pub(super) fn default_parallelism(settings: &Settings, hosts: &[cluster::HostShape]) -> u32 {
+    let plan = cluster::plan(&cluster::PlanInput { settings, hosts, yarn: None, python: false });
+    plan.default_parallelism(settings)
+}
+
+/// Costs as far as this log tells them; the rest are defaults.
+pub(super) fn rates(runs: &[StageRun<'_>]) -> Rates {
+    let mut rates = Rates { disk_bytes_per_s: PAGE_CACHE_BYTES_PER_S, ..Rates::default() };
+    let (mut memory, mut disk) = (0u64, 0u64);
+    for metrics in runs.iter().flat_map(StageRun::metrics).flatten() {
+        memory += metrics.totals.memory_bytes_spilled;
+        disk += metrics.totals.disk_bytes_spilled;
+    }
+    if memory > 0 && disk > 0 {
+        rates.spill_compression = disk as f64 / memory as f64;
+    }
+    rates
+}

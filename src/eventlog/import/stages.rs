@@ -1,0 +1,83 @@
+//! The runs of stages: which attempt stands for a stage, and the successful task of each partition.
+
+use std::collections::BTreeMap;
+
+use crate::eventlog::app_log::{AppLog, StageRecord, TaskKind, TaskMetrics, TaskRecord};
+use crate::workload::PerTask;
+
+/// A stage that ran, with the task that succeeded for each partition.
+#[derive(Debug)]
+pub(super) struct StageRun<'a> {
+    /// Its last attempt.
+    pub(super) record: &'a StageRecord,
+    /// By partition; none where no task succeeded before the log ends or the job was aborted.
+    pub(super) tasks: Vec<Option<&'a TaskRecord>>,
+    /// Attempts that failed.
+    pub(super) failed: Vec<&'a TaskRecord>,
+}
+
+impl<'a> StageRun<'a> {
+    /// The task metrics by partition.
+    pub(super) fn metrics(&self) -> impl Iterator<Item = Option<&'a TaskMetrics>> + '_ {
+        self.tasks.iter().map(|task| task.and_then(|task| task.metrics.as_ref()))
+    }
+
+    /// One value a task; partitions without a successful task get the mean of the others.
+    pub(super) fn each(&self, value: impl Fn(&TaskRecord, &TaskMetrics) -> u64) -> PerTask {
+        let values: Vec<Option<u64>> = self
+            .tasks
+            .iter()
+            .map(|task| task.and_then(|task| task.metrics.as_ref().map(|metrics| value(task, metrics))))
+            .collect();
+        let known = values.iter().flatten().count().max(1) as u64;
+        let mean = values.iter().flatten().sum::<u64>() / known;
+        if values.iter().all(|value| value.unwrap_or(mean) == 0) {
+            return PerTask::Total(0);
+        }
+        PerTask::Each(values.into_iter().map(|value| value.unwrap_or(mean)).collect())
+    }
+
+    /// Writes a shuffle.
+    pub(super) fn is_map_stage(&self) -> bool {
+        let mut known = self.tasks.iter().flatten().chain(self.failed.iter());
+        known.next().is_some_and(|task| task.kind == TaskKind::ShuffleMap)
+    }
+
+    /// Sum of an accumulator over the tasks.
+    pub(super) fn accumulated(&self, id: u64) -> u64 {
+        self.tasks.iter().flatten().filter_map(|task| task.accumulator(id)).map(|v| v.max(0) as u64).sum()
+    }
+}
+
+/// All stages that ran, in the order of their submission.
+pub(super) fn runs(log: &AppLog) -> Vec<StageRun<'_>> {
+    let mut latest: BTreeMap<u32, &StageRecord> = BTreeMap::new();
+    for stage in log.stages.iter().filter(|stage| stage.submit_ms.is_some()) {
+        latest.insert(stage.stage_id, stage);
+    }
+    let mut runs: Vec<StageRun<'_>> = latest
+        .values()
+        .map(|record| StageRun {
+            record,
+            tasks: vec![None; record.number_of_tasks as usize],
+            failed: Vec::new(),
+        })
+        .collect();
+    let position: BTreeMap<u32, usize> =
+        runs.iter().enumerate().map(|(i, run)| (run.record.stage_id, i)).collect();
+    for task in &log.tasks {
+        let Some(run) = position.get(&task.stage_id).map(|&at| &mut runs[at]) else { continue };
+        if !task.succeeded() {
+            run.failed.push(task);
+            continue;
+        }
+        // The number of tasks of a retried attempt is only what was missing; partitions tell the rest.
+        let at = task.partition as usize;
+        if at >= run.tasks.len() {
+            run.tasks.resize(at + 1, None);
+        }
+        run.tasks[at] = Some(task);
+    }
+    runs.sort_by_key(|run| (run.record.submit_ms, run.record.stage_id));
+    runs
+}
