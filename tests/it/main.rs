@@ -4,3 +4,4 @@
 mod conformance;
 mod settings;
 mod sizes;
+mod scenario;
