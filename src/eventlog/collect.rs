@@ -2,6 +2,7 @@
 //! the application's tasks, blocks and plans, not with the log's bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -30,6 +31,9 @@ pub(super) enum Taken {
     Unknown,
 }
 
+/// Source, stage attempt and executor of a peak.
+type PeakKey = (PeakSource, Option<(u32, u32)>, ExecutorIndex);
+
 /// Builds an [`AppLog`].
 #[derive(Default)]
 pub(super) struct Collector {
@@ -39,7 +43,9 @@ pub(super) struct Collector {
     rdds: BTreeMap<u32, RddRecord>,
     executors: BTreeMap<String, ExecutorIndex>,
     pub(super) running: BTreeMap<u64, RunningTask>,
-    peaks: BTreeMap<(PeakSource, Option<(u32, u32)>, ExecutorIndex), ExecutorPeaks>,
+    peaks: BTreeMap<PeakKey, ExecutorPeaks>,
+    /// By stage, the accumulators updated by the task that ended last: the next one most likely updates the same.
+    pub(super) latest_ids: BTreeMap<u32, Arc<[u64]>>,
     sql: SqlCollector,
 }
 
@@ -58,7 +64,7 @@ impl Collector {
             "SparkListenerJobStart" => self.job_start(parse(line)?),
             "SparkListenerJobEnd" => self.job_end(parse(line)?),
             "SparkListenerUnpersistRDD" => self.unpersist(&parse(line)?),
-            "SparkListenerExecutorAdded" => self.executor_added(parse(line)?),
+            "SparkListenerExecutorAdded" => self.executor_added(&parse(line)?),
             "SparkListenerExecutorRemoved" => self.executor_removed(parse(line)?),
             "SparkListenerBlockManagerAdded" => self.block_manager_added(&parse(line)?),
             "SparkListenerBlockManagerRemoved" => self.block_manager_removed(&parse(line)?),
@@ -117,7 +123,7 @@ impl Collector {
 
     /// Ends the building: maps become sorted lists.
     pub(super) fn finish(self) -> AppLog {
-        let Self { mut log, jobs, stages, rdds, executors: _, running, peaks, sql } = self;
+        let Self { mut log, jobs, stages, rdds, executors: _, running, peaks, latest_ids: _, sql } = self;
         log.jobs = jobs.into_values().collect();
         log.stages = stages.into_values().collect();
         log.rdds = rdds.into_values().collect();
@@ -201,7 +207,7 @@ impl Collector {
         self.log.resource_profiles.push(profile);
     }
 
-    fn executor_added(&mut self, event: ev::ExecutorAdded<'_>) {
+    fn executor_added(&mut self, event: &ev::ExecutorAdded<'_>) {
         let added_ms = self.saw(event.time);
         let record = self.executor_mut(&event.executor, &event.info.host);
         record.added_ms = added_ms;

@@ -90,9 +90,7 @@ impl Execution {
     fn see(&mut self, plan: Option<&SqlPlan>) {
         for node in plan.iter().flat_map(|plan| &plan.nodes) {
             for metric in &node.metrics {
-                if !self.seen.contains_key(&metric.accumulator) {
-                    self.seen.insert(metric.accumulator, (node.name.clone(), metric.clone()));
-                }
+                self.seen.entry(metric.accumulator).or_insert_with(|| (node.name.clone(), metric.clone()));
             }
         }
     }

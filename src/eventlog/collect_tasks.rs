@@ -1,8 +1,8 @@
 //! Tasks and blocks: the events that make up most of a log.
 
 use super::app_log::{
-    BlockName, BlockUpdate, ExecutorIndex, Locality, PeakSource, RunningTask, TaskEndState, TaskFailure,
-    TaskKind, TaskMetrics, TaskRecord,
+    AccumulatorUpdates, BlockName, BlockUpdate, ExecutorIndex, Locality, PeakSource, RunningTask,
+    TaskEndState, TaskFailure, TaskKind, TaskMetrics, TaskRecord,
 };
 use super::collect::{Collector, first_line, storage_level};
 use super::events::{
@@ -50,6 +50,8 @@ impl Collector {
             metrics = Some(task_metrics(raw.get(), &groups, &info.accumulables)?);
         }
         let updates = if info.accumulables.is_empty() { &event.reason.updates } else { &info.accumulables };
+        let updates = sorted(updates);
+        let accumulators = AccumulatorUpdates::new(&updates, self.latest_ids.entry(stage_id).or_default());
         let index = info.index.id().unwrap_or(0);
         self.log.tasks.push(TaskRecord {
             task_id,
@@ -69,7 +71,7 @@ impl Collector {
             launch_ms,
             getting_result_ms: info.getting_result.count(),
             finish_ms,
-            accumulators: accumulators(updates),
+            accumulators,
             end: end_state(event.reason),
             metrics,
         });
@@ -133,14 +135,14 @@ fn task_metrics(
 }
 
 /// Updates that carry numbers, without those that repeat the task metrics.
-fn accumulators(updates: &[Accumulable<'_>]) -> Box<[(u64, i64)]> {
+fn sorted(updates: &[Accumulable<'_>]) -> Vec<(u64, i64)> {
     let mut pairs: Vec<(u64, i64)> = updates
         .iter()
         .filter(|update| !update.name.as_str().starts_with(INTERNAL_PREFIX))
         .filter_map(|update| Some((update.id.known()?, update.update.0?)))
         .collect();
     pairs.sort_unstable_by_key(|(id, _)| *id);
-    pairs.into_boxed_slice()
+    pairs
 }
 
 fn locality(text: &str) -> Locality {

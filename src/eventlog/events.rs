@@ -1,4 +1,4 @@
-//! Events of Spark's core as they stand in the log's JSON, spark-memory.md 14.1; those of SQL are in `events_sql`.
+//! Events of Spark's core as they stand in the log's JSON (LOG-1); those of SQL are in `events_sql`.
 //! Follows `JsonProtocol` of Spark 4.1, which promises that fields are added and never removed: every field here has
 //! a default, so logs since 2.4 are read, and unknown fields are skipped. Field by field copies of the JSON: see there
 //! for meanings, and `app_log` for what is made of them.

@@ -171,7 +171,7 @@ counters! {
         "Executor Run Time" run_ms,
         /// CPU time the task used, in nanoseconds.
         "Executor CPU Time" cpu_ns,
-        /// Sum of the operators' own peaks, in bytes; see spark-memory rules of the operators for what it leaves out.
+        /// Sum of the operators' own peaks, in bytes; it leaves out operators that keep no such peak.
         "Peak Execution Memory" peak_execution_memory,
         /// Peak of the task's on-heap execution memory (4.1 and later), in bytes.
         "Peak On Heap Execution Memory" peak_on_heap_execution_memory,

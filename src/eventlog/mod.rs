@@ -1,4 +1,4 @@
-//! Spark event logs: what an application did, as Spark wrote it down (spark-memory.md 14). Reading takes any log since
+//! Spark event logs: what an application did, as Spark wrote it down (rules LOG-1 to LOG-10). Reading takes any log since
 //! Spark 2.4, plain or compressed, whole, rolling or cut off, and gives an [`AppLog`]: facts only, no interpretation.
 //!
 //! Left out: opening files (the command line does) and turning facts into a workload.

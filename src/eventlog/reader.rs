@@ -205,7 +205,7 @@ impl Reader {
         let broken = |reason: String| BrokenLine { file: file.to_owned(), line: line.number, reason };
         let name = match event_name(line.bytes) {
             Ok(name) => name,
-            Err(reason) if self.notes.lines == 1 && line.ended => {
+            Err(reason) if self.notes.lines == 1 && !cut_in_the_name(&line) => {
                 let file = file.to_owned();
                 return Err(EventLogError::NotAnEventLog { file, line: line.number, reason });
             }
@@ -256,10 +256,17 @@ impl Reader {
     }
 }
 
+/// How Spark begins every line.
+const PREFIX: &[u8] = b"{\"Event\":\"";
+
+/// The line ends before the event's name does, and with it the file.
+fn cut_in_the_name(line: &Line<'_>) -> bool {
+    !line.ended && (PREFIX.starts_with(line.bytes) || line.bytes.starts_with(PREFIX))
+}
+
 /// Reads the event's name. Spark writes it first, so that the rest of a line of no interest need not be parsed;
 /// other tools may have rewritten the line.
 fn event_name(line: &[u8]) -> Result<Cow<'_, str>, String> {
-    const PREFIX: &[u8] = b"{\"Event\":\"";
     #[derive(Deserialize)]
     struct Named<'a> {
         #[serde(rename = "Event", borrow)]

@@ -143,7 +143,8 @@ fn rolling_log(directory: &str, names: &[&str]) -> Result<RollingLog, EventLogEr
 
 /// Checksum files, hidden files and Hadoop's marker files.
 fn is_side_file(name: &str) -> bool {
-    name.starts_with('.') || name.ends_with(".crc") || name.starts_with("_SUCCESS") || name.ends_with(".tmp")
+    let suffix = name.rsplit_once('.').map(|(_, suffix)| suffix);
+    name.starts_with('.') || name.starts_with("_SUCCESS") || matches!(suffix, Some("crc" | "tmp"))
 }
 
 /// Application ids as the cluster managers form them; each is the start of a log's name.

@@ -161,25 +161,26 @@ impl MemoryLayout {
         let min_memory = input.reserved_memory + input.reserved_memory.div_ceil(2);
         check_minimum(input, min_memory)?;
         let usable = input.system_memory - input.reserved_memory;
-        let on_heap = (usable as f64 * input.memory_fraction) as u64;
+        let on_heap = (usable as f64 * input.memory_fraction) as i64;
 
         let fraction = input.storage_fraction;
         if input.rules > LayoutRules::V2 && !(0.0..1.0).contains(&fraction) {
             return Err(error(LayoutErrorKind::StorageFraction(fraction)));
         }
-        let storage = on_heap as f64 * fraction;
-        // Before 3.0 no property is checked: the pool refuses a negative size, and so a pool larger than all.
-        if (storage as i64) < 0 || storage as u64 > on_heap {
-            return Err(error(LayoutErrorKind::NegativePool));
-        }
-        let on_heap_storage = storage as u64;
-        if input.rules > LayoutRules::V2 && on_heap == on_heap_storage {
+        if input.rules > LayoutRules::V2 && on_heap <= (on_heap as f64 * fraction) as i64 {
             return Err(error(LayoutErrorKind::NoExecutionMemory));
         }
-        let Ok(off_heap) = u64::try_from(input.off_heap_size) else {
-            return Err(error(LayoutErrorKind::OffHeapSize(input.off_heap_size)));
+        // Before 3.0 no property is checked, but a pool refuses a negative size.
+        let split = |total: i64| {
+            let storage = (total as f64 * fraction) as i64;
+            let valid = (0..=total).contains(&storage);
+            if valid { Ok((total as u64, storage as u64)) } else { Err(error(LayoutErrorKind::NegativePool)) }
         };
-        let off_heap_storage = (off_heap as f64 * fraction) as u64;
+        let (on_heap, on_heap_storage) = split(on_heap)?;
+        if input.off_heap_size < 0 {
+            return Err(error(LayoutErrorKind::OffHeapSize(input.off_heap_size)));
+        }
+        let (off_heap, off_heap_storage) = split(input.off_heap_size)?;
         if input.off_heap_enabled && off_heap == 0 {
             return Err(error(LayoutErrorKind::NoOffHeapMemory));
         }
@@ -198,9 +199,10 @@ impl MemoryLayout {
         })
     }
 
-    /// Heap that no pool accounts for: what is neither reserved nor in the unified region (HEAP-10).
+    /// Heap that no pool accounts for: what is neither reserved nor in the unified region (HEAP-10). None is left by a
+    /// `spark.memory.fraction` above 1, which the memory manager itself does not refuse.
     pub fn user_memory(&self) -> u64 {
-        self.system_memory - self.reserved_memory - self.regions.on_heap
+        (self.system_memory - self.reserved_memory).saturating_sub(self.regions.on_heap)
     }
 }
 
@@ -452,4 +454,91 @@ fn default_page_size(input: &LayoutInput, mode: MemoryMode, execution: u64) -> u
     let adjusted =
         input.rules >= LayoutRules::V3_3 && input.collector == Collector::G1 && mode == MemoryMode::OnHeap;
     if adjusted { size - LONG_ARRAY_HEADER_BYTES } else { size }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::GIB;
+
+    fn layout(heap: u64) -> MemoryLayout {
+        MemoryLayout::unified(&LayoutInput::with_system_memory(heap)).unwrap()
+    }
+
+    #[test]
+    fn regions_are_those_of_spark_for_common_heaps() {
+        // Worked examples of spark-memory 2.2: heap, M, G, user memory.
+        for (heap, unified, storage, user) in [
+            (512 * MIB, 133378867, 66689433, 88919245),
+            (GIB, 455501414, 227750707, 303667610),
+            (2 * GIB, 1099746508, 549873254, 733164340),
+            (4 * GIB, 2388236697, 1194118348, 1592157799),
+            (8 * GIB, 4965217075, 2482608537, 3310144717),
+            (30 * GIB, 19138609152, 9569304576, 12759072768),
+        ] {
+            let found = layout(heap);
+            assert_eq!((found.regions.on_heap, found.regions.on_heap_storage), (unified, storage));
+            assert_eq!(found.user_memory(), user);
+        }
+    }
+
+    #[test]
+    fn the_smallest_heap_is_one_and_a_half_times_the_reserve() {
+        let smallest = layout(471_859_200).regions;
+        assert_eq!((smallest.on_heap, smallest.on_heap_storage), (94_371_840, 47_185_920));
+        let error = MemoryLayout::unified(&LayoutInput::with_system_memory(471_859_199)).unwrap_err();
+        assert_eq!(error.condition(), Some("INVALID_DRIVER_MEMORY"));
+        assert_eq!(
+            error.to_string(),
+            "[INVALID_DRIVER_MEMORY] System memory 471859199 must be at least 471859200. Please increase heap size \
+             using the --driver-memory option or \"spark.driver.memory\" in Spark configuration. SQLSTATE: F0000"
+        );
+    }
+
+    #[test]
+    fn pages_shrink_with_cores_and_grow_with_the_heap() {
+        // spark-memory 6.1, under G1.
+        for (cores, pages) in [
+            (1, [16777200, 67108848, 67108848]),
+            (2, [8388592, 67108848, 67108848]),
+            (4, [4194288, 33554416, 67108848]),
+            (8, [2097136, 16777200, 67108848]),
+            (16, [1048560, 8388592, 67108848]),
+        ] {
+            for (heap, page) in [GIB, 4 * GIB, 30 * GIB].into_iter().zip(pages) {
+                let input = LayoutInput { cores, ..LayoutInput::with_system_memory(heap) };
+                let size = |input: LayoutInput| MemoryLayout::unified(&input).unwrap().page_size;
+                assert_eq!(size(input), page, "{cores} cores, {heap} bytes");
+                assert_eq!(size(LayoutInput { collector: Collector::Serial, ..input }), page + 16);
+                assert_eq!(size(LayoutInput { rules: LayoutRules::V3_0, ..input }), page + 16);
+                assert_eq!(size(LayoutInput { page_size: Some(12345), ..input }), 12345);
+            }
+        }
+    }
+
+    #[test]
+    fn collectors_report_less_than_the_heap() {
+        let exact = |bytes| SystemMemory { bytes, exact: true };
+        assert_eq!(Collector::G1.system_memory(3 * GIB), exact(3 * GIB));
+        assert_eq!(Collector::Serial.system_memory(GIB), exact(1_037_959_168));
+        assert_eq!(Collector::ParallelFixed.system_memory(4 * GIB), exact(4_116_185_088));
+        let estimate = Collector::Serial.system_memory(3 * GIB);
+        assert!(!estimate.exact);
+        assert!((estimate.bytes as f64 / (3 * GIB) as f64 - 0.96667).abs() < 1e-4);
+        let estimate = Collector::Parallel.system_memory(3 * GIB);
+        assert!((estimate.bytes as f64 / (3 * GIB) as f64 - 0.88889).abs() < 1e-4);
+    }
+
+    #[test]
+    fn the_static_manager_splits_the_whole_heap() {
+        let regions = StaticRegions::of(&StaticInput::with_system_memory(GIB)).unwrap();
+        assert_eq!((regions.storage, regions.execution), (579_820_584, 171_798_691));
+        assert_eq!(regions.max_unroll, 115_964_116);
+        let error =
+            StaticRegions::of(&StaticInput::with_system_memory(MIN_STATIC_MEMORY_BYTES - 1)).unwrap_err();
+        assert!(
+            error.to_string().starts_with("System memory 33554431 must be at least 33554432. "),
+            "{error}"
+        );
+    }
 }

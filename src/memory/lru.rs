@@ -116,3 +116,49 @@ impl Lru {
         assert_eq!(linked, self.len, "an id has links but is not in the list");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hashlink::LinkedHashMap;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Touch(u32),
+        Remove(u32),
+        Clear,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let id = 0..24_u32;
+        prop_oneof![20 => id.clone().prop_map(Step::Touch), 12 => id.prop_map(Step::Remove), 1 => Just(Step::Clear)]
+    }
+
+    proptest! {
+        #[test]
+        fn keeps_the_order_a_linked_hash_map_keeps(steps in prop::collection::vec(step(), 1..200)) {
+            let mut lru = Lru::default();
+            let mut model = LinkedHashMap::new();
+            for step in steps {
+                match step {
+                    Step::Touch(id) => {
+                        lru.touch(id);
+                        model.remove(&id);
+                        model.insert(id, ());
+                    }
+                    Step::Remove(id) => prop_assert_eq!(lru.remove(id), model.remove(&id).is_some()),
+                    Step::Clear => {
+                        lru.clear();
+                        model.clear();
+                    }
+                }
+                lru.validate();
+                prop_assert!(lru.iter().eq(model.keys().copied()));
+                prop_assert_eq!((lru.len(), lru.is_empty()), (model.len(), model.is_empty()));
+                prop_assert!((0..30).all(|id| lru.contains(id) == model.contains_key(&id)));
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::execution_pool::ExecutionPool;
+use super::regions::{StaticRegions, UnifiedRegions};
 use super::storage_pool::StoragePool;
 use super::store::{BlockDropped, Entry, EntryForm, MemoryStore, Put, Removed};
 use super::{BlockId, MemoryMode, StorageLevel, TaskId};
@@ -60,32 +61,6 @@ impl fmt::Display for OffHeapStorageUnsupported {
 }
 
 impl std::error::Error for OffHeapStorageUnsupported {}
-
-/// Sizes of a unified manager's regions in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnifiedRegions {
-    /// Execution and storage on the heap, `M` of HEAP-7.
-    pub on_heap: u64,
-    /// Part of it that execution cannot take from blocks, `G` of HEAP-8.
-    pub on_heap_storage: u64,
-    /// Execution and storage off the heap, `spark.memory.offHeap.size`.
-    pub off_heap: u64,
-    /// Part of it that execution cannot take from blocks (UMM-11).
-    pub off_heap_storage: u64,
-}
-
-/// Sizes of a static manager's pools in bytes (LEG-1, LEG-5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StaticRegions {
-    /// Execution on the heap.
-    pub execution: u64,
-    /// Storage on the heap.
-    pub storage: u64,
-    /// Unroll memory that blocks may be evicted for.
-    pub max_unroll: u64,
-    /// Execution off the heap.
-    pub off_heap: u64,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -185,9 +160,9 @@ impl MemoryManager {
     /// The most that storage could have now if all blocks could be evicted: what execution does not hold.
     pub fn max_storage(&self, mode: MemoryMode) -> u64 {
         let pools = &self.pools[mode.index()];
-        match (self.kind, mode) {
-            (Kind::Unified, _) => pools.total - pools.execution.used(),
-            (Kind::Static { .. }, _) => pools.storage_region,
+        match self.kind {
+            Kind::Unified => pools.total - pools.execution.used(),
+            Kind::Static { .. } => pools.storage_region,
         }
     }
 
@@ -510,5 +485,94 @@ impl MemoryManager {
 
     fn notify_all(&mut self) {
         self.wakeups += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ON: MemoryMode = MemoryMode::OnHeap;
+    const TASK: TaskId = TaskId(1);
+    const BLOCK: BlockId = BlockId::Rdd { rdd: 1, split: 0 };
+
+    fn manager() -> MemoryManager {
+        MemoryManager::unified(UnifiedRegions {
+            on_heap: 1000,
+            on_heap_storage: 500,
+            off_heap: 0,
+            off_heap_storage: 0,
+        })
+    }
+
+    #[test]
+    fn a_block_read_back_from_disk_is_not_written_twice() {
+        // BLOCK-3, BLOCK-9: the file stays when the block returns to memory.
+        let mut manager = manager();
+        let level = StorageLevel::MEMORY_AND_DISK_SER;
+        assert_eq!(manager.put_bytes(TASK, BLOCK, 400, ON, level), Ok(Put::Stored));
+        assert_eq!(manager.evict_blocks(None, 1, ON), 400);
+        assert_eq!(manager.store_bytes(BLOCK, 400, ON), Ok(true));
+        assert_eq!(manager.evict_blocks(None, 1, ON), 400);
+        let written: Vec<_> =
+            manager.take_events().iter().map(|drop| (drop.to_disk, drop.stays_on_disk)).collect();
+        assert_eq!(written, [(true, true), (false, true)]);
+        assert_eq!(manager.remove_block(TASK, BLOCK), Some(Removed { memory: false, disk: true }));
+    }
+
+    #[test]
+    fn waiters_are_woken_by_releases_of_nothing_and_by_new_tasks_only() {
+        // EXEC-1, EXEC-6, UMM-9
+        let mut manager = manager();
+        let mut woken = |act: &mut dyn FnMut(&mut MemoryManager)| {
+            let before = manager.wakeups();
+            act(&mut manager);
+            manager.wakeups() - before
+        };
+        assert_eq!(woken(&mut |manager| _ = manager.acquire_execution(10, TASK, ON)), 1);
+        assert_eq!(woken(&mut |manager| _ = manager.acquire_execution(10, TASK, ON)), 0);
+        assert_eq!(woken(&mut |manager| _ = manager.retry_execution(10, TASK, ON)), 0);
+        assert_eq!(woken(&mut |manager| _ = manager.release_execution(0, TASK, ON)), 1);
+        assert_eq!(woken(&mut |manager| _ = manager.release_execution(0, TaskId(9), ON)), 1);
+        assert_eq!(woken(&mut |manager| manager.release_storage(10, ON)), 0);
+        assert_eq!(woken(&mut |manager| manager.set_unmanaged(ON, 10)), 0);
+        assert_eq!(woken(&mut |manager| manager.clear_blocks()), 0);
+        assert_eq!(woken(&mut |manager| _ = manager.end_task(TASK)), 1);
+    }
+
+    #[test]
+    fn a_waiter_whose_task_is_released_fails() {
+        let mut manager = manager();
+        assert_eq!(manager.acquire_execution(1000, TaskId(0), ON), Ok(Grant::Granted(1000)));
+        assert_eq!(manager.acquire_execution(300, TASK, ON), Ok(Grant::Wait));
+        manager.release_all_execution_for_task(TASK);
+        assert_eq!(manager.retry_execution(300, TASK, ON), Err(ExecutionError::TaskForgotten(TASK)));
+        assert_eq!(manager.acquire_execution(0, TASK, ON), Err(ExecutionError::NothingRequested));
+        assert_eq!(manager.execution(ON).held_by(TASK), None);
+    }
+
+    #[test]
+    fn storage_released_twice_is_noticed_when_execution_grows() {
+        let mut manager = manager();
+        assert_eq!(manager.put_bytes(TASK, BLOCK, 800, ON, StorageLevel::MEMORY_ONLY_SER), Ok(Put::Stored));
+        manager.release_storage(200, ON);
+        // 200 bytes seem free, for 100 more the block goes: 1000 bytes of a pool of 800.
+        assert_eq!(manager.acquire_execution(500, TASK, ON), Err(ExecutionError::PoolsOutOfStep));
+        assert_eq!((manager.storage(ON).size(), manager.execution(ON).size()), (800, 200));
+    }
+
+    #[test]
+    fn the_static_manager_borrows_nothing_and_has_no_off_heap_storage() {
+        // LEG-3, LEG-5
+        let regions = StaticRegions { execution: 100, storage: 400, max_unroll: 80, off_heap: 50 };
+        let mut manager = MemoryManager::fixed(regions);
+        assert_eq!(manager.acquire_execution(300, TASK, ON), Ok(Grant::Granted(100)));
+        assert_eq!(manager.acquire_storage(BLOCK, 401, ON), Ok(false));
+        assert_eq!(manager.acquire_storage(BLOCK, 400, ON), Ok(true));
+        assert_eq!((manager.max_storage(ON), manager.max_storage(MemoryMode::OffHeap)), (400, 0));
+        assert_eq!(manager.acquire_execution(60, TASK, MemoryMode::OffHeap), Ok(Grant::Granted(50)));
+        assert_eq!(manager.acquire_storage(BLOCK, 1, MemoryMode::OffHeap), Err(OffHeapStorageUnsupported));
+        let put = manager.put_bytes(TASK, BLOCK, 1, MemoryMode::OffHeap, StorageLevel::OFF_HEAP);
+        assert_eq!((put, manager.store().lookup(BLOCK)), (Err(OffHeapStorageUnsupported), None));
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | file | models | Spark's class |
 //! | --- | --- | --- |
-//! | [`layout`] | how large the regions and pages of a configuration are | `UnifiedMemoryManager.apply`, `StaticMemoryManager` |
+//! | [`layout`], [`regions`] | how large the regions and pages of a configuration are | `UnifiedMemoryManager.apply`, `StaticMemoryManager` |
 //! | [`execution_pool`], [`storage_pool`] | the two pools of a memory mode | `ExecutionMemoryPool`, `StorageMemoryPool` |
 //! | [`manager`] | the border between the pools, eviction | `UnifiedMemoryManager`, `StaticMemoryManager` |
 //! | [`store`], [`lru`], [`storage_level`] | blocks in memory, their locks and order | `MemoryStore`, `BlockInfoManager` |
@@ -17,12 +17,14 @@
 //! blocks contain are left out; rule ids such as `UMM-2` name the rules of Spark that a piece of code follows.
 //!
 //! ```
-//! use spillcast::memory::{BlockId, Grant, MemoryManager, MemoryMode, StorageLevel, TaskId, UnifiedRegions};
+//! use spillcast::memory::{BlockId, Grant, MemoryManager, MemoryMode, Put, StorageLevel, TaskId, UnifiedRegions};
 //!
 //! // 1000 bytes, half of them safe from execution once blocks use them.
-//! let mut manager = MemoryManager::unified(UnifiedRegions { on_heap: 1000, on_heap_storage: 500, off_heap: 0, off_heap_storage: 0 });
+//! let regions = UnifiedRegions { on_heap: 1000, on_heap_storage: 500, off_heap: 0, off_heap_storage: 0 };
+//! let mut manager = MemoryManager::unified(regions);
 //! let block = BlockId::Rdd { rdd: 1, split: 0 };
-//! assert_eq!(manager.put_bytes(TaskId::NONE, block, 700, MemoryMode::OnHeap, StorageLevel::MEMORY_ONLY_SER).unwrap(), spillcast::memory::Put::Stored);
+//! let put = manager.put_bytes(TaskId::NONE, block, 700, MemoryMode::OnHeap, StorageLevel::MEMORY_ONLY_SER);
+//! assert_eq!(put, Ok(Put::Stored));
 //!
 //! // 300 bytes are free; for the rest the block has to go, as a whole.
 //! let grant = manager.acquire_execution(400, TaskId(7), MemoryMode::OnHeap).unwrap();
@@ -36,6 +38,7 @@ pub mod layout;
 pub mod lru;
 pub mod manager;
 pub mod operators;
+pub mod regions;
 pub mod storage_level;
 pub mod storage_pool;
 pub mod store;
@@ -46,9 +49,8 @@ pub mod unroll;
 use std::fmt;
 
 pub use layout::{Collector, LayoutError, MemoryLayout};
-pub use manager::{
-    ExecutionError, Grant, MemoryManager, OffHeapStorageUnsupported, StaticRegions, UnifiedRegions,
-};
+pub use manager::{ExecutionError, Grant, MemoryManager, OffHeapStorageUnsupported};
+pub use regions::{StaticRegions, UnifiedRegions};
 pub use storage_level::StorageLevel;
 pub use store::{BlockDropped, Entry, EntryForm, Lookup, Put, Removed};
 pub use task_manager::{Allocation, ConsumerId, PageId, Poll, Request, RequestFault, TaskMemoryManager};

@@ -36,23 +36,20 @@ const NAMED: [(&str, StorageLevel); 13] = [
 
 impl StorageLevel {
     /// Kept nowhere.
-    pub const NONE: Self = Self::level(false, false, false, false);
+    pub const NONE: Self =
+        Self { use_disk: false, use_memory: false, use_off_heap: false, deserialized: false, replication: 1 };
     /// On disk only.
-    pub const DISK_ONLY: Self = Self::level(true, false, false, false);
+    pub const DISK_ONLY: Self = Self { use_disk: true, ..Self::NONE };
     /// As objects in memory, recomputed when dropped; what `RDD.cache()` means.
-    pub const MEMORY_ONLY: Self = Self::level(false, true, false, true);
+    pub const MEMORY_ONLY: Self = Self { deserialized: true, ..Self::MEMORY_ONLY_SER };
     /// As bytes in memory, recomputed when dropped.
-    pub const MEMORY_ONLY_SER: Self = Self::level(false, true, false, false);
+    pub const MEMORY_ONLY_SER: Self = Self { use_memory: true, ..Self::NONE };
     /// As objects in memory, written to disk when dropped; what `Dataset.cache()` means.
-    pub const MEMORY_AND_DISK: Self = Self::level(true, true, false, true);
+    pub const MEMORY_AND_DISK: Self = Self { use_disk: true, ..Self::MEMORY_ONLY };
     /// As bytes in memory, written to disk when dropped.
-    pub const MEMORY_AND_DISK_SER: Self = Self::level(true, true, false, false);
+    pub const MEMORY_AND_DISK_SER: Self = Self { use_disk: true, ..Self::MEMORY_ONLY_SER };
     /// As bytes in off-heap memory, written to disk when dropped.
-    pub const OFF_HEAP: Self = Self::level(true, true, true, false);
-
-    const fn level(use_disk: bool, use_memory: bool, use_off_heap: bool, deserialized: bool) -> Self {
-        Self { use_disk, use_memory, use_off_heap, deserialized, replication: 1 }
-    }
+    pub const OFF_HEAP: Self = Self { use_off_heap: true, ..Self::MEMORY_AND_DISK_SER };
 
     /// The same level with another number of copies.
     pub const fn copies(self, replication: u8) -> Self {
@@ -90,5 +87,43 @@ impl fmt::Display for StorageLevel {
                 self.use_disk, self.use_memory, self.use_off_heap, self.deserialized, self.replication
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_keep_what_their_names_say() {
+        // disk, memory, off-heap, deserialized (spark-memory 5.4)
+        for (name, flags) in [
+            ("NONE", [false, false, false, false]),
+            ("DISK_ONLY_3", [true, false, false, false]),
+            ("MEMORY_ONLY", [false, true, false, true]),
+            ("MEMORY_ONLY_SER_2", [false, true, false, false]),
+            ("MEMORY_AND_DISK_2", [true, true, false, true]),
+            ("MEMORY_AND_DISK_SER", [true, true, false, false]),
+            ("OFF_HEAP", [true, true, true, false]),
+        ] {
+            let level = StorageLevel::from_name(&name.to_lowercase()).unwrap();
+            assert_eq!(
+                [level.use_disk, level.use_memory, level.use_off_heap, level.deserialized],
+                flags,
+                "{name}"
+            );
+            assert_eq!(level.to_string(), name);
+            let copies = name.rsplit('_').next().and_then(|last| last.parse().ok()).unwrap_or(1);
+            assert_eq!(level.replication, copies, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_level_without_a_name_shows_its_flags() {
+        let level = StorageLevel::OFF_HEAP.copies(2);
+        assert_eq!(level.name(), None);
+        let shown = "StorageLevel(disk=true, memory=true, offHeap=true, deserialized=false, replication=2)";
+        assert_eq!(level.to_string(), shown);
+        assert_eq!(StorageLevel::from_name("MEMORY"), None);
     }
 }

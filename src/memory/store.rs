@@ -378,3 +378,68 @@ impl MemoryStore {
 
 /// The smallest name in the order of [`BlockId`].
 const FIRST_BLOCK: BlockId = BlockId::Rdd { rdd: 0, split: 0 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_exclude_each_other_and_end_with_the_task() {
+        let mut store = MemoryStore::default();
+        let (one, two) = (TaskId(1), TaskId(2));
+        let block = BlockId::Broadcast(3);
+        assert!(!store.lock_for_reading(one, block), "nobody locks what is not known");
+        assert!(store.lock_new_for_writing(one, block, StorageLevel::MEMORY_ONLY));
+        assert!(!store.lock_new_for_writing(two, block, StorageLevel::MEMORY_ONLY));
+        assert!(!store.lock_for_reading(one, block), "the writer's own lock counts");
+        store.downgrade(one, block);
+        assert!(store.lock_for_reading(one, block) && store.lock_for_reading(two, block));
+        assert!(!store.lock_for_writing(one, block));
+        assert_eq!(store.unlock_all(one), [block]);
+        assert_eq!(store.lookup(block).map(|known| (known.readers, known.writer)), Some((1, None)));
+        store.unlock(two, block);
+        assert!(store.lock_for_writing(TaskId::NONE, block));
+        assert_eq!(store.unlock_all(one), []);
+        assert_eq!(store.lookup(block).and_then(|known| known.writer), Some(TaskId::NONE));
+    }
+
+    #[test]
+    fn a_slot_is_used_again_without_leaving_traces() {
+        let mut store = MemoryStore::default();
+        let entry = Entry { size: 5, mode: MemoryMode::OnHeap, form: EntryForm::Bytes };
+        for round in 0..3 {
+            for split in 0..4 {
+                let block = BlockId::Rdd { rdd: round, split };
+                assert!(store.lock_new_for_writing(TaskId(0), block, StorageLevel::MEMORY_ONLY));
+                store.insert(block, entry);
+                store.unlock(TaskId(0), block);
+            }
+            assert_eq!(store.touch(BlockId::Rdd { rdd: round, split: 0 }), Some(entry));
+            let order: Vec<_> = store.entries().map(|(block, _)| block).collect();
+            assert_eq!(order, [1, 2, 3, 0].map(|split| BlockId::Rdd { rdd: round, split }));
+            for block in order {
+                assert_eq!(store.take_entry(block), Some(entry));
+                store.forget(block);
+            }
+            assert_eq!((store.entry_count(), store.blocks.len()), (0, 4));
+        }
+    }
+
+    #[test]
+    fn blocks_of_an_rdd_are_found_by_partition() {
+        let mut store = MemoryStore::default();
+        for (rdd, split) in [(2, 1), (1, 7), (2, 0), (3, 0)] {
+            assert!(store.lock_new_for_writing(
+                TaskId(0),
+                BlockId::Rdd { rdd, split },
+                StorageLevel::DISK_ONLY
+            ));
+        }
+        store.set_on_disk(BlockId::Rdd { rdd: 2, split: 1 });
+        let found: Vec<_> = store.blocks_of_rdd(2).map(|(block, known)| (block, known.on_disk)).collect();
+        assert_eq!(
+            found,
+            [(BlockId::Rdd { rdd: 2, split: 0 }, false), (BlockId::Rdd { rdd: 2, split: 1 }, true)]
+        );
+    }
+}

@@ -451,3 +451,103 @@ impl TaskMemoryManager {
         request
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::UnifiedRegions;
+
+    const ON: MemoryMode = MemoryMode::OnHeap;
+
+    fn manager(on_heap: u64) -> MemoryManager {
+        MemoryManager::unified(UnifiedRegions {
+            on_heap,
+            on_heap_storage: 0,
+            off_heap: 0,
+            off_heap_storage: 0,
+        })
+    }
+
+    fn grant(
+        task: &mut TaskMemoryManager,
+        manager: &mut MemoryManager,
+        to: ConsumerId,
+        request: Request,
+    ) -> Allocation {
+        task.begin(to, request);
+        match task.poll(manager) {
+            Poll::Ready(allocation) => allocation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_consumer_may_ask_for_memory_while_it_spills() {
+        let mut manager = manager(1000);
+        let mut task = TaskMemoryManager::new(TaskId(0), ON, 100);
+        let [sorter, map] = [(); 2].map(|()| task.register(ON, 100));
+        assert_eq!(grant(&mut task, &mut manager, sorter, Request::Acquire(700)), Allocation::Bytes(700));
+        task.begin(map, Request::Acquire(900));
+        let ask = Poll::Spill { consumer: sorter, ask: 600, by: map };
+        assert_eq!(task.poll(&mut manager), ask);
+        task.free(sorter, 700, &mut manager);
+        // Its new pointer array, served before the outer request goes on.
+        let array = grant(&mut task, &mut manager, sorter, Request::Array(25));
+        assert_eq!(array, Allocation::Page { page: PageId(0), size: 200 });
+        task.spill_done(700);
+        assert_eq!(task.poll(&mut manager), Poll::Spill { consumer: sorter, ask: 100, by: map });
+        task.spill_done(0);
+        assert_eq!(task.poll(&mut manager), Poll::Ready(Allocation::Bytes(800)));
+        assert_eq!((task.used(sorter), task.used(map), task.memory_used()), (200, 800, 1000));
+    }
+
+    #[test]
+    fn what_a_request_had_got_before_a_spill_failed_stays_until_the_end() {
+        // TMM-6, TMM-12
+        let mut manager = manager(1000);
+        let mut task = TaskMemoryManager::new(TaskId(0), ON, 100);
+        let [a, b] = [(); 2].map(|()| task.register(ON, 100));
+        assert_eq!(grant(&mut task, &mut manager, a, Request::Acquire(800)), Allocation::Bytes(800));
+        task.begin(b, Request::Acquire(500));
+        assert_eq!(task.poll(&mut manager), Poll::Spill { consumer: a, ask: 300, by: b });
+        task.spill_failed();
+        let failed = Allocation::OutOfMemory { requested: 500, received: 200 };
+        assert_eq!(task.poll(&mut manager), Poll::Ready(failed));
+        assert_eq!((task.used(b), task.memory_used()), (0, 1000));
+        assert_eq!(task.clean_up_all(&mut manager), 1000);
+        assert_eq!((task.memory_used(), task.used(a), manager.execution(ON).used()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_waiting_request_goes_on_when_memory_is_released() {
+        let mut manager = manager(1000);
+        manager.acquire_execution(1000, TaskId(7), ON).unwrap();
+        let mut task = TaskMemoryManager::new(TaskId(0), ON, 100);
+        let consumer = task.register(ON, 100);
+        task.begin(consumer, Request::Page(100));
+        assert_eq!(task.poll(&mut manager), Poll::Wait);
+        assert_eq!(task.poll(&mut manager), Poll::Wait);
+        manager.release_execution(300, TaskId(7), ON);
+        assert_eq!(task.poll(&mut manager), Poll::Ready(Allocation::Page { page: PageId(0), size: 100 }));
+    }
+
+    #[test]
+    fn pages_have_limits() {
+        // PAGE-5
+        let mut manager = manager(1 << 40);
+        let mut task = TaskMemoryManager::new(TaskId(0), ON, 1);
+        let consumer = task.register(ON, 1);
+        let too_large = grant(&mut task, &mut manager, consumer, Request::Page(MAX_PAGE_BYTES + 1));
+        assert_eq!(too_large, Allocation::Fault(RequestFault::PageTooLarge(MAX_PAGE_BYTES + 1)));
+        for number in 0..MAX_PAGES {
+            let page = grant(&mut task, &mut manager, consumer, Request::Page(1));
+            assert_eq!(page, Allocation::Page { page: PageId(number), size: 1 });
+        }
+        let full = grant(&mut task, &mut manager, consumer, Request::Page(1));
+        assert_eq!(full, Allocation::Fault(RequestFault::PageTableFull));
+        assert_eq!(task.memory_used(), u64::from(MAX_PAGES));
+        task.free_page(PageId(5), &mut manager);
+        let page = grant(&mut task, &mut manager, consumer, Request::Array(1));
+        assert_eq!(page, Allocation::Page { page: PageId(5), size: 8 });
+    }
+}

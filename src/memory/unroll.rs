@@ -126,3 +126,56 @@ impl Unroll {
         granted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{StorageLevel, UnifiedRegions};
+
+    const TASK: TaskId = TaskId(4);
+    const BLOCK: BlockId = BlockId::Rdd { rdd: 1, split: 1 };
+    const MODE: MemoryMode = MemoryMode::OnHeap;
+
+    /// Unrolls a block with the given estimates and precise size in a heap; returns the outcome, the checks made and
+    /// what the task still holds.
+    fn unroll(heap: u64, estimates: &[u64], precise: u64) -> (UnrollOutcome, usize, u64) {
+        let regions =
+            UnifiedRegions { on_heap: heap, on_heap_storage: heap, off_heap: 0, off_heap_storage: 0 };
+        let mut manager = MemoryManager::unified(regions);
+        assert!(manager.store_mut().lock_new_for_writing(TASK, BLOCK, StorageLevel::MEMORY_ONLY));
+        let settings = UnrollSettings { initial_threshold: 100, ..UnrollSettings::default() };
+        let mut unroll = Unroll::start(&mut manager, settings, TASK, BLOCK, MODE).unwrap();
+        let mut checks = 0;
+        for &estimate in estimates {
+            if !unroll.is_accepting() {
+                break;
+            }
+            unroll.check(&mut manager, estimate);
+            checks += 1;
+        }
+        let outcome = unroll.finish(&mut manager, precise, EntryForm::Values);
+        let held = manager.store().unroll_held(TASK, MODE).unwrap_or(0);
+        let stored = manager.store().contains(BLOCK);
+        assert_eq!(stored, matches!(outcome, UnrollOutcome::Stored { .. }));
+        assert_eq!(manager.storage(MODE).used(), if stored { precise + held } else { held });
+        (outcome, checks, held)
+    }
+
+    #[test]
+    fn reservations_grow_by_half_of_what_is_there() {
+        // 100, then trunc(101 x 1.5 - 100) = 51, then trunc(151 x 1.5 - 151) = 75.
+        assert_eq!(unroll(227, &[99, 101, 151], 90), (UnrollOutcome::Stored { size: 90 }, 3, 0));
+        assert_eq!(unroll(225, &[99, 101, 151, 9], 90), (UnrollOutcome::Failed { held: 151 }, 3, 151));
+    }
+
+    #[test]
+    fn the_precise_size_has_to_fit_too() {
+        assert_eq!(unroll(101, &[10], 101), (UnrollOutcome::Stored { size: 101 }, 1, 0));
+        assert_eq!(unroll(100, &[10], 101), (UnrollOutcome::Failed { held: 100 }, 1, 100));
+    }
+
+    #[test]
+    fn without_a_first_reservation_nothing_is_read() {
+        assert_eq!(unroll(99, &[10], 10), (UnrollOutcome::Failed { held: 0 }, 0, 0));
+    }
+}

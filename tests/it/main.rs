@@ -2,6 +2,10 @@
 #![allow(clippy::print_stdout, reason = "tests print what they compared")]
 
 mod conformance;
+#[cfg(feature = "eventlog")]
+mod eventlog;
+mod memory_invariants;
+mod memory_vectors;
 mod settings;
 mod sizes;
 mod scenario;

@@ -42,7 +42,10 @@ impl GzipDecoder {
             }
         }
         for flag in [FLAG_NAME, FLAG_COMMENT] {
-            while flags & flag != 0 {
+            if flags & flag == 0 {
+                continue;
+            }
+            loop {
                 let (got, [byte]) = input.read_array::<1>()?;
                 if got != Got::All {
                     return Ok(false);

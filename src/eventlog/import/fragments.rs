@@ -73,7 +73,7 @@ pub(super) fn metric(node: &PlanNode, name: &str) -> Option<u64> {
 pub(super) fn fragment_of(run: &StageRun<'_>, plan: &SqlPlan, fragments: &[Fragment]) -> Option<usize> {
     let mut updated: BTreeMap<u64, ()> = BTreeMap::new();
     for task in run.tasks.iter().flatten().chain(run.failed.iter()) {
-        updated.extend(task.accumulators.iter().map(|&(id, _)| (id, ())));
+        updated.extend(task.accumulators.iter().map(|(id, _)| (id, ())));
     }
     let hits = |fragment: &Fragment| {
         let own =

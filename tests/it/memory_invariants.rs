@@ -1,0 +1,210 @@
+//! What must hold of a memory manager whatever is asked of it: no byte appears, vanishes or is held by nobody, and
+//! nobody waits for a share that is free.
+
+use proptest::prelude::*;
+use spillcast::memory::{
+    BlockId, EntryForm, Grant, MemoryManager, MemoryMode, StorageLevel, TaskId, UnifiedRegions, Unroll,
+    UnrollOutcome, UnrollSettings,
+};
+
+const ON_HEAP: u64 = 1000;
+const OFF_HEAP: u64 = 300;
+
+#[derive(Clone, Debug)]
+enum Action {
+    Acquire { task: i64, bytes: u64, mode: MemoryMode },
+    Release { task: i64, bytes: u64, mode: MemoryMode },
+    Put { block: u32, bytes: u64, mode: MemoryMode, level: StorageLevel },
+    Unroll { task: i64, block: u32, sizes: Vec<u64> },
+    Read { task: i64, block: u32 },
+    Remove { block: u32 },
+    Unmanaged { bytes: u64 },
+    EndTask { task: i64 },
+}
+
+fn mode() -> impl Strategy<Value = MemoryMode> {
+    prop_oneof![3 => Just(MemoryMode::OnHeap), 1 => Just(MemoryMode::OffHeap)]
+}
+
+fn execution() -> impl Strategy<Value = Action> {
+    let (task, bytes) = (0..5_i64, 1..600_u64);
+    prop_oneof![
+        (task.clone(), bytes.clone(), mode()).prop_map(|(task, bytes, mode)| Action::Acquire {
+            task,
+            bytes,
+            mode
+        }),
+        (task.clone(), 0..600_u64, mode()).prop_map(|(task, bytes, mode)| Action::Release {
+            task,
+            bytes,
+            mode
+        }),
+        task.prop_map(|task| Action::EndTask { task }),
+    ]
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    let (task, block, bytes) = (0..5_i64, 0..12_u32, 0..700_u64);
+    let level = prop_oneof![Just(StorageLevel::MEMORY_ONLY_SER), Just(StorageLevel::MEMORY_AND_DISK_SER)];
+    prop_oneof![
+        4 => execution(),
+        3 => (block.clone(), bytes.clone(), mode(), level)
+            .prop_map(|(block, bytes, mode, level)| Action::Put { block, bytes, mode, level }),
+        2 => (task.clone(), block.clone(), prop::collection::vec(bytes, 1..5))
+            .prop_map(|(task, block, sizes)| Action::Unroll { task, block, sizes }),
+        1 => (task, block.clone()).prop_map(|(task, block)| Action::Read { task, block }),
+        1 => block.prop_map(|block| Action::Remove { block }),
+        1 => (0..200_u64).prop_map(|bytes| Action::Unmanaged { bytes }),
+    ]
+}
+
+fn block_of(number: u32) -> BlockId {
+    if number < 9 {
+        BlockId::Rdd { rdd: number / 3, split: number % 3 }
+    } else {
+        BlockId::Broadcast(u64::from(number))
+    }
+}
+
+struct Harness {
+    manager: MemoryManager,
+    waiting: Vec<(i64, u64, MemoryMode)>,
+}
+
+impl Harness {
+    fn new() -> Self {
+        let regions = UnifiedRegions {
+            on_heap: ON_HEAP,
+            on_heap_storage: 400,
+            off_heap: OFF_HEAP,
+            off_heap_storage: 150,
+        };
+        Self { manager: MemoryManager::unified(regions), waiting: Vec::new() }
+    }
+
+    fn perform(&mut self, action: Action) {
+        let before = self.manager.wakeups();
+        let is_waiting = |task: i64| self.waiting.iter().any(|waiter| waiter.0 == task);
+        match action {
+            // A task whose request waits does nothing else.
+            Action::Acquire { task, .. } | Action::Release { task, .. } | Action::EndTask { task }
+                if is_waiting(task) => {}
+            Action::Acquire { task, bytes, mode } => {
+                if self.manager.acquire_execution(bytes, TaskId(task), mode) == Ok(Grant::Wait) {
+                    self.waiting.push((task, bytes, mode));
+                }
+            }
+            Action::Release { task, bytes, mode } => {
+                self.manager.release_execution(bytes, TaskId(task), mode);
+            }
+            Action::EndTask { task } => {
+                self.manager.end_task(TaskId(task));
+                self.manager.release_all_execution_for_task(TaskId(task));
+            }
+            Action::Put { block, bytes, mode, level } => {
+                self.manager.put_bytes(TaskId::NONE, block_of(block), bytes, mode, level).unwrap();
+            }
+            Action::Unroll { task, block, sizes } => self.unroll(TaskId(task), block_of(block), &sizes),
+            Action::Read { task, block } => {
+                self.manager.store_mut().lock_for_reading(TaskId(task), block_of(block));
+                self.manager.store_mut().touch(block_of(block));
+            }
+            Action::Remove { block } => {
+                self.manager.remove_block(TaskId::NONE, block_of(block));
+            }
+            Action::Unmanaged { bytes } => self.manager.set_unmanaged(MemoryMode::OnHeap, bytes),
+        }
+        if self.manager.wakeups() > before {
+            self.wake_all();
+        }
+    }
+
+    fn unroll(&mut self, task: TaskId, block: BlockId, sizes: &[u64]) {
+        if !self.manager.store_mut().lock_new_for_writing(task, block, StorageLevel::MEMORY_ONLY) {
+            return;
+        }
+        let settings = UnrollSettings { initial_threshold: 50, check_period: 1, growth_factor: 1.5 };
+        let mut unroll = Unroll::start(&mut self.manager, settings, task, block, MemoryMode::OnHeap).unwrap();
+        let mut size = 0;
+        for more in sizes {
+            size += more;
+            if !unroll.check(&mut self.manager, size) {
+                break;
+            }
+        }
+        match unroll.finish(&mut self.manager, size, EntryForm::Values) {
+            UnrollOutcome::Stored { size: stored } => {
+                assert_eq!(stored, size);
+                self.manager.store_mut().downgrade(task, block);
+            }
+            // Held until the task ends.
+            UnrollOutcome::Failed { .. } => self.manager.forget_block(block),
+        }
+    }
+
+    /// Lets everybody try again, in order of waiting. Granting wakes nobody.
+    fn wake_all(&mut self) {
+        let manager = &mut self.manager;
+        self.waiting.retain(|&(task, bytes, mode)| {
+            manager.retry_execution(bytes, TaskId(task), mode) == Ok(Grant::Wait)
+        });
+    }
+
+    fn check(&self) {
+        for (mode, total) in [(MemoryMode::OnHeap, ON_HEAP), (MemoryMode::OffHeap, OFF_HEAP)] {
+            let (execution, storage) = (self.manager.execution(mode), self.manager.storage(mode));
+            assert_eq!(execution.size() + storage.size(), total, "pools move bytes, they make none");
+            assert_eq!(execution.used(), execution.tasks().iter().map(|task| task.1).sum::<u64>());
+            let store = self.manager.store();
+            let blocks: u64 =
+                store.entries().filter(|(_, entry)| entry.mode == mode).map(|(_, entry)| entry.size).sum();
+            let unroll: u64 = store.unroll_by_task(mode).iter().map(|task| task.1).sum();
+            assert_eq!(
+                storage.used(),
+                blocks + unroll,
+                "every byte of storage belongs to a block or to an unroll"
+            );
+            assert!(execution.used() <= execution.size() && storage.used() <= storage.size());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_byte_belongs_to_somebody(actions in prop::collection::vec(any_action(), 1..120)) {
+        let mut harness = Harness::new();
+        for action in actions {
+            harness.perform(action);
+            harness.check();
+        }
+        // When all is over, all is free.
+        harness.waiting.clear();
+        for task in 0..5 {
+            harness.perform(Action::EndTask { task });
+        }
+        for block in 0..12 {
+            harness.perform(Action::Remove { block });
+        }
+        for mode in MemoryMode::ALL {
+            prop_assert_eq!((harness.manager.execution(mode).used(), harness.manager.storage(mode).used()), (0, 0));
+        }
+        prop_assert_eq!(harness.manager.store().blocks().count(), 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_share_that_is_free(actions in prop::collection::vec(execution(), 1..120)) {
+        let mut harness = Harness::new();
+        for action in actions {
+            harness.perform(action);
+            for &(task, bytes, mode) in &harness.waiting {
+                let pool = harness.manager.execution(mode);
+                let total = if mode == MemoryMode::OnHeap { ON_HEAP } else { OFF_HEAP };
+                let held = pool.held_by(TaskId(task)).expect("whoever waits is active");
+                // Without blocks execution can have everything, so half a share is half a share of all.
+                let free = total - pool.used();
+                let half_share = pool.size() / (2 * pool.tasks().len() as u64);
+                prop_assert!(held + free < half_share && free < bytes, "task {} waits beside {} bytes", task, free);
+            }
+        }
+    }
+}
