@@ -85,16 +85,8 @@ fn unknown_key(name: &str, span: Range<usize>, grammar: &'static Table, word: Op
 }
 
 fn missing(view: &View, name: &str, title: &str, sink: &mut Sink) {
-    // The key may stand in the part that could not be read.
-    if !sink.is_broken() {
-        sink.error(
-            MISSING_KEY,
-            view.span.clone(),
-            format!("{title} needs `{name}`"),
-            format!("no `{name}`"),
-            None,
-        );
-    }
+    let message = format!("{title} needs `{name}`");
+    sink.error(MISSING_KEY, view.span.clone(), message, format!("no `{name}`"), None);
 }
 
 /// Reports the faults of one value.
@@ -202,7 +194,7 @@ fn check_value(name: &str, value: &Spanned<DeValue>, kind: Kind, sink: &mut Sink
         },
         Kind::Tables(grammar) => match value.get_ref() {
             DeValue::Array(items) => {
-                for item in items.iter() {
+                for item in items {
                     check_value(name, item, Kind::Table(grammar), sink);
                 }
             }
@@ -219,8 +211,11 @@ fn check_whole(name: &str, value: &Spanned<DeValue>, min: u64, max: u64, sink: &
     match (whole(value.get_ref()), value.get_ref()) {
         (Some(number), _) if number >= min && number <= max => {}
         (Some(_), _) | (None, DeValue::Integer(_)) => {
-            let valid =
-                if max == u64::MAX { format!("{min} or more") } else { format!("between {min} and {max}") };
+            let valid = if max >= i64::MAX as u64 {
+                format!("{min} or more")
+            } else {
+                format!("between {min} and {max}")
+            };
             out_of_range(name, value, &valid, sink);
         }
         _ => wrong_type(name, value, "a whole number", sink),
@@ -229,7 +224,7 @@ fn check_whole(name: &str, value: &Spanned<DeValue>, min: u64, max: u64, sink: &
 
 fn check_size(name: &str, value: &Spanned<DeValue>, sink: &mut Sink) {
     match value.get_ref() {
-        DeValue::Integer(_) => check_whole(name, value, 0, u64::MAX, sink),
+        DeValue::Integer(_) => check_whole(name, value, 0, i64::MAX as u64, sink),
         DeValue::String(given) => {
             if let Err(refusal) = quantity::size(given) {
                 let message = format!("`{name}`: {}", refusal.message);
@@ -309,7 +304,7 @@ pub(super) fn flatten(table: &DeTable, sink: &Sink) -> Vec<Property> {
 }
 
 fn collect(prefix: &str, table: &DeTable, sink: &Sink, found: &mut Vec<Property>) {
-    for (name, value) in table.iter() {
+    for (name, value) in table {
         let key = if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{}", name.get_ref()) };
         let value = match value.get_ref() {
             DeValue::Table(inner) => {
@@ -339,11 +334,11 @@ fn properties(table: &DeTable, sink: &mut Sink) {
 
 /// Reports the values that no Spark property can have.
 fn lists(table: &DeTable, sink: &mut Sink) {
-    for (name, value) in table.iter() {
+    for (name, value) in table {
         match value.get_ref() {
             DeValue::Table(inner) => lists(inner, sink),
             DeValue::Array(_) | DeValue::Datetime(_) => {
-                wrong_type(name.get_ref(), value, "a text or a number", sink)
+                wrong_type(name.get_ref(), value, "a text or a number", sink);
             }
             _ => {}
         }

@@ -161,11 +161,6 @@ impl<'t> Sink<'t> {
         self.text.get(span.clone()).unwrap_or("")
     }
 
-    /// Whether some of the file could not be read as TOML.
-    pub(super) fn is_broken(&self) -> bool {
-        !self.broken.is_empty()
-    }
-
     /// Adds a fault of the TOML itself.
     pub(super) fn syntax(&mut self, span: Range<usize>, message: &str) {
         let clash = message.starts_with("cannot extend value");
@@ -209,16 +204,16 @@ impl<'t> Sink<'t> {
         help: Option<String>,
     ) {
         let line = self.line(span.start);
-        if self.broken.contains(&line) {
+        // What is missing may stand in the part that could not be read.
+        let cascade = !self.broken.is_empty() && [MISSING_KEY, UNKNOWN_REFERENCE].contains(&code);
+        if cascade || self.broken.contains(&line) {
             return;
         }
         let start = self.line_starts[line - 1];
         let column = 1 + self.text.get(start..span.start).map_or(0, |before| before.chars().count());
         let file = self.file.to_owned();
         let fault = Diagnostic { code, severity, message, file, span, line, column, label, help };
-        if !self.found.contains(&fault) {
-            self.found.push(fault);
-        }
+        self.found.push(fault);
     }
 
     pub(super) fn has_errors(&self) -> bool {

@@ -89,6 +89,11 @@ const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
 
 const MANY: Kind = Kind::Whole(0, u64::MAX);
 const SOME: Kind = Kind::Whole(1, u64::MAX);
+/// Rows and keys of the short form: more than any table has, and no sum of them overflows.
+const ROWS: Kind = Kind::Whole(0, 1_000_000_000_000_000);
+const SOME_ROWS: Kind = Kind::Whole(1, 1_000_000_000_000_000);
+/// Partitions and files of the short form; each costs the simulation memory of its own.
+const PARTS: Kind = Kind::Whole(1, 1_000_000);
 const COUNT: Kind = Kind::Whole(1, u32::MAX as u64);
 const ID: Kind = Kind::Whole(0, u32::MAX as u64);
 const SHARE: Kind = Kind::Number(0.0, 1.0);
@@ -187,7 +192,7 @@ pub(super) static RATES: Table = Table::new(
 pub(super) static DISTRIBUTION: Table = Table::new(
     "a distribution",
     &[
-        key("distinct", SOME, "Number of distinct keys."),
+        key("distinct", SOME_ROWS, "Number of distinct keys."),
         key("zipf", Kind::Number(0.0, 20.0), "The i-th most frequent has weight 1 / i^s."),
         key("hot", Kind::Numbers, "Shares of the most frequent, as [0.3, 0.1]; the others are even."),
         key("log_normal", Kind::Number(0.0, 20.0), "Weights e^(sigma Z); 1 is moderate, 2 heavy."),
@@ -208,16 +213,16 @@ pub(super) static TABLE: Table = Table::new(
     "a table",
     &[
         required("name", Kind::Text, "Name for `from` and `with`."),
-        key("rows", MANY, "Number of rows; by default what `size` holds at half the size of `row_bytes`."),
+        key("rows", ROWS, "Number of rows; by default what `size` holds at half the size of `row_bytes`."),
         key(
             "row_bytes",
             Kind::Size,
             "Bytes of a row in Spark's binary format: 8 and 8 a column, and the texts.",
         ),
         key("size", Kind::Size, "Bytes in storage; half of what the rows take in memory by default."),
-        key("files", COUNT, "Number of files; one for each 128 MiB by default."),
+        key("files", PARTS, "Number of files; one for each 128 MiB by default."),
         key("splittable", Kind::Flag, "Whether Spark may split a file (not so for gzip); true by default."),
-        key("partitions", COUNT, "Fixed number of partitions, as for `spark.range` or a JDBC source."),
+        key("partitions", PARTS, "Fixed number of partitions, as for `spark.range` or a JDBC source."),
         key("sizes", Kind::Distribution, "Sizes of the partitions, or of files that cannot be split."),
     ],
 );
@@ -228,12 +233,12 @@ pub(super) static CACHED: Table = Table::new(
         required("name", Kind::Text, "Name for `from` and `with`, and for `spillcast.storageLevel.NAME`."),
         required("from", Kind::Text, "The table that it is computed from."),
         key("level", Kind::Level, "Storage level; MEMORY_AND_DISK by default, as DataFrame.persist()."),
-        key("rows", SOME, "Number of rows; the table's by default."),
+        key("rows", SOME_ROWS, "Number of rows; the table's by default."),
         key("row_bytes", Kind::Size, "Bytes of a row; the table's by default."),
         key("memory", Kind::Size, "Bytes in memory as objects; 8 bytes a row less than the rows by default."),
         key("serialized", Kind::Size, "Bytes in memory when serialized; as many by default."),
         key("disk", Kind::Size, "Bytes on disk; as many as serialized by default."),
-        key("partitions", COUNT, "Number of blocks; the table's number of tasks by default."),
+        key("partitions", PARTS, "Number of blocks; the table's number of tasks by default."),
         key("sizes", Kind::Distribution, "Sizes of the blocks; even by default."),
         key("compute_ns_per_row", POSITIVE, "Time to compute a row anew; from the table's size by default."),
         key("unpersist_after", Kind::Text, "The query after which the application unpersists it."),
@@ -257,7 +262,7 @@ pub(super) static QUERY: Table = Table::new(
 );
 
 const KEYS: Key = key("keys", Kind::Distribution, "Popularity of the keys; \"uniform\" by default.");
-const GROUPS: Key = key("groups", SOME, "Number of distinct keys.");
+const GROUPS: Key = key("groups", SOME_ROWS, "Number of distinct keys.");
 const COMPRESSION: Key =
     key("compression", SHARE, "Compressed bytes for one serialized byte; 0.5 by default.");
 const NS_PER_ROW: Key = key("ns_per_row", POSITIVE, "Time for one row that comes in.");
@@ -317,7 +322,7 @@ pub(super) static STEP: Table = Table {
         (
             "repartition",
             &[
-                key("partitions", COUNT, "Number of partitions; spark.sql.shuffle.partitions by default."),
+                key("partitions", PARTS, "Number of partitions; spark.sql.shuffle.partitions by default."),
                 key("keys", Kind::Distribution, "By a column with these keys; round robin by default."),
                 COMPRESSION,
             ],
@@ -337,7 +342,7 @@ pub(super) static STEP: Table = Table {
                     Kind::Distribution,
                     "Popularity on the other side; by default each key once.",
                 ),
-                key("rows", MANY, "Rows that come out; as many as come in by default."),
+                key("rows", ROWS, "Rows that come out; as many as come in by default."),
                 key(
                     "row_bytes",
                     Kind::Size,
@@ -352,8 +357,8 @@ pub(super) static STEP: Table = Table {
         (
             "reduce_by_key",
             &[
-                required("groups", SOME, "Number of distinct keys."),
-                required("partitions", COUNT, "Number of partitions."),
+                required("groups", SOME_ROWS, "Number of distinct keys."),
+                required("partitions", PARTS, "Number of partitions."),
                 KEYS,
                 key("entry_bytes", Kind::Size, "Heap bytes of a key with its value; 100 by default."),
                 COMPRESSION,

@@ -5,19 +5,21 @@
 //! aggregation depend on the number of map tasks), the scenario's own `[conf]` decides, not that of a variant.
 //! Left out: whole-stage choices of the optimizer, adaptive changes of join strategy, the tiny last stage of a count.
 
+mod join;
+
 use std::collections::BTreeMap;
 
 use rand::RngExt as _;
 use rand_pcg::Pcg64;
 
-use super::short::{Aggregate, Blocks, Cached, Cost, Input, Join, JoinKind, Op, Query, Short, Source};
+use super::short::{Aggregate, Blocks, Cached, Cost, Input, Op, Query, Short, Source};
 use super::stage::{Draft, Exchange};
 use super::{ConfEntry, costs, distribution, quantity};
-use crate::rng::{Purpose, stream};
+use crate::rng::{Purpose, mix, stream};
 use crate::units::MIB;
 use crate::workload::{
-    Broadcast, CachedPartition, Dataset, DatasetIndex, Distribution, Job, JobIndex, Keys, OperatorKind,
-    Partitioning, PerTask, ShufflePartitions, StageIndex, Workload, file_partitions,
+    CachedPartition, Dataset, DatasetIndex, Distribution, Job, JobIndex, Keys, OperatorKind, Partitioning,
+    PerTask, ShufflePartitions, StageIndex, Workload, file_partitions,
 };
 
 /// Turns what the short form declares into a workload.
@@ -31,7 +33,7 @@ pub(super) fn lower(name: &str, seed: u64, conf: &[ConfEntry], short: &Short) ->
         kept: BTreeMap::new(),
         stages: Vec::new(),
         last_jobs: Vec::new(),
-        salts: 0,
+        place: String::new(),
     };
     for cached in &short.cached {
         lowering.declare(cached);
@@ -63,8 +65,8 @@ impl Settings {
             let threads = rest.trim_end_matches(']').split(',').next()?;
             threads.parse::<u32>().ok()
         });
-        let cluster =
-            count("spark.executor.instances").unwrap_or(2) * count("spark.executor.cores").unwrap_or(1);
+        let executors = count("spark.executor.instances").unwrap_or(2);
+        let cluster = executors.saturating_mul(count("spark.executor.cores").unwrap_or(1));
         let threshold = "spark.sql.autoBroadcastJoinThreshold";
         Self {
             shuffle_partitions: count("spark.sql.shuffle.partitions").unwrap_or(200).max(1),
@@ -80,6 +82,11 @@ impl Settings {
     }
 }
 
+/// A salt in 63 bits, the whole numbers that every TOML reader takes.
+fn salt(rng: &mut Pcg64) -> u64 {
+    rng.random::<u64>() >> 1
+}
+
 struct Lowering<'s> {
     short: &'s Short,
     settings: Settings,
@@ -93,7 +100,8 @@ struct Lowering<'s> {
     stages: Vec<StageIndex>,
     /// The last job of each query so far.
     last_jobs: Vec<JobIndex>,
-    salts: u64,
+    /// The query and step being lowered: what draws there draws the same in every round.
+    place: String,
 }
 
 #[derive(Clone, Copy)]
@@ -106,15 +114,18 @@ struct Kept {
 
 impl Lowering<'_> {
     /// A stream of its own for each thing that draws.
-    fn rng(&mut self, purpose: Purpose) -> Pcg64 {
-        self.salts += 1;
-        stream(self.seed, purpose, self.salts)
+    fn rng(&self, purpose: Purpose, place: &str, of: &str) -> Pcg64 {
+        // Named, not numbered: another table or query in front changes no draw.
+        let bytes = place.bytes().chain([0]).chain(of.bytes());
+        stream(self.seed, purpose, bytes.fold(0, |hash, byte| mix(hash ^ u64::from(byte)).wrapping_add(1)))
     }
 
     /// Tasks that read a table.
     fn tasks(&self, table: &Input) -> u32 {
         table.partitions.unwrap_or_else(|| {
             let Settings { max_partition_bytes, open_cost_bytes, parallelism, .. } = self.settings;
+            // A setting of a few bytes is the configuration's to judge, but must not make billions of splits here.
+            let max_partition_bytes = max_partition_bytes.max(table.bytes / 1_000_000);
             let parts =
                 file_partitions(table.bytes, table.files, max_partition_bytes, open_cost_bytes, parallelism);
             (parts.len() as u32).max(1)
@@ -138,7 +149,7 @@ impl Lowering<'_> {
             || Self::scan_ns(table) + rows as f64 * costs::CACHE_NS_PER_ROW,
             |ns_per_row| ns_per_row * rows as f64,
         );
-        let draw = self.rng(Purpose::Sizes);
+        let draw = self.rng(Purpose::Sizes, "", &cached.name);
         let shape = |total| cached.sizes.split(total, partitions, &mut draw.clone());
         let dataset =
             self.dataset(&cached.name, cached.blocks, rows, row_bytes, partitions, compute_ns, shape);
@@ -159,7 +170,7 @@ impl Lowering<'_> {
     ) -> DatasetIndex {
         // Column batches have no null words: 8 bytes a row less than rows (CACHE-1). They are compressed already, so
         // that a block is as large on disk (BLOCK-11).
-        let memory = blocks.memory.unwrap_or(rows * row_bytes.saturating_sub(8));
+        let memory = blocks.memory.unwrap_or(rows.saturating_mul(row_bytes.saturating_sub(8)));
         let serialized = blocks.serialized.unwrap_or(memory);
         let disk = blocks.disk.unwrap_or(serialized);
         let sizes = split(memory).into_iter().zip(split(serialized)).zip(split(disk));
@@ -236,7 +247,10 @@ impl Lowering<'_> {
         };
         let mut draft = self.open(&start);
         let mut output = (PerTask::default(), PerTask::default());
-        for step in steps {
+        let mut output_ns = 0.0;
+        let skipped = query.steps.len() - steps.len();
+        for (at, step) in steps.iter().enumerate() {
+            self.place = format!("{} step {}", query.name, skipped + at);
             match &step.op {
                 Op::Join(join) => draft = self.join(draft, join, step.cost, (name, query.gap_ns), &mut after),
                 Op::Sort { keys, local: false, radix } => {
@@ -253,20 +267,21 @@ impl Lowering<'_> {
                     draft.sort(*radix, step.cost.ns_per_row);
                 }
                 Op::Collect => {
-                    let bytes = (draft.rows * draft.row_bytes) as f64 * step.cost.compression;
+                    let bytes = draft.bytes() as f64 * step.cost.compression;
                     output.1 = PerTask::Total(bytes as u64);
-                    draft.add_cpu(draft.rows as f64 * costs::COLLECT_NS_PER_ROW);
+                    output_ns = draft.rows as f64 * costs::COLLECT_NS_PER_ROW;
                 }
                 Op::Write => {
-                    let bytes = draft.rows * draft.row_bytes;
+                    let bytes = draft.bytes();
                     output.0 = PerTask::Total((bytes as f64 * step.cost.compression) as u64);
-                    draft.add_cpu(bytes as f64 * costs::WRITE_NS_PER_BYTE);
+                    output_ns = bytes as f64 * costs::WRITE_NS_PER_BYTE;
                 }
                 op => draft = self.step(draft, op, step.cost),
             }
         }
         let (bytes, result_bytes) = output;
-        draft.end("Output", OperatorKind::Output { bytes });
+        draft.end("Output", OperatorKind::Output { bytes }, output_ns);
+        self.place.clear();
         self.close(draft, name, result_bytes);
         self.submit(name, &after, query.gap_ns)
     }
@@ -291,7 +306,7 @@ impl Lowering<'_> {
                 let mut next = self.exchange(draft, Exchange::hash("window", keys, cost.compression));
                 next.sort(true, None);
                 let kind = OperatorKind::RowBuffer { in_memory_rows: *in_memory_rows };
-                let (rows, row_bytes) = (next.rows, next.row_bytes + 8);
+                let (rows, row_bytes) = (next.rows, next.row_bytes.saturating_add(8));
                 let ns_per_row = cost.ns_per_row.unwrap_or(costs::WINDOW_NS_PER_ROW);
                 next.push("Window", kind, rows, row_bytes, rows as f64 * ns_per_row);
                 return next;
@@ -307,7 +322,7 @@ impl Lowering<'_> {
                 return self.exchange(draft, Exchange { name, partitions, distribution, keys, compression });
             }
             Op::ReduceByKey { groups, partitions, keys, entry_bytes } => {
-                let classes = keys.classes(*groups, &mut self.rng(Purpose::Keys));
+                let classes = keys.classes(*groups, &mut self.rng(Purpose::Keys, &self.place, "keys"));
                 let ns_per_row = cost.ns_per_row.unwrap_or(costs::RDD_NS_PER_ROW);
                 let combined = draft.combined_rows(&classes);
                 // Combining happens in the writer, before the exchange: rows that leave are the combined ones.
@@ -342,7 +357,7 @@ impl Lowering<'_> {
     }
 
     /// The stage that starts by reading `source`.
-    fn open(&mut self, source: &Source) -> Draft {
+    fn open(&self, source: &Source) -> Draft {
         let short = self.short;
         let kept = match source {
             Source::Table(at) => return self.scan(&short.tables[*at]),
@@ -370,7 +385,7 @@ impl Lowering<'_> {
         draft
     }
 
-    fn scan(&mut self, table: &Input) -> Draft {
+    fn scan(&self, table: &Input) -> Draft {
         let tasks = self.tasks(table);
         let partitioning = match table.partitions {
             Some(tasks) => Partitioning::Fixed(tasks),
@@ -381,7 +396,8 @@ impl Lowering<'_> {
         let (bytes, rows) = if uniform {
             (PerTask::Total(table.bytes), PerTask::Total(table.rows))
         } else {
-            let draw = self.rng(Purpose::Sizes);
+            // A table has the same files wherever it is read: no place.
+            let draw = self.rng(Purpose::Sizes, "", &table.name);
             let split = |total| PerTask::Each(table.sizes.split(total, tasks, &mut draw.clone()));
             (split(table.bytes), split(table.rows))
         };
@@ -391,25 +407,25 @@ impl Lowering<'_> {
         draft
     }
 
-    fn salt(&mut self) -> u64 {
-        self.rng(Purpose::Keys).random()
+    fn salt(&self) -> u64 {
+        salt(&mut self.rng(Purpose::Keys, &self.place, "salt"))
     }
 
     /// Keys of a shuffle of plain rows.
-    fn keys(&mut self, keys: &distribution::Distribution, groups: u64) -> Keys {
+    fn keys(&self, keys: &distribution::Distribution, groups: u64) -> Keys {
         let distinct = keys.distinct.unwrap_or(groups);
-        let mut rng = self.rng(Purpose::Keys);
+        let mut rng = self.rng(Purpose::Keys, &self.place, "keys");
         // Nothing is known of how many: as if each had a key of its own.
         let hot = keys.hot_keys(if distinct == 0 { u64::from(u32::MAX) } else { distinct }, &mut rng);
-        Keys { hot, distinct, salt: rng.random(), observed: Vec::new() }
+        Keys { hot, distinct, salt: self.salt(), observed: Vec::new() }
     }
 
     fn aggregate(&mut self, mut draft: Draft, aggregate: &Aggregate, cost: Cost) -> Draft {
         let Aggregate { groups, keys, entry_bytes, value_bytes, exchange } = aggregate;
-        let classes = keys.classes(*groups, &mut self.rng(Purpose::Keys));
+        let classes = keys.classes(*groups, &mut self.rng(Purpose::Keys, &self.place, "keys"));
         let rows_in = draft.rows;
         let reached = distribution::expected_distinct(&classes, rows_in as f64).round().max(1.0) as u64;
-        let values = value_bytes.unwrap_or(0) * rows_in;
+        let values = value_bytes.unwrap_or(0).saturating_mul(rows_in);
         // A group leaves as one row: the key row and the buffer row share their null word; lists come on top.
         let row_of = |rows: u64| entry_bytes.saturating_sub(24).max(16) + values / rows.max(1);
         let ns = |default: f64| cost.ns_per_row.unwrap_or(default);
@@ -474,111 +490,10 @@ impl Lowering<'_> {
         Draft::after(parents, Partitioning::Shuffle { shuffles, tasks: 0 }, tasks)
     }
 
-    fn join(
-        &mut self,
-        draft: Draft,
-        join: &Join,
-        cost: Cost,
-        (name, gap_ns): (&str, u64),
-        after: &mut Vec<JobIndex>,
-    ) -> Draft {
-        let kind = join.kind.unwrap_or_else(|| self.join_kind(&join.with));
-        let stages = std::mem::take(&mut self.stages);
-        let mut right = self.open(&join.with);
-        let (right_rows, right_bytes) = (right.rows, right.row_bytes);
-        let rows_out = join.rows.unwrap_or(draft.rows);
-        // The key column and a null word are there once.
-        let row_bytes = join.row_bytes.unwrap_or(draft.row_bytes + right_bytes.saturating_sub(16));
-        let both = draft.rows + right_rows;
-        let cpu = |rows: u64, default: f64| rows as f64 * cost.ns_per_row.unwrap_or(default);
-        if kind == JoinKind::Broadcast {
-            let broadcast = self.workload.broadcasts.len();
-            // Rows and their lengths in an array that doubles (HJ-4), and a dense index of one long a row (HJ-6).
-            let data = (right_rows * (right_bytes + 8)).max(MIB).next_power_of_two();
-            let relation_bytes = join.relation.unwrap_or(data + 8 * right_rows);
-            let serialized = (right_rows * (right_bytes + 16)) as f64;
-            self.workload.broadcasts.push(Broadcast {
-                name: self.source_name(&join.with).to_owned(),
-                rows: right_rows,
-                relation_bytes,
-                pieces_bytes: (serialized * cost.compression) as u64,
-                build_ns: (right_rows as f64 * costs::BROADCAST_BUILD_NS_PER_ROW) as u64,
-            });
-            let result = PerTask::Total((serialized * cost.compression) as u64);
-            right.add_cpu(right_rows as f64 * costs::COLLECT_NS_PER_ROW);
-            right.end("BroadcastExchange", OperatorKind::Broadcast { broadcast });
-            let name = format!("{name}: broadcast");
-            self.close(right, &name, result);
-            *after = vec![self.submit(&name, after, gap_ns)];
-            self.stages = stages;
-            let mut draft = draft;
-            let cpu_ns = cpu(draft.rows, costs::HASH_JOIN_NS_PER_ROW);
-            draft.push(
-                "BroadcastHashJoin",
-                OperatorKind::BroadcastHashJoin { broadcast },
-                rows_out,
-                row_bytes,
-                cpu_ns,
-            );
-            return draft;
-        }
-        self.stages = stages;
-        let distinct = join.keys.distinct.or(join.with_keys.distinct).unwrap_or(right_rows.max(1));
-        let left_keys = self.keys(&join.keys, distinct);
-        let right_keys = Keys { salt: left_keys.salt, ..self.keys(&join.with_keys, distinct) };
-        let buffered = right_keys.hot.first().map_or(0.0, |share| share * (right_rows * right_bytes) as f64);
-        let (left_rows, left_bytes) = (draft.rows, draft.row_bytes);
-        let (left, left_parent) = self.write(draft, Exchange::hash("join left", left_keys, cost.compression));
-        let (other, parent) = self.write(right, Exchange::hash("join right", right_keys, cost.compression));
-        let mut next = self.reader(vec![left, other], vec![left_parent, parent]);
-        let sorts = kind == JoinKind::SortMerge;
-        let mut inputs = Vec::new();
-        for (shuffle, rows, bytes) in [(left, left_rows, left_bytes), (other, right_rows, right_bytes)] {
-            next.read(&self.workload.shuffles[shuffle], shuffle, rows, bytes);
-            if sorts {
-                next.sort(join.long_key, None);
-            }
-            inputs.push(next.last());
-        }
-        let (operator, name, default) = if sorts {
-            (OperatorKind::Pipelined, "SortMergeJoin", costs::MERGE_NS_PER_ROW)
-        } else {
-            let keys = PerTask::Total(distinct.min(right_rows));
-            let kind = OperatorKind::ShuffledHashJoin { long_key: join.long_key, keys };
-            (kind, "ShuffledHashJoin", costs::HASH_JOIN_NS_PER_ROW)
-        };
-        next.push_after(name, operator, inputs, rows_out, row_bytes, cpu(both, default));
-        if sorts {
-            // The rows of one key of the other side wait on the plain heap (ROWBUF-2).
-            next.set_heap(buffered as u64);
-        }
-        next
-    }
-
-    /// Spark's choice by the other side's size in storage or in the cache.
-    fn join_kind(&self, with: &Source) -> JoinKind {
-        let stored = |dataset: DatasetIndex| -> u64 {
-            self.workload.datasets[dataset].partitions.iter().map(|part| part.memory_bytes).sum()
-        };
-        let bytes = match with {
-            Source::Table(at) => {
-                let table = &self.short.tables[*at];
-                if table.bytes == 0 { table.rows * table.row_bytes } else { table.bytes }
-            }
-            Source::Cached(at) => stored(self.declared[*at]),
-            Source::Step(name) => stored(self.kept[name].dataset),
-        };
-        if i64::try_from(bytes).is_ok_and(|bytes| bytes <= self.settings.broadcast_threshold) {
-            JoinKind::Broadcast
-        } else {
-            JoinKind::SortMerge
-        }
-    }
-
     /// The job by which a global sort samples its input: the same stage once more, returning a few keys.
     fn sample(&mut self, draft: &Draft, (name, gap_ns): (&str, u64), after: &mut Vec<JobIndex>) {
         let mut sampling = draft.clone();
-        sampling.end("Output", OperatorKind::Output { bytes: PerTask::default() });
+        sampling.end("Output", OperatorKind::Output { bytes: PerTask::default() }, 0.0);
         let name = format!("{name}: sample");
         self.close(sampling, &name, PerTask::default());
         *after = vec![self.submit(&name, after, gap_ns)];

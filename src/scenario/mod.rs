@@ -148,7 +148,7 @@ fn decode(root: &View, file: &str, sink: &mut Sink) -> Scenario {
     let workload = match (root.table("workload"), short) {
         (Some(table), None) => full::decode(&table, sink),
         (Some(_), Some(key)) => {
-            let span = root.get(key).map_or(0..0, |value| first_span(value));
+            let span = root.get(key).map_or(0..0, first_span);
             let message = format!("`{key}` and `workload` exclude each other");
             let help = Some("an imported workload says everything under [workload]".to_owned());
             sink.error(IMPOSSIBLE, span, message, "the file has a [workload]", help);
@@ -159,7 +159,7 @@ fn decode(root: &View, file: &str, sink: &mut Sink) -> Scenario {
             if sink.has_errors() { Workload::default() } else { lower::lower(&name, seed, &conf, &declared) }
         }
     };
-    if !root.has("query") && !root.has("workload") && !sink.is_broken() {
+    if !root.has("query") && !root.has("workload") {
         let help = Some("add a [[query]] with `from`, or import an event log".to_owned());
         sink.error(MISSING_KEY, 0..0, "the scenario runs nothing", "no `query`, no `workload`", help);
     }
@@ -230,7 +230,7 @@ fn cluster(root: &View, sink: &mut Sink) -> ClusterSpec {
         })
         .collect();
     for (table, host) in host_tables.iter().zip(&hosts) {
-        if host.memory_bytes == 0 && table.has("memory") {
+        if host.memory_bytes == 0 && table.size("memory") == Some(0) {
             let span = table.span_of("memory");
             sink.error(OUT_OF_RANGE, span, "`memory` is 0", "a host needs some", None);
         }

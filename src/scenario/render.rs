@@ -11,7 +11,8 @@ use crate::workload::{
     ShufflePartitions, Stage, Workload,
 };
 
-/// Writes a scenario so that [`super::parse`] reads an equal one. Numbers must be finite, as in every parsed one.
+/// Writes a scenario so that [`super::parse`] reads an equal one. It must be one that a text can say, as every parsed one
+/// is: finite numbers, sizes below 2^63, names of the scenario, its hosts, tenants and variants not empty.
 pub fn render(scenario: &Scenario) -> String {
     let mut text = Text::default();
     text.pair("name", &quote(&scenario.name));
@@ -351,7 +352,7 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
             text.flag("fast_map", *fast_map);
         }
         OperatorKind::ObjectHashAggregate { sorter_row_bytes } => {
-            text.pair("sorter_row_bytes", sorter_row_bytes)
+            text.pair("sorter_row_bytes", sorter_row_bytes);
         }
         OperatorKind::Sort { radix } => text.flag("radix", *radix),
         OperatorKind::BroadcastHashJoin { broadcast } | OperatorKind::Broadcast { broadcast } => {

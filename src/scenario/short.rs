@@ -15,6 +15,9 @@ use crate::memory::StorageLevel;
 use crate::units::MIB;
 use crate::workload::Rates;
 
+/// A table of more bytes is a slip of the pen, and its splits alone would fill the memory.
+const LARGEST: u64 = 1 << 50;
+
 /// Everything the short form declares.
 #[derive(Default)]
 pub(super) struct Short {
@@ -210,6 +213,10 @@ fn input(table: &View, sink: &mut Sink) -> Input {
     let generated = size.is_none() && partitions.is_some() && !table.has("files");
     let stored = (rows as f64 * row_bytes as f64 * costs::STORED_SHARE) as u64;
     let bytes = if generated { 0 } else { size.unwrap_or(stored) };
+    if rows.saturating_mul(row_bytes).max(bytes) > LARGEST {
+        let message = format!("{rows} rows of {row_bytes} bytes, {bytes} bytes in storage: over 1 PiB");
+        sink.error(OUT_OF_RANGE, table.span.clone(), message, "more than can be simulated", None);
+    }
     let files = table
         .count("files")
         .unwrap_or_else(|| bytes.div_ceil(128 * MIB).clamp(1, u64::from(u32::MAX)) as u32);
@@ -361,7 +368,11 @@ fn step(table: &View, before: &[Step], from: &[Source], names: &mut Names, sink:
         },
         "aggregate" => aggregate(table, sink),
         "sort" => Op::Sort {
-            keys: keys_of("keys", sink),
+            keys: {
+                let keys = keys_of("keys", sink);
+                check_keys(table, "keys", &keys, keys.distinct.unwrap_or(0), sink);
+                keys
+            },
             local: table.flag("local").unwrap_or(false),
             radix: table.flag("radix").unwrap_or(true),
         },
@@ -391,8 +402,12 @@ fn step(table: &View, before: &[Step], from: &[Source], names: &mut Names, sink:
                 sink.error(IMPOSSIBLE, table.span_of("relation"), message, "has no effect", None);
             }
             let (keys, with_keys) = (keys_of("keys", sink), keys_of("with_keys", sink));
-            check_keys(table, "keys", &keys, keys.distinct.unwrap_or(0), sink);
-            check_keys(table, "with_keys", &with_keys, with_keys.distinct.unwrap_or(0), sink);
+            for (key, keys) in [("keys", &keys), ("with_keys", &with_keys)] {
+                // A Zipf law takes as many keys as the other side has rows; what is drawn must say how many.
+                if !matches!(keys.shape, Shape::Zipf(_)) {
+                    check_keys(table, key, keys, keys.distinct.unwrap_or(0), sink);
+                }
+            }
             Op::Join(Join {
                 with,
                 kind,

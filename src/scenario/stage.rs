@@ -52,6 +52,11 @@ impl Draft {
         draft
     }
 
+    /// Bytes of all rows that come out so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.rows.saturating_mul(self.row_bytes)
+    }
+
     /// Position of the last operator.
     pub(super) fn last(&self) -> usize {
         self.operators.len() - 1
@@ -75,7 +80,7 @@ impl Draft {
     ) {
         (self.rows, self.row_bytes) = (rows, row_bytes);
         // Each operator copies the rows that leave it, once.
-        self.allocated += rows * row_bytes;
+        self.allocated = self.allocated.saturating_add(self.bytes());
         self.operators.push(Operator {
             name: name.to_owned(),
             kind,
@@ -99,7 +104,7 @@ impl Draft {
         self.push(name, OperatorKind::Pipelined, rows, row_bytes, cpu_ns);
         let heap_bytes = match self.partitioning {
             Partitioning::Fixed(tasks) => PerTask::Each(vec![heap; tasks as usize]),
-            _ => PerTask::Total(heap * u64::from(self.tasks)),
+            _ => PerTask::Total(heap.saturating_mul(u64::from(self.tasks))),
         };
         if heap > 0
             && let Some(operator) = self.operators.last_mut()
@@ -118,8 +123,8 @@ impl Draft {
     pub(super) fn write(&mut self, shuffle: ShuffleIndex, exchange: Exchange) -> Shuffle {
         let (rows, row_bytes) = (self.rows, self.row_bytes);
         // The serializer of rows puts a length of 4 bytes in front of each.
-        let record_bytes = row_bytes + 4;
-        let serialized = (rows * record_bytes) as f64;
+        let record_bytes = row_bytes.saturating_add(4);
+        let serialized = rows as f64 * record_bytes as f64;
         let bytes = PerTask::Total((serialized * exchange.compression) as u64);
         let cpu_ns =
             rows as f64 * costs::EXCHANGE_WRITE_NS_PER_ROW + serialized * costs::EXCHANGE_WRITE_NS_PER_BYTE;
@@ -138,7 +143,7 @@ impl Draft {
 
     /// Adds the read of a shuffle; nothing of this stage feeds it.
     pub(super) fn read(&mut self, written: &Shuffle, shuffle: ShuffleIndex, rows: u64, row_bytes: u64) {
-        let serialized = (rows * written.record_bytes) as f64;
+        let serialized = rows as f64 * written.record_bytes as f64;
         let bytes = PerTask::Total((serialized * written.compression) as u64);
         let cpu_ns =
             rows as f64 * costs::EXCHANGE_READ_NS_PER_ROW + serialized * costs::EXCHANGE_READ_NS_PER_BYTE;
@@ -147,9 +152,9 @@ impl Draft {
     }
 
     /// Adds the operator that ends the stage.
-    pub(super) fn end(&mut self, name: &str, kind: OperatorKind) {
+    pub(super) fn end(&mut self, name: &str, kind: OperatorKind, cpu_ns: f64) {
         let (rows, row_bytes) = (self.rows, self.row_bytes);
-        self.push(name, kind, rows, row_bytes, 0.0);
+        self.push(name, kind, rows, row_bytes, cpu_ns);
     }
 
     /// Rows that leave a combining of equal keys within each task.

@@ -1,21 +1,29 @@
 //! Scenario files: what is wrong is found at its place, what is right becomes the workload one would expect, and
 //! nothing is lost between a scenario and its text.
 
-use spillcast::scenario::parse;
+mod faults;
+mod lowering;
+mod round_trip;
+mod schema;
 
-/// Checks that `text` has exactly these errors: line, column, code and message.
-fn check(text: &str, expected: &[(usize, usize, &str, &str)]) {
-    let (_, found) = parse(text, "test.toml");
-    let found: Vec<_> =
-        found.iter().map(|fault| (fault.line, fault.column, fault.code, fault.message.as_str())).collect();
-    assert_eq!(found, expected, "{text}");
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use spillcast::scenario::{Scenario, parse};
+
+/// A file in which nothing is wrong; cases append to it or stand alone.
+const GOOD: &str = "[[table]]\nname = \"events\"\nrows = 1_000\n[[query]]\nfrom = \"events\"\n";
+
+fn scenario(text: &str) -> Scenario {
+    let (scenario, found) = parse(text, "test.toml");
+    assert!(found.is_empty(), "{found:#?}");
+    scenario.expect("no errors")
 }
 
-#[test]
-fn a_workload_may_be_one_table_and_one_query() {
-    let text = "[[table]]\nname = \"events\"\nrows = 1_000_000\n\n[[query]]\nfrom = \"events\"\n";
-    check(text, &[]);
-    let scenario = parse(text, "dir/tiny.toml").0.expect("a scenario");
-    assert_eq!((scenario.name.as_str(), scenario.seed), ("tiny", 1));
-    assert_eq!((scenario.workload.jobs.len(), scenario.workload.stages.len()), (1, 1));
+fn shipped() -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("scenarios").map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).expect("text"))).collect()
 }
