@@ -31,7 +31,8 @@ pub(super) fn run(args: &CheckArgs, console: &Console) -> anyhow::Result<Answer>
             Ok(text) => check(&file, text, &mut findings, console),
             Err(error) => {
                 console.error(&format!("{error:#}"));
-                findings.add(true, json!({ "file": file, "severity": "error", "message": format!("{error:#}") }));
+                findings
+                    .add(true, json!({ "file": file, "severity": "error", "message": format!("{error:#}") }));
             }
         }
     }

@@ -13,7 +13,9 @@ use super::diagnostics;
 use super::input::{Application, count};
 use crate::cluster::{self, ClusterPlan, HostShape, PlanInput};
 use crate::conf::property::{self, Support};
-use crate::conf::{ConfError, ErrorKind, Origin, Settings, SparkConf, SparkVersion, properties, spark_submit};
+use crate::conf::{
+    ConfError, ErrorKind, Origin, Settings, SparkConf, SparkVersion, properties, spark_submit,
+};
 use crate::scenario::ClusterSpec;
 use crate::sim::{HostSpec, Processes};
 
@@ -70,7 +72,9 @@ fn version(application: Option<&Application>, args: &ConfArgs) -> anyhow::Result
     let of_input = application.and_then(|found| Some((&found.input, found.scenario.spark_version.as_ref()?)));
     match (&args.spark_version, of_input) {
         (Some(text), _) => SparkVersion::parse(text).with_context(|| format!("--spark-version {text}")),
-        (None, Some((input, text))) => SparkVersion::parse(text).with_context(|| format!("{input}: spark_version")),
+        (None, Some((input, text))) => {
+            SparkVersion::parse(text).with_context(|| format!("{input}: spark_version"))
+        }
         (None, None) => Ok(SparkVersion::DEFAULT),
     }
 }
@@ -90,7 +94,8 @@ pub(super) fn tell(conf: &SparkConf, args: &ConfArgs, application: Option<&Appli
         let known = property::find(key).is_some()
             || application.is_some_and(|found| found.scenario.conf.iter().any(|entry| entry.key == *key));
         if !known {
-            let hint = property::suggest(key).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            let hint =
+                property::suggest(key).map_or_else(String::new, |near| format!("; did you mean {near}?"));
             console.warn(&format!("--unset {key}: nothing sets this property{hint}"));
         }
     }
@@ -141,11 +146,8 @@ fn listing(conf: &SparkConf) -> String {
     let wide = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [wide(0), wide(1), wide(2)];
     for [key, value, origin, role] in &rows {
-        let _ = write!(
-            text,
-            "\n  {key:<0$}  {value:<1$}  {origin:<2$}  {role}",
-            widths[0], widths[1], widths[2]
-        );
+        let _ =
+            write!(text, "\n  {key:<0$}  {value:<1$}  {origin:<2$}  {role}", widths[0], widths[1], widths[2]);
     }
     text
 }
@@ -198,7 +200,11 @@ pub(super) struct Placed {
 }
 
 /// Plans the processes. A refusal has been told.
-pub(super) fn place(settings: &Settings, application: &Application, console: &Console) -> Result<Placed, Stop> {
+pub(super) fn place(
+    settings: &Settings,
+    application: &Application,
+    console: &Console,
+) -> Result<Placed, Stop> {
     let (shapes, hosts) = machines(&application.scenario.cluster);
     let python = application.scenario.workload.python;
     let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python });

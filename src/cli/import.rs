@@ -59,7 +59,8 @@ fn scenario_file(application: &Application) -> String {
             let _ = writeln!(text, "# Assumed: {}", one_line(assumed));
         }
         for lacking in &honesty.lacking {
-            let _ = writeln!(text, "# Not in the log: {}; {}", one_line(&lacking.what), one_line(&lacking.cost));
+            let _ =
+                writeln!(text, "# Not in the log: {}; {}", one_line(&lacking.what), one_line(&lacking.cost));
         }
     }
     text.push('\n');

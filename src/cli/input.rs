@@ -109,7 +109,10 @@ fn open_folder(path: &Path, console: &Console) -> anyhow::Result<Opened> {
         DirectoryLog::Rolling(log) => {
             if !log.missing.is_empty() {
                 let numbers: Vec<String> = log.missing.iter().map(u64::to_string).collect();
-                console.warn(&format!("{name}: parts {} are missing; what they told is lost", numbers.join(", ")));
+                console.warn(&format!(
+                    "{name}: parts {} are missing; what they told is lost",
+                    numbers.join(", ")
+                ));
             }
             if log.compacted {
                 console.warn(&format!("{name}: the log was compacted: events of finished jobs are gone"));
@@ -117,7 +120,9 @@ fn open_folder(path: &Path, console: &Console) -> anyhow::Result<Opened> {
             let paths: Vec<PathBuf> = log.parts.iter().map(|part| path.join(part)).collect();
             let mut bytes = 0;
             for part in &paths {
-                bytes += fs::metadata(part).with_context(|| format!("{}: cannot be opened", part.display()))?.len();
+                bytes += fs::metadata(part)
+                    .with_context(|| format!("{}: cannot be opened", part.display()))?
+                    .len();
             }
             let progress = Progress::reading(bytes, console);
             let open = |part: PathBuf| {

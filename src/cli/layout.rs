@@ -30,8 +30,11 @@ pub(super) fn run(args: &LayoutArgs, console: &Console) -> anyhow::Result<Answer
     if assumed_master {
         conf.set("spark.master", "yarn", Origin::Default);
     }
-    let Ok(settings) = configure::settings(&conf, application.as_ref(), console) else { return Err(Told.into()) };
-    let (hosts, _) = configure::machines(&application.as_ref().map(|a| a.scenario.cluster.clone()).unwrap_or_default());
+    let Ok(settings) = configure::settings(&conf, application.as_ref(), console) else {
+        return Err(Told.into());
+    };
+    let (hosts, _) =
+        configure::machines(&application.as_ref().map(|a| a.scenario.cluster.clone()).unwrap_or_default());
     let python = args.python || application.as_ref().is_some_and(|found| found.scenario.workload.python);
 
     let plan = cluster::plan(&PlanInput { settings: &settings, hosts: &hosts, yarn: None, python });
@@ -118,19 +121,34 @@ impl Jvm {
                 rows.extend([
                     ("reservedMemory", 1, "reserved by Spark".to_owned(), reserved),
                     ("userMemory", 1, "user memory: no pool, never counted".to_owned(), user),
-                    ("unifiedMemory", 1, format!("unified region: fraction {}", memory.fraction), unified.on_heap),
+                    (
+                        "unifiedMemory",
+                        1,
+                        format!("unified region: fraction {}", memory.fraction),
+                        unified.on_heap,
+                    ),
                     (
                         "storageRegion",
                         2,
                         format!("storage, kept from execution: {}", memory.storage_fraction),
                         unified.on_heap_storage,
                     ),
-                    ("executionMemory", 2, "execution, at start".to_owned(), unified.on_heap - unified.on_heap_storage),
+                    (
+                        "executionMemory",
+                        2,
+                        "execution, at start".to_owned(),
+                        unified.on_heap - unified.on_heap_storage,
+                    ),
                 ]);
                 if unified.off_heap > 0 {
                     rows.extend([
                         ("offHeapMemory", 0, "off-heap pools, beside the heap".to_owned(), unified.off_heap),
-                        ("offHeapStorageRegion", 1, "storage, kept from execution".to_owned(), unified.off_heap_storage),
+                        (
+                            "offHeapStorageRegion",
+                            1,
+                            "storage, kept from execution".to_owned(),
+                            unified.off_heap_storage,
+                        ),
                         (
                             "offHeapExecutionMemory",
                             1,
@@ -199,9 +217,11 @@ fn containers(conf: &SparkConf, master: &str, hosts: &[HostShape], python: bool)
         add("executor", executor.container, executor.container_limit);
     }
     add("driver", plan.driver.container, plan.driver.container_limit);
-    let master_limit = plan
-        .application_master
-        .map(|size| cluster::YarnLimits { max_allocation_mib: u64::MAX, ..cluster::YarnLimits::default() }.granted_mib(size.total_mib()) * MIB);
+    let master_limit = plan.application_master.map(|size| {
+        cluster::YarnLimits { max_allocation_mib: u64::MAX, ..cluster::YarnLimits::default() }
+            .granted_mib(size.total_mib())
+            * MIB
+    });
     add("application master", plan.application_master, master_limit);
     all
 }
@@ -233,15 +253,16 @@ fn page(conf: &SparkConf, settings: &Settings, jvms: &[Jvm], containers: &[Conta
 }
 
 fn jvm_section(text: &mut String, conf: &SparkConf, settings: &Settings, jvm: &Jvm) {
-    let set = conf.effective(jvm.property).map_or_else(String::new, |entry| {
-        format!("{} = {} ({})", jvm.property, entry.value, entry.origin)
-    });
+    let set = conf
+        .effective(jvm.property)
+        .map_or_else(String::new, |entry| format!("{} = {} ({})", jvm.property, entry.value, entry.origin));
     let cores = if jvm.cores == 1 { "1 core".to_owned() } else { format!("{} cores", jvm.cores) };
     let _ = writeln!(text, "\nJVM of the {}: {set}, {}, {cores}", jvm.process, collector_name(jvm.collector));
     let _ = writeln!(text, "  {:<NAME_WIDTH$}{:>14}{:>11}{:>11}", "", "bytes", "binary", "decimal");
     for (_, depth, name, bytes) in jvm.rows(settings) {
         let name = format!("{}{name}", "  ".repeat(depth));
-        let _ = writeln!(text, "  {name:<NAME_WIDTH$}{bytes:>14}{:>11}{:>11}", HumanBytes(bytes), decimal(bytes));
+        let _ =
+            writeln!(text, "  {name:<NAME_WIDTH$}{bytes:>14}{:>11}{:>11}", HumanBytes(bytes), decimal(bytes));
     }
 }
 
@@ -312,7 +333,8 @@ fn document(
         object.insert("process".to_owned(), json!(jvm.process.split(',').next()));
         object.insert("cores".to_owned(), json!(jvm.cores));
         object.insert("collector".to_owned(), json!(collector_name(jvm.collector)));
-        object.extend(jvm.rows(settings).into_iter().map(|(key, _, _, bytes)| (key.to_owned(), json!(bytes))));
+        object
+            .extend(jvm.rows(settings).into_iter().map(|(key, _, _, bytes)| (key.to_owned(), json!(bytes))));
         object.insert("storageMemoryOfWebUi".to_owned(), json!(jvm.storage_memory()));
         Value::Object(object)
     };

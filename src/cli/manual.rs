@@ -34,7 +34,9 @@ pub(super) fn page(command: Option<&str>) -> anyhow::Result<Answer> {
     let shown = match command {
         None => cli,
         Some(name) => match cli.find_subcommand(name) {
-            Some(found) => found.clone().display_name(format!("spillcast-{name}")).bin_name(format!("spillcast {name}")),
+            Some(found) => {
+                found.clone().display_name(format!("spillcast-{name}")).bin_name(format!("spillcast {name}"))
+            }
             None => {
                 let names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
                 bail!("there is no command '{name}'; valid: {}", names.join(", "));

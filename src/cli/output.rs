@@ -120,7 +120,9 @@ impl Unfinished {
             content(&mut out)?;
             out.flush()
         };
-        write().with_context(|| format!("{}: cannot write (nothing is left of it)", self.target.join(name).display()))
+        write().with_context(|| {
+            format!("{}: cannot write (nothing is left of it)", self.target.join(name).display())
+        })
     }
 
     /// Moves everything to its place.

@@ -28,7 +28,8 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Answer> {
     let application = input::open(&args.input, console)?;
     let conf = configure::conf(Some(&application), &args.conf, console)?;
     configure::tell(&conf, &args.conf, Some(&application), console);
-    let options = SimOptions { seed: args.seed.unwrap_or(application.scenario.seed), details: folder.is_some() };
+    let options =
+        SimOptions { seed: args.seed.unwrap_or(application.scenario.seed), details: folder.is_some() };
 
     let settings = match configure::settings(&conf, Some(&application), console) {
         Ok(settings) => settings,
@@ -67,7 +68,8 @@ fn write(folder: Unfinished, record: &RunRecord, args: &RunArgs, console: &Conso
     }
     folder.publish()?;
     if let Some(target) = &args.out {
-        let pictures = if args.plot { format!(" and {}", count(PICTURES.len(), "picture")) } else { String::new() };
+        let pictures =
+            if args.plot { format!(" and {}", count(PICTURES.len(), "picture")) } else { String::new() };
         console.note(&format!("{} CSV files{pictures} are in {}", File::ALL.len(), target.display()));
     }
     Ok(())
@@ -111,21 +113,27 @@ fn assumptions(application: &Application, settings: &Settings, placed: &Placed) 
     let mut assumed = Vec::new();
     if let Some(honesty) = &application.honesty {
         assumed.extend(honesty.assumed.iter().cloned());
-        let lacks = |lacking: &crate::eventlog::Lacking| {
-            format!("the log lacks {}; {}", lacking.what, lacking.cost)
-        };
+        let lacks =
+            |lacking: &crate::eventlog::Lacking| format!("the log lacks {}; {}", lacking.what, lacking.cost);
         assumed.extend(honesty.lacking.iter().map(lacks));
     }
     let cluster = &application.scenario.cluster;
     if !cluster.tenants.is_empty() || cluster.hosts.iter().any(|host| host.swap_bytes > 0) {
-        assumed.push("the hosts have memory for everybody: swap and other processes on them are not simulated".into());
+        assumed.push(
+            "the hosts have memory for everybody: swap and other processes on them are not simulated".into(),
+        );
     }
     if placed.plan.not_placed > 0 {
         let all = placed.plan.executors.len() + placed.plan.not_placed as usize;
-        assumed.push(format!("{} of {} fit on no host and never start", placed.plan.not_placed, count(all, "executor")));
+        assumed.push(format!(
+            "{} of {} fit on no host and never start",
+            placed.plan.not_placed,
+            count(all, "executor")
+        ));
     }
     if !settings.master.is_local() && cluster.hosts.is_empty() {
-        assumed.push("each executor has a host of its own, with a processor for each of its cores".to_owned());
+        assumed
+            .push("each executor has a host of its own, with a processor for each of its cores".to_owned());
     }
     assumed
 }

@@ -6,6 +6,7 @@ mod conformance;
 mod eventlog;
 mod memory_invariants;
 mod memory_vectors;
+mod real_runs;
 #[cfg(feature = "scenario")]
 mod scenario;
 mod settings;
