@@ -1,10 +1,12 @@
 //! `spillcast check`: every fault of every scenario file, in one pass: of the text, of the properties, and of the two
 //! together (a heap with which Spark would not start).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::args::{CheckArgs, ConfArgs};
-use super::configure::{self, Stop};
+use super::configure;
 use super::console::{Console, print};
 use super::diagnostics::{self, Source};
 use super::input::{Application, count, open_scenario};
@@ -83,7 +85,8 @@ fn check(file: &str, text: String, findings: &mut Findings, console: &Console) {
             }),
         );
     }
-    let Some(scenario) = parsed else { return };
+    // What is wrong with the rest keeps no property from being checked.
+    let scenario = parsed.unwrap_or_else(|| scenario::outline(&text, file));
     let application = Application { input: file.to_owned(), scenario, text: Some(text), honesty: None };
     let conf = match configure::conf(Some(&application), &ConfArgs::default(), console) {
         Ok(conf) => conf,
@@ -93,37 +96,58 @@ fn check(file: &str, text: String, findings: &mut Findings, console: &Console) {
             return;
         }
     };
-    check_properties(&application, &conf, findings, console);
+    let mut told = BTreeSet::new();
+    check_properties(&application, &conf, &mut told, findings, console);
+    for variant in &application.scenario.variants {
+        let mut conf = conf.clone();
+        for entry in &variant.conf {
+            conf.set(&entry.key, &entry.value, Origin::Scenario(entry.line as u32));
+        }
+        check_properties(&application, &conf, &mut told, findings, console);
+    }
 }
 
-fn check_properties(application: &Application, conf: &SparkConf, findings: &mut Findings, console: &Console) {
+/// Checks one configuration of a scenario; `told` holds the faults that another one had as well.
+fn check_properties(
+    application: &Application,
+    conf: &SparkConf,
+    told: &mut BTreeSet<String>,
+    findings: &mut Findings,
+    console: &Console,
+) {
     let Some(source) = application.source() else { return };
+    let mut tell = |shown: String, is_error: bool, finding: Value| {
+        if !told.contains(&shown) {
+            console.finding(&shown, is_error);
+            findings.add(is_error, finding);
+            told.insert(shown);
+        }
+    };
     for key in conf.not_modelled() {
         let Some(Origin::Scenario(line)) = conf.entry(key).map(|entry| entry.origin) else { continue };
         let (Some(near), None) = (property::suggest(key), property::find(key)) else { continue };
         let message = format!("no property `{key}` is known");
-        let help = format!("did you mean `{near}`? Spark accepts any name, so does a run");
-        console.finding(&diagnostics::conf_warning(source, line, &message, &help), false);
-        findings.add(
+        let help = format!("did you mean `{near}`? Spark accepts any name, and so does a run");
+        tell(
+            diagnostics::conf_warning(source, line, &message, &help),
             false,
-            json!({
-                "file": source.file, "line": line, "severity": "warning", "message": message, "help": help,
-            }),
+            json!({ "file": source.file, "line": line, "severity": "warning", "message": message, "help": help }),
         );
     }
     let faults = match Settings::resolve(conf) {
         Ok(settings) => {
-            if let Err(Stop::Refused(words)) = configure::place(&settings, application, console) {
-                findings.add(true, json!({ "file": source.file, "severity": "error", "message": words }));
+            if let Err(words) = configure::place(&settings, application) {
+                let finding = json!({ "file": source.file, "severity": "error", "message": words });
+                tell(diagnostics::plain(&format!("{}: {words}", source.file)), true, finding);
             }
             return;
         }
         Err(faults) => faults,
     };
     for fault in &faults {
-        console.finding(&diagnostics::conf_error(Some(source), fault), true);
         let line = if let Origin::Scenario(line) = fault.origin { Some(line) } else { None };
-        findings.add(
+        tell(
+            diagnostics::conf_error(Some(source), fault),
             true,
             json!({
                 "file": source.file,

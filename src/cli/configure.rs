@@ -10,7 +10,7 @@ use super::Told;
 use super::args::ConfArgs;
 use super::console::Console;
 use super::diagnostics;
-use super::input::{Application, count};
+use super::input::Application;
 use crate::cluster::{self, ClusterPlan, HostShape, PlanInput};
 use crate::conf::property::{self, Support};
 use crate::conf::{
@@ -167,7 +167,7 @@ fn shortened(text: &str) -> String {
 pub(super) enum Stop {
     /// The configuration says something that has no meaning; all of it has been told.
     Faulty,
-    /// Spark or the cluster manager would not start the application, in their words.
+    /// Spark would not start the application, in its words.
     Refused(String),
 }
 
@@ -199,27 +199,18 @@ pub(super) struct Placed {
     pub(super) processes: Processes,
 }
 
-/// Plans the processes. A refusal has been told.
-pub(super) fn place(
-    settings: &Settings,
-    application: &Application,
-    console: &Console,
-) -> Result<Placed, Stop> {
+/// Plans the processes.
+///
+/// # Errors
+/// The words with which Spark or the cluster manager refuses to start them.
+pub(super) fn place(settings: &Settings, application: &Application) -> Result<Placed, String> {
     let (shapes, hosts) = machines(&application.scenario.cluster);
     let python = application.scenario.workload.python;
     let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python });
-    let refused = |words: String| {
-        console.error(&words);
-        Stop::Refused(words)
-    };
     if let Some(words) = &plan.refusal {
-        return Err(refused(words.clone()));
+        return Err(words.clone());
     }
-    let processes = Processes::new(&plan, settings, &hosts).map_err(|error| refused(error.to_string()))?;
-    if plan.not_placed > 0 {
-        let all = plan.executors.len() + plan.not_placed as usize;
-        console.warn(&format!("{} of {} fit on no host", plan.not_placed, count(all, "executor")));
-    }
+    let processes = Processes::new(&plan, settings, &hosts).map_err(|error| error.to_string())?;
     Ok(Placed { plan, processes })
 }
 

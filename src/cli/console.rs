@@ -11,7 +11,8 @@ const WIDTH_MAX: usize = 160;
 /// Width where nothing tells it.
 const WIDTH_DEFAULT: usize = 80;
 
-const RED: Style = AnsiColor::Red.on_default().bold();
+/// How the word `error` looks.
+pub(super) const ERROR: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const BOLD: Style = Style::new().bold();
 
@@ -38,7 +39,7 @@ impl Console {
 
     /// Says why nothing was done.
     pub(super) fn error(&self, text: &str) {
-        say(&format!("{RED}error{RED:#}: {text}"));
+        say(&format!("{ERROR}error{ERROR:#}: {text}"));
     }
 
     /// Says that an answer may not be what was meant.
@@ -100,4 +101,37 @@ pub(super) fn print(data: &[u8]) -> anyhow::Result<()> {
     use anyhow::Context;
     let mut out = io::stdout().lock();
     out.write_all(data).and_then(|()| out.flush()).context("cannot write to standard output")
+}
+
+/// Breaks `text` into lines of at most `width` characters; the later ones begin with `indent` blanks. A longer word stays
+/// whole.
+pub(super) fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > indent && column + 1 + length > width {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_broken_between_words() {
+        assert_eq!(wrapped("a  bc de", 2, 6), "a  bc\n  de");
+        assert_eq!(wrapped("abcdefgh ij", 0, 4), "abcdefgh\nij");
+        assert_eq!(wrapped("ab cd", 3, 80), "ab cd");
+    }
 }

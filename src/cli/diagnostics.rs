@@ -1,10 +1,11 @@
 //! Faults as they appear on a terminal: the line of the file, the place in it, what is wrong and what would be right.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::console::{Console, width};
+use super::console::{Console, ERROR, width};
 use crate::conf::{ConfError, Origin};
 use crate::scenario::{Diagnostic, Severity};
 
@@ -44,18 +45,28 @@ fn render(source: Source<'_>, diagnostic: &Diagnostic) -> String {
 /// A fault of the configuration, with the line of the scenario where it comes from one.
 pub(super) fn conf_error(source: Option<Source<'_>>, error: &ConfError) -> String {
     let title = format!("{} = {}: {}", error.key, error.value, error.message);
-    let valid = (!error.valid.is_empty()).then(|| format!("valid: {}", error.valid));
-    let primary = Level::ERROR.primary_title(&title);
     if let (Origin::Scenario(line), Some(source)) = (&error.origin, source) {
-        let span = line_span(source.text, *line);
-        return report(primary.element(snippet(source, span, "set here")), valid.as_deref());
+        let valid = (!error.valid.is_empty()).then(|| format!("valid: {}", error.valid));
+        let primary = Level::ERROR.primary_title(&title);
+        return report(
+            primary.element(snippet(source, line_span(source.text, *line), "set here")),
+            valid.as_deref(),
+        );
     }
     let origin = match error.origin {
         Origin::Default => "built-in default".to_owned(),
         _ => error.origin.to_string(),
     };
-    let from = format!("from: {origin}");
-    report(primary.element(Level::NOTE.no_name().message(&from)), valid.as_deref())
+    let mut text = format!("{ERROR}error{ERROR:#}: {title}\n  from:  {origin}");
+    if !error.valid.is_empty() {
+        let _ = write!(text, "\n  valid: {}", error.valid);
+    }
+    text
+}
+
+/// A fault that belongs to no line.
+pub(super) fn plain(message: &str) -> String {
+    format!("{ERROR}error{ERROR:#}: {message}")
 }
 
 /// A remark on a property of the scenario.

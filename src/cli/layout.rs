@@ -17,7 +17,7 @@ use crate::sim::{Regions, regions};
 use crate::units::{HumanBytes, MIB};
 
 /// Columns of a region's name.
-const NAME_WIDTH: usize = 42;
+const NAME_WIDTH: usize = 44;
 
 /// Runs the command.
 pub(super) fn run(args: &LayoutArgs, console: &Console) -> anyhow::Result<Answer> {
@@ -124,13 +124,13 @@ impl Jvm {
                     (
                         "unifiedMemory",
                         1,
-                        format!("unified region: fraction {}", memory.fraction),
+                        format!("unified region (spark.memory.fraction {})", memory.fraction),
                         unified.on_heap,
                     ),
                     (
                         "storageRegion",
                         2,
-                        format!("storage, kept from execution: {}", memory.storage_fraction),
+                        format!("storage region (storageFraction {})", memory.storage_fraction),
                         unified.on_heap_storage,
                     ),
                     (
@@ -146,7 +146,7 @@ impl Jvm {
                         (
                             "offHeapStorageRegion",
                             1,
-                            "storage, kept from execution".to_owned(),
+                            format!("storage region (storageFraction {})", memory.storage_fraction),
                             unified.off_heap_storage,
                         ),
                         (
@@ -233,7 +233,7 @@ fn page(conf: &SparkConf, settings: &Settings, jvms: &[Jvm], containers: &[Conta
         Some(entry) if entry.origin != Origin::Default => {
             let _ = write!(text, ", master {}", entry.value);
         }
-        _ => text.push_str(", no master given: a cluster"),
+        _ => text.push_str(", no master given (a cluster is assumed)"),
     }
     let mode = match settings.deploy_mode {
         DeployMode::Client => "client",
@@ -257,12 +257,13 @@ fn jvm_section(text: &mut String, conf: &SparkConf, settings: &Settings, jvm: &J
         .effective(jvm.property)
         .map_or_else(String::new, |entry| format!("{} = {} ({})", jvm.property, entry.value, entry.origin));
     let cores = if jvm.cores == 1 { "1 core".to_owned() } else { format!("{} cores", jvm.cores) };
-    let _ = writeln!(text, "\nJVM of the {}: {set}, {}, {cores}", jvm.process, collector_name(jvm.collector));
-    let _ = writeln!(text, "  {:<NAME_WIDTH$}{:>14}{:>11}{:>11}", "", "bytes", "binary", "decimal");
+    let _ = writeln!(text, "\nJVM of the {}: {}, {cores}", jvm.process, collector_name(jvm.collector));
+    let _ = writeln!(text, "  {set}");
+    let _ = writeln!(text, "  {:<NAME_WIDTH$}{:>13}{:>11}{:>10}", "", "bytes", "binary", "decimal");
     for (_, depth, name, bytes) in jvm.rows(settings) {
         let name = format!("{}{name}", "  ".repeat(depth));
         let _ =
-            writeln!(text, "  {name:<NAME_WIDTH$}{bytes:>14}{:>11}{:>11}", HumanBytes(bytes), decimal(bytes));
+            writeln!(text, "  {name:<NAME_WIDTH$}{bytes:>13}{:>11}{:>10}", HumanBytes(bytes), decimal(bytes));
     }
 }
 
@@ -270,14 +271,14 @@ fn jvm_section(text: &mut String, conf: &SparkConf, settings: &Settings, jvm: &J
 fn web_ui_section(text: &mut String, settings: &Settings, jvm: &Jvm) {
     let _ = writeln!(
         text,
-        "\nWeb UI, page Executors, Storage Memory of the {}: {} in all",
-        jvm.process,
+        "\nWeb UI, page Executors, Storage Memory of the {}: {}",
+        if jvm.process.starts_with("driver") { "driver" } else { jvm.process },
         web_ui(jvm.storage_memory(), settings)
     );
     let unit = if settings.spark_version.at_least(3, 0) {
-        "It counts in units of 1024 (before Spark 3.0 in units of 1000), execution's part included."
+        "It counts in units of 1024 (before Spark 3.0: of 1000) and includes execution."
     } else {
-        "It counts in units of 1000 (since Spark 3.0 in units of 1024), execution's part included."
+        "It counts in units of 1000 (since Spark 3.0: of 1024) and includes execution."
     };
     let _ = writeln!(text, "  {unit}");
     let _ = writeln!(text, "  Under each garbage collector, since each reports another part of -Xmx:");
@@ -315,10 +316,7 @@ fn container_section(text: &mut String, containers: &[Container]) {
         );
     }
     if containers.iter().any(|container| container.manager == "YARN") {
-        let _ = writeln!(
-            text,
-            "  YARN rounds up to its minimum allocation and steps of it (1024 MiB unless the cluster says otherwise)."
-        );
+        let _ = writeln!(text, "  YARN rounds up to steps of its minimum allocation, taken as 1024 MiB.");
     }
 }
 

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 use super::Answer;
 use super::args::Cli;
-use super::console::print;
+use super::console::{print, width, wrapped};
 use crate::scenario;
 
 /// Prints the JSON Schema of scenario files.
@@ -56,11 +56,17 @@ pub(super) fn explain(code: Option<&str>) -> anyhow::Result<Answer> {
         None => {
             for (code, explanation) in scenario::CODES {
                 let first = explanation.split_inclusive(". ").next().unwrap_or(explanation);
-                writeln!(text, "{code}  {}", first.trim_end())?;
+                writeln!(text, "{}", wrapped(&format!("{code}  {}", first.trim_end()), 7, width()))?;
             }
         }
         Some(code) => match scenario::explain(code) {
-            Some(explanation) => writeln!(text, "{}: {explanation}", code.to_uppercase())?,
+            Some(explanation) => {
+                writeln!(
+                    text,
+                    "{}",
+                    wrapped(&format!("{}: {explanation}", code.to_uppercase()), 0, width())
+                )?;
+            }
             None => {
                 let codes: Vec<&str> = scenario::CODES.iter().map(|(code, _)| *code).collect();
                 bail!("there is no code '{code}'; valid: {}", codes.join(", "));

@@ -7,7 +7,7 @@ use super::fail_on::Condition;
 use super::input::{self, Application, count};
 use super::output::Unfinished;
 use super::{Answer, Told};
-use crate::conf::Settings;
+use crate::conf::{Settings, SparkConf};
 use crate::record::{Outcome, RunRecord};
 use crate::report::csv::File;
 use crate::report::{json, plot, table};
@@ -31,14 +31,21 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Answer> {
     let options =
         SimOptions { seed: args.seed.unwrap_or(application.scenario.seed), details: folder.is_some() };
 
+    let refuse = |stop| refuse(stop, args, &application, &conf, options);
     let settings = match configure::settings(&conf, Some(&application), console) {
         Ok(settings) => settings,
-        Err(stop) => return refuse(stop, args, &application, &conf.version().to_string(), options),
+        Err(stop) => return refuse(stop),
     };
-    let placed = match configure::place(&settings, &application, console) {
+    let placed = match configure::place(&settings, &application) {
         Ok(placed) => placed,
-        Err(stop) => return refuse(stop, args, &application, &conf.version().to_string(), options),
+        Err(words) => {
+            console.error(&words);
+            return refuse(Stop::Refused(words));
+        }
     };
+    if placed.plan.not_placed > 0 {
+        console.warn(&not_placed(&placed));
+    }
     let mut record = simulate(&application.scenario.workload, &settings, &placed.processes, options);
     record.confidence.assumed.extend(assumptions(&application, &settings, &placed));
 
@@ -91,14 +98,14 @@ fn refuse(
     stop: Stop,
     args: &RunArgs,
     application: &Application,
-    version: &str,
+    conf: &SparkConf,
     options: SimOptions,
 ) -> anyhow::Result<Answer> {
     if let (Stop::Refused(reason), true) = (stop, args.json) {
         let record = RunRecord {
             name: application.scenario.name.clone(),
             seed: options.seed,
-            spark_version: version.to_owned(),
+            spark_version: conf.version().to_string(),
             outcome: Outcome::Refused,
             reason,
             ..RunRecord::default()
@@ -124,18 +131,18 @@ fn assumptions(application: &Application, settings: &Settings, placed: &Placed) 
         );
     }
     if placed.plan.not_placed > 0 {
-        let all = placed.plan.executors.len() + placed.plan.not_placed as usize;
-        assumed.push(format!(
-            "{} of {} fit on no host and never start",
-            placed.plan.not_placed,
-            count(all, "executor")
-        ));
+        assumed.push(not_placed(placed));
     }
     if !settings.master.is_local() && cluster.hosts.is_empty() {
         assumed
             .push("each executor has a host of its own, with a processor for each of its cores".to_owned());
     }
     assumed
+}
+
+fn not_placed(placed: &Placed) -> String {
+    let all = placed.plan.executors.len() + placed.plan.not_placed as usize;
+    format!("{} of {} fit on no host and never start", placed.plan.not_placed, count(all, "executor"))
 }
 
 /// Where to read more about what a log did not tell, and about alternatives that did not run.
