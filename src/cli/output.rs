@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use tempfile::{Builder, TempDir};
 
 use super::console::Console;
@@ -103,7 +103,10 @@ impl Unfinished {
             builder.permissions(fs::Permissions::from_mode(0o777));
         }
         let mut unfinished = UNFINISHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let temporary = builder.tempdir_in(place).with_context(|| cannot_write(target))?;
+        let temporary = builder
+            .tempdir_in(place)
+            // The path of the temporary folder, which the error names, means nothing to the user.
+            .map_err(|error| anyhow!("{}: {}", cannot_write(target), error.kind()))?;
         unfinished.push(temporary.path().to_owned());
         Ok(Self { temporary: Some(temporary), target: target.to_owned(), exists, force })
     }
