@@ -138,6 +138,23 @@ pub fn parse(text: &str, file: &str) -> (Option<Scenario>, Vec<Diagnostic>) {
     (scenario, sink.into_diagnostics())
 }
 
+/// Reads everything but the application: what can be checked of a scenario in which something else is wrong. Faults are
+/// not reported, [`parse`] does that; what cannot be read has its default.
+pub fn outline(text: &str, file: &str) -> Scenario {
+    let mut sink = Sink::new(text, file);
+    let (document, _) = DeTable::parse_recoverable(text);
+    let root = View::new(document.get_ref(), 0..0);
+    Scenario {
+        name: root.text("name").map_or_else(|| stem(file), str::to_owned),
+        seed: root.whole("seed").unwrap_or(1),
+        spark_version: root.text("spark_version").map(str::to_owned),
+        conf: entries(&root, &sink),
+        cluster: cluster(&root, &mut sink),
+        workload: Workload::default(),
+        variants: variants(&root, &mut sink),
+    }
+}
+
 fn decode(root: &View, file: &str, sink: &mut Sink) -> Scenario {
     let name = root.text("name").map_or_else(|| stem(file), str::to_owned);
     let seed = root.whole("seed").unwrap_or(1);

@@ -1,6 +1,8 @@
 //! Integration tests: one binary, one module per behaviour.
 #![allow(clippy::print_stdout, reason = "tests print what they compared")]
 
+#[cfg(feature = "cli")]
+mod cli;
 mod conformance;
 #[cfg(feature = "eventlog")]
 mod eventlog;
