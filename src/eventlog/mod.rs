@@ -6,6 +6,7 @@
 //! `app_log` (the result), in this order.
 
 pub mod app_log;
+mod block_name;
 pub mod codec;
 mod collect;
 mod collect_sql;

@@ -56,6 +56,7 @@ pub(crate) fn spilling() -> RunRecord {
 }
 
 /// The same on three executors that use memory off the heap too.
+#[cfg(feature = "plot")]
 pub(crate) fn off_heap() -> RunRecord {
     draw(&Story {
         name: "off-heap",
@@ -68,6 +69,7 @@ pub(crate) fn off_heap() -> RunRecord {
 }
 
 /// Fifty executors.
+#[cfg(feature = "plot")]
 pub(crate) fn fifty() -> RunRecord {
     draw(&Story {
         name: "nightly ETL",

@@ -149,24 +149,13 @@ impl Planner<'_> {
         let heaviest = shares.first().unwrap_or(&layout.shares);
         StagePlan {
             tasks,
-            result_bytes: self.per_task_mean(&stage.result_bytes, &even, layout.as_observed),
+            result_bytes: per_task_mean(&stage.result_bytes, &even, layout.as_observed),
             launch_ns: match &stage.launch_ns {
                 PerTask::Total(0) => vec![self.workload.rates.task_launch_ns; tasks],
-                observed => self.per_task_mean(observed, &even, layout.as_observed),
+                observed => per_task_mean(observed, &even, layout.as_observed),
             },
             allocated_bytes: self.spread(&stage.allocated_bytes, heaviest, layout.as_observed),
             operators,
-        }
-    }
-
-    /// Amounts that grow with the number of tasks, not with the data: a task's mean stays.
-    fn per_task_mean(&self, amount: &PerTask, even: &[f64], as_observed: bool) -> Vec<u64> {
-        match amount {
-            PerTask::Each(values) if values.len() == even.len() && as_observed => values.clone(),
-            PerTask::Each(values) => {
-                vec![values.iter().sum::<u64>() / values.len().max(1) as u64; even.len()]
-            }
-            PerTask::Total(_) => amount.spread(even, 1.0),
         }
     }
 
@@ -289,9 +278,12 @@ impl Planner<'_> {
     fn coalesce(&self, sizes: &[u64]) -> Vec<usize> {
         let adaptive = &self.settings.sql.adaptive;
         let total: u64 = sizes.iter().sum();
-        let min_partitions = adaptive.min_partition_num.map(u64::from).unwrap_or_else(|| {
-            if adaptive.parallelism_first { u64::from(self.now.default_parallelism) } else { 1 }
-        });
+        let min_partitions = adaptive.min_partition_num.map_or_else(
+            || {
+                if adaptive.parallelism_first { u64::from(self.now.default_parallelism) } else { 1 }
+            },
+            u64::from,
+        );
         let target = adaptive
             .min_partition_size
             .max(adaptive.advisory_partition_size.min(total.div_ceil(min_partitions.max(1))));
@@ -311,6 +303,17 @@ impl Planner<'_> {
         }
         ends.push(sizes.len());
         ends
+    }
+}
+
+/// Amounts that grow with the number of tasks, not with the data: a task's mean stays.
+fn per_task_mean(amount: &PerTask, even: &[f64], as_observed: bool) -> Vec<u64> {
+    match amount {
+        PerTask::Each(values) if values.len() == even.len() && as_observed => values.clone(),
+        PerTask::Each(values) => {
+            vec![values.iter().sum::<u64>() / values.len().max(1) as u64; even.len()]
+        }
+        PerTask::Total(_) => amount.spread(even, 1.0),
     }
 }
 

@@ -13,3 +13,4 @@ mod real_runs;
 mod scenario;
 mod settings;
 mod sizes;
+mod tidy;

@@ -431,7 +431,7 @@ impl Builder<'_> {
         };
         let count = run.metrics().flatten().count().max(1) as u64;
         let peaks: u64 = run.metrics().flatten().map(|m| m.totals.peak_execution_memory).sum();
-        let live = self.rates.heap_base_bytes + (peaks / count) as u64 * together as u64;
+        let live = self.rates.heap_base_bytes + peaks / count * together as u64;
         let bytes = pause_ns / GcCost::G1.pause_ns_per_byte(live.min(heap * 9 / 10), heap);
         let total = own.total().max(1) as f64;
         match own {
