@@ -106,6 +106,22 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     workload
 }
 
+/// Tasks and bytes in Spark's words `Total size of serialized results of 4 tasks (21.3 MiB) is bigger than ...`.
+fn results_too_large(reason: &str) -> Option<(u64, u64)> {
+    let (_, rest) = reason.split_once("Total size of serialized results of ")?;
+    let (tasks, rest) = rest.split_once(" tasks (")?;
+    let (size, _) = rest.split_once(')')?;
+    let (number, unit) = size.split_once(' ')?;
+    let scale = match unit {
+        "B" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some((tasks.parse().ok()?, (number.parse::<f64>().ok()? * scale) as u64))
+}
+
 /// The smallest relation, in powers of two as its rows' array grows (HJ-4), that does not fit a driver's heap while it is
 /// built.
 fn relation_beyond(heap: u64, collected: u64, base: u64) -> u64 {
@@ -138,6 +154,26 @@ impl Builder<'_> {
             let Some(execution) = job.and_then(|job| job.sql_execution) else { continue };
             let Some(cut) = self.plans.get(&execution) else { continue };
             self.fragment_of[at] = fragment_of(run, cut.plan, &cut.fragments).map(|index| (execution, index));
+        }
+        self.match_by_elimination();
+    }
+
+    /// Stages none of whose tasks ended well updated no metric: they run what no other stage of their execution ran, the
+    /// result stage the topmost fragment.
+    fn match_by_elimination(&mut self) {
+        for at in 0..self.runs.len() {
+            let run = &self.runs[at];
+            if self.fragment_of[at].is_some() || run.tasks.iter().any(Option::is_some) {
+                continue;
+            }
+            let job = self.log.jobs.iter().find(|job| job.stage_ids.contains(&run.record.stage_id));
+            let Some(execution) = job.and_then(|job| job.sql_execution) else { continue };
+            let Some(cut) = self.plans.get(&execution) else { continue };
+            let free = cut.fragments.iter().enumerate().find(|(index, fragment)| {
+                !self.fragment_of.contains(&Some((execution, *index)))
+                    && fragment.writes.is_some() == run.is_map_stage()
+            });
+            self.fragment_of[at] = free.map(|(index, _)| (execution, index));
         }
     }
 
@@ -280,7 +316,8 @@ impl Builder<'_> {
                 });
                 let mut relation_bytes = value(Some(key));
                 if relation_bytes == 0 && ran_out {
-                    relation_bytes = relation_beyond(self.settings.driver.memory, collected, self.rates.heap_base_bytes);
+                    relation_bytes =
+                        relation_beyond(self.settings.driver.memory, collected, self.rates.heap_base_bytes);
                     honesty.assume(
                         "a broadcast table could not be built in this log; its relation is taken as the smallest that does \
                          not fit the driver",
@@ -319,7 +356,7 @@ impl Builder<'_> {
             name: record.name.clone(),
             parents,
             partitioning: self.partitioning(at, &operators),
-            result_bytes: run.each(|_, metrics| metrics.totals.result_bytes),
+            result_bytes: self.result_bytes(run),
             launch_ns: run.each(|task, metrics| {
                 task.finish_ms.saturating_sub(task.launch_ms).saturating_sub(metrics.totals.run_ms)
                     * 1_000_000
@@ -327,6 +364,21 @@ impl Builder<'_> {
             allocated_bytes: self.allocated(run, &own),
             operators,
         }
+    }
+
+    /// Results of the tasks. The ones that break `spark.driver.maxResultSize` leave no event; the job's failure tells their
+    /// number and sum with the others (COLL-2).
+    fn result_bytes(&self, run: &StageRun<'_>) -> PerTask {
+        let known: Vec<Option<u64>> = run.metrics().map(|m| m.map(|m| m.totals.result_bytes)).collect();
+        let job = self.log.jobs.iter().find(|job| job.stage_ids.contains(&run.record.stage_id));
+        let broken = job.and_then(|job| match &job.result {
+            JobResult::Failed(reason) => results_too_large(reason),
+            _ => None,
+        });
+        let Some((tasks, bytes)) = broken else { return run.each(|_, metrics| metrics.totals.result_bytes) };
+        let ended = known.iter().flatten().count() as u64;
+        let rest = bytes.saturating_sub(known.iter().flatten().sum()) / tasks.saturating_sub(ended).max(1);
+        PerTask::Each(known.into_iter().map(|bytes| bytes.unwrap_or(rest)).collect())
     }
 
     fn operators(&self, at: usize, dataset: Option<usize>, honesty: &mut Honesty) -> Vec<Operator> {
@@ -353,6 +405,11 @@ impl Builder<'_> {
             types: &cut.types,
             row_bytes_out: facts.map(|facts| facts.sizes.row_bytes).filter(|&bytes| bytes > 0),
             python_worker_bytes: self.python_worker_bytes(),
+            exchanges_read: fragment
+                .nodes
+                .iter()
+                .filter(|&&node| boundary(&cut.plan.nodes[node as usize]) == Boundary::Shuffle)
+                .count(),
             page_bytes: self.page_bytes,
             operators: Vec::new(),
             sized: Vec::new(),

@@ -10,7 +10,7 @@ use super::columns;
 use super::footprint::{self, Bounds};
 use super::fragments::{Boundary, boundary, metric};
 use super::stages::StageRun;
-use crate::eventlog::app_log::{PlanNode, SqlPlan};
+use crate::eventlog::app_log::{PlanNode, ShuffleReadMetrics, SqlPlan};
 use crate::workload::{KEY_RANGE_UNKNOWN, Operator, OperatorKind, PerTask};
 
 /// Share of a stage's time that one row costs in an operator, relative to passing it through.
@@ -63,6 +63,8 @@ pub(super) struct StageContext<'a> {
     pub(super) row_bytes_out: Option<u64>,
     /// Resident bytes of one Python worker.
     pub(super) python_worker_bytes: u64,
+    /// Exchanges that the stage reads.
+    pub(super) exchanges_read: usize,
     /// Bytes of a page in the run of the log.
     pub(super) page_bytes: u64,
     pub(super) operators: Vec<Operator>,
@@ -331,13 +333,19 @@ impl StageContext<'_> {
         let local = metric(node, "local bytes read");
         let remote = metric(node, "remote bytes read");
         let records = metric(node, "records read");
-        let sum = |ids: [Option<u64>; 2]| {
-            self.run.each(|task, _| {
-                ids.iter().flatten().filter_map(|&id| task.accumulator(id)).map(|v| v.max(0) as u64).sum()
+        // A failed attempt reports no accumulators; with a single exchange the task's own metrics say the same.
+        let only = self.exchanges_read == 1;
+        let sum = |ids: [Option<u64>; 2], own: fn(&ShuffleReadMetrics) -> u64| {
+            self.run.each(|task, metrics| {
+                let known: Vec<i64> = ids.iter().flatten().filter_map(|&id| task.accumulator(id)).collect();
+                if known.is_empty() && only {
+                    return own(&metrics.shuffle_read);
+                }
+                known.into_iter().map(|v| v.max(0) as u64).sum()
             })
         };
-        let bytes = sum([local, remote]);
-        let rows = sum([records, None]);
+        let bytes = sum([local, remote], |read| read.local_bytes + read.remote_bytes);
+        let rows = sum([records, None], |read| read.records);
         self.sized.push(facts.sizes.row_bytes > 0);
         self.operators.push(Operator {
             name: "Exchange (read)".to_owned(),

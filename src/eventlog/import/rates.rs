@@ -71,14 +71,16 @@ pub(super) fn name_collector(
     properties: &mut BTreeMap<String, String>,
 ) -> Result<(), EventLogError> {
     const KNOB: &str = "spillcast.collector";
-    let registered = log.executors.iter().filter(|executor| executor.cores.is_some()).find_map(|e| e.max_on_heap);
+    let registered =
+        log.executors.iter().filter(|executor| executor.cores.is_some()).find_map(|e| e.max_on_heap);
     if properties.contains_key(KNOB) {
         return Ok(());
     }
     for name in ["g1", "parallel", "serial"] {
         properties.insert(KNOB.to_owned(), name.to_owned());
         let settings = settings(log, properties)?;
-        let plan = cluster::plan(&cluster::PlanInput { settings: &settings, hosts: &[], yarn: None, python: false });
+        let plan =
+            cluster::plan(&cluster::PlanInput { settings: &settings, hosts: &[], yarn: None, python: false });
         let processes = Processes::new(&plan, &settings, &[]);
         let computed = processes.ok().and_then(|p| p.executors.first().map(ExecutorSetup::max_on_heap));
         if registered.is_none() || computed == registered {
