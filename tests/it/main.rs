@@ -6,5 +6,6 @@ mod conformance;
 mod eventlog;
 mod memory_invariants;
 mod memory_vectors;
+mod real_runs;
 mod settings;
 mod sizes;
