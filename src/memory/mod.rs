@@ -48,7 +48,7 @@ pub mod unroll;
 
 use std::fmt;
 
-pub use layout::{Collector, LayoutError, MemoryLayout};
+pub use layout::{LayoutError, MemoryLayout};
 pub use manager::{ExecutionError, Grant, MemoryManager, OffHeapStorageUnsupported};
 pub use regions::{StaticRegions, UnifiedRegions};
 pub use storage_level::StorageLevel;

@@ -24,10 +24,10 @@ pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
 
 use std::collections::BTreeMap;
 
-use crate::conf::Settings;
+use crate::conf::{Collector, Settings};
 use crate::engine::{EventQueue, SharedResource};
 use crate::host::GcCost;
-use crate::memory::{Collector, MemoryManager};
+use crate::memory::MemoryManager;
 use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint};
 use crate::units::SimTime;
 use crate::workload::Workload;
@@ -182,8 +182,8 @@ impl<'a> World<'a> {
 
     fn add_executor(&mut self, setup: &ExecutorSetup, id: String) {
         let gc_cost = match setup.collector {
-            Collector::G1 | Collector::Concurrent => GcCost::G1,
-            Collector::Parallel | Collector::ParallelFixed => GcCost::PARALLEL,
+            Collector::G1 => GcCost::G1,
+            Collector::Parallel => GcCost::PARALLEL,
             Collector::Serial => GcCost::SERIAL,
         };
         let (manager, max_on_heap_memory, max_off_heap_memory) = match setup.regions {

@@ -2,9 +2,9 @@
 //! start-up would give them.
 
 use crate::cluster::ClusterPlan;
-use crate::conf::{Collector as ConfCollector, Settings, SparkVersion};
-use crate::memory::layout::{LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES, StaticInput};
-use crate::memory::{Collector, LayoutError, MemoryLayout, MemoryMode, StaticRegions, UnifiedRegions};
+use crate::conf::{Collector, Settings, SparkVersion};
+use crate::memory::layout::{LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES, StaticInput, SystemMemory};
+use crate::memory::{LayoutError, MemoryLayout, MemoryMode, StaticRegions, UnifiedRegions};
 
 /// A machine with executors on it.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,12 +81,8 @@ impl Processes {
             .executors
             .iter()
             .map(|executor| {
-                let (regions, tungsten_mode, page_size) = regions(
-                    settings,
-                    executor.heap,
-                    executor.memory_manager_cores,
-                    collector(executor.collector),
-                )?;
+                let (regions, tungsten_mode, page_size) =
+                    regions(settings, executor.heap, executor.memory_manager_cores, executor.collector)?;
                 Ok(ExecutorSetup {
                     id: executor.id.clone(),
                     host: executor.host,
@@ -95,7 +91,7 @@ impl Processes {
                     regions,
                     tungsten_mode,
                     page_size,
-                    collector: collector(executor.collector),
+                    collector: executor.collector,
                     container_limit: executor.container_limit,
                 })
             })
@@ -120,7 +116,7 @@ pub fn regions(
     cores: u32,
     collector: Collector,
 ) -> Result<(Regions, MemoryMode, u64), LayoutError> {
-    let system_memory = collector.system_memory(heap).bytes;
+    let system_memory = SystemMemory::of(collector, heap).bytes;
     let memory = &settings.memory;
     let input = LayoutInput {
         rules: rules(settings.spark_version),
@@ -151,14 +147,6 @@ pub fn regions(
     }
     let layout = MemoryLayout::unified(&input)?;
     Ok((Regions::Unified(layout.regions), layout.tungsten_mode, layout.page_size))
-}
-
-fn collector(collector: ConfCollector) -> Collector {
-    match collector {
-        ConfCollector::G1 => Collector::G1,
-        ConfCollector::Parallel => Collector::Parallel,
-        ConfCollector::Serial => Collector::Serial,
-    }
 }
 
 fn rules(version: SparkVersion) -> LayoutRules {

@@ -8,4 +8,3 @@ mod memory_invariants;
 mod memory_vectors;
 mod real_runs;
 mod settings;
-mod sizes;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::calibrate::calibrate;
 use super::datasets::{Cached, cached_in, datasets};
 use super::fragments::{Boundary, Fragment, boundary, fragment_of, fragments, metric};
 use super::honesty::Honesty;
@@ -87,17 +88,19 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     let jobs = builder.jobs(honesty);
     let python =
         stages.iter().flat_map(|s| &s.operators).any(|o| matches!(o.kind, OperatorKind::Python { .. }));
-    Workload {
+    let mut workload = Workload {
         name: log.app_name.clone(),
         jobs,
         stages,
-        shuffles: builder.shuffles,
-        datasets: builder.cached.into_iter().map(|cached| cached.dataset).collect(),
-        broadcasts: builder.broadcasts,
-        rates: builder.rates,
+        shuffles: std::mem::take(&mut builder.shuffles),
+        datasets: builder.cached.drain(..).map(|cached| cached.dataset).collect(),
+        broadcasts: std::mem::take(&mut builder.broadcasts),
+        rates: builder.rates.clone(),
         observed: Some(partitioning(settings, default_parallelism(settings, &[]))),
         python,
-    }
+    };
+    calibrate(&mut workload, settings, &builder.runs);
+    workload
 }
 
 /// Types of columns by name, from the schemas that scans state.

@@ -9,6 +9,7 @@
 //! operators), `datasets` (what was cached), `rates` (what work costs).
 
 mod builder;
+mod calibrate;
 mod datasets;
 mod fragments;
 mod honesty;
