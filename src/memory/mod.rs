@@ -7,6 +7,7 @@
 //! | [`execution_pool`], [`storage_pool`] | the two pools of a memory mode | `ExecutionMemoryPool`, `StorageMemoryPool` |
 //! | [`manager`] | the border between the pools, eviction | `UnifiedMemoryManager`, `StaticMemoryManager` |
 //! | [`store`], [`lru`], [`storage_level`] | blocks in memory, their locks and order | `MemoryStore`, `BlockInfoManager` |
+//! | [`eviction`] | which block goes first: Spark's LRU, and others to compare with it | `MemoryStore.evictBlocksToFreeSpace` |
 //! | [`unroll`] | putting values whose size is not known before | `MemoryStore.putIterator` |
 //! | [`task_manager`] | consumers of one task, spilling, pages | `TaskMemoryManager`, `MemoryConsumer` |
 //! | [`operators`] | sorts, aggregations, joins and shuffle writers as state machines over it | `UnsafeExternalSorter`, `BytesToBytesMap` and others |
@@ -33,6 +34,7 @@
 //! assert_eq!((dropped[0].block, dropped[0].size), (block, 700));
 //! ```
 
+pub mod eviction;
 pub mod execution_pool;
 pub mod layout;
 pub mod lru;
@@ -48,6 +50,7 @@ pub mod unroll;
 
 use std::fmt;
 
+pub use eviction::{DatasetPlan, UsePlan};
 pub use layout::{LayoutError, MemoryLayout};
 pub use manager::{ExecutionError, Grant, MemoryManager, OffHeapStorageUnsupported};
 pub use regions::{StaticRegions, UnifiedRegions};

@@ -125,7 +125,7 @@ fn faulty_operators_fail_with_their_number() {
     check(&[SORTER, start, r#"{"n":2,"mem":1056768}"#, end], "gz:3: s: insert: n: expected 2, found 1");
     check(&[SORTER, "{"], "operators-4.1.4.jsonl.gz:2: no JSON");
     check(&[start], "operators-4.1.4.jsonl.gz:1: a change before any case");
-    check(&[r#"{"case":"s","class":"Quicksort"}"#, end], "gz:1: unknown class `Quicksort`");
+    check(&[r#"{"case":"s","class":"Quicksort","records":1}"#, end], "gz:1: unknown class `Quicksort`");
 }
 
 /// What the model of a map that spills by its estimated size did, written down as a trace.
