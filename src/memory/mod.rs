@@ -49,6 +49,7 @@ pub mod task_manager;
 pub mod unroll;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 pub use eviction::{DatasetPlan, UsePlan};
 pub use layout::{LayoutError, MemoryLayout};
@@ -87,7 +88,7 @@ impl MemoryMode {
 }
 
 /// The name of a block. The derived order is by kind, then by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BlockId {
     /// A cached partition; the only kind that belongs to an RDD.
     Rdd {
@@ -109,6 +110,22 @@ pub enum BlockId {
     TaskResult(TaskId),
     /// A block of Spark's own tests.
     Test(u64),
+}
+
+impl Hash for BlockId {
+    /// One word for the hasher, as every put, read and eviction asks for it; kinds are told apart by their top bits, which
+    /// real numbers do not reach.
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let kind = |kind: u64| kind << 61;
+        state.write_u64(match *self {
+            Self::Rdd { rdd, split } => u64::from(rdd) << 32 | u64::from(split),
+            Self::Broadcast(id) => id ^ kind(1),
+            Self::BroadcastPiece { broadcast, piece } => (broadcast << 32 | u64::from(piece)) ^ kind(2),
+            Self::TaskResult(task) => task.0 as u64 ^ kind(3),
+            Self::Test(id) => id ^ kind(4),
+        });
+    }
 }
 
 impl BlockId {
