@@ -200,6 +200,7 @@ impl World<'_> {
         state.record.completed_ns = now.0;
         let job = state.job;
         self.task_sets.remove(&(job, stage));
+        self.advance_uses();
         let workload = self.workload;
         if workload.jobs[job].stages.iter().all(|&other| self.stages[other].complete) {
             if !self.jobs[job].done {

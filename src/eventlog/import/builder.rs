@@ -8,7 +8,7 @@ use super::datasets::{Cached, cached_in, datasets};
 use super::fragments::{Boundary, Fragment, boundary, fragment_of, fragments, metric};
 use super::honesty::Honesty;
 use super::operators::{ExchangeFacts, StageContext, share_time};
-use super::rates::{default_parallelism, rates};
+use super::rates::{default_parallelism, page_bytes, rates};
 use super::stages::{StageRun, runs};
 use crate::conf::Settings;
 use crate::eventlog::app_log::{AppLog, JobResult, PlanNode, SqlPlan};
@@ -49,6 +49,8 @@ struct Builder<'a> {
     broadcasts: Vec<Broadcast>,
     broadcast_of: BTreeMap<u64, usize>,
     rates: Rates,
+    /// Bytes of a page in the run of the log.
+    page_bytes: u64,
 }
 
 /// Builds the workload of a log.
@@ -79,6 +81,7 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
         broadcasts: Vec::new(),
         broadcast_of: BTreeMap::new(),
         rates,
+        page_bytes: page_bytes(settings),
     };
     builder.match_fragments();
     builder.find_exchanges();
@@ -309,7 +312,9 @@ impl Builder<'_> {
             types: &cut.types,
             row_bytes_out: facts.map(|facts| facts.row_bytes).filter(|&bytes| bytes > 0),
             python_worker_bytes: self.python_worker_bytes(),
+            page_bytes: self.page_bytes,
             operators: Vec::new(),
+            sized: Vec::new(),
         };
         context.add(fragment.root);
         let last_rows = context.operators.last().map_or_else(PerTask::default, |last| last.rows.clone());

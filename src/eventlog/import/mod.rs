@@ -10,7 +10,9 @@
 
 mod builder;
 mod calibrate;
+mod columns;
 mod datasets;
+mod footprint;
 mod fragments;
 mod honesty;
 mod operators;

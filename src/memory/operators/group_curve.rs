@@ -68,6 +68,19 @@ impl GroupCurve {
         Self { points: kept }
     }
 
+    /// A line of the same shape that ends at `rows` and `groups`.
+    pub fn scaled_to(&self, rows: u64, groups: u64) -> Self {
+        let Some(&(last_rows, last_groups)) = self.points.last().filter(|last| last.0 > 0 && last.1 > 0)
+        else {
+            return Self::even(rows, groups);
+        };
+        let scale =
+            |value: u64, last: u64, to: u64| (u128::from(value) * u128::from(to) / u128::from(last)) as u64;
+        Self::from_points(
+            self.points[1..].iter().map(|&(r, g)| (scale(r, last_rows, rows), scale(g, last_groups, groups))),
+        )
+    }
+
     /// Groups among the first `rows` rows, at least 1 if there are rows and groups at all.
     pub fn groups(&self, rows: u64) -> u64 {
         let end = self.points.partition_point(|p| p.0 < rows);
