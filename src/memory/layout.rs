@@ -180,7 +180,7 @@ impl MemoryLayout {
             reserved_memory: input.reserved_memory,
             regions,
             tungsten_mode,
-            page_size: input.page_size.unwrap_or_else(|| default_page_size(input, tungsten_mode, execution)),
+            page_size: page_size(input, tungsten_mode, execution),
         })
     }
 
@@ -431,6 +431,12 @@ fn check_minimum(input: &LayoutInput, minimum: u64) -> Result<(), LayoutError> {
         too_small.map(|found| LayoutErrorKind::ExecutorMemory { found, minimum })
     };
     kind.map_or(Ok(()), |kind| Err(LayoutError { kind, rules: input.rules }))
+}
+
+/// Size of a page where Tungsten's mode has so much execution memory at the start: `spark.buffer.pageSize`, or by the
+/// rules of PAGE-1 to PAGE-3.
+pub fn page_size(input: &LayoutInput, mode: MemoryMode, execution: u64) -> u64 {
+    input.page_size.unwrap_or_else(|| default_page_size(input, mode, execution))
 }
 
 fn default_page_size(input: &LayoutInput, mode: MemoryMode, execution: u64) -> u64 {

@@ -401,17 +401,15 @@ impl MemoryManager {
     }
 
     /// Turns what was unrolled into an entry: gives `held` of the task back and takes exactly the entry's size, with
-    /// nobody in between (UNROLL-5).
-    pub(crate) fn store_unrolled(&mut self, task: TaskId, block: BlockId, held: u64, entry: Entry) {
+    /// nobody in between (UNROLL-5). False, and all given back, if that is not to be had; see
+    /// [`UnrollOutcome::Failed`](super::UnrollOutcome::Failed).
+    pub(crate) fn store_unrolled(&mut self, task: TaskId, block: BlockId, held: u64, entry: Entry) -> bool {
         self.release_unroll_for_task(task, held, entry.mode);
-        let granted = self.acquire_storage(block, entry.size, entry.mode);
-        assert_eq!(
-            granted,
-            Ok(true),
-            "{block} was unrolled in {held} bytes but its {} bytes do not fit",
-            entry.size
-        );
-        self.store.insert(block, entry);
+        let granted = self.acquire_storage(block, entry.size, entry.mode) == Ok(true);
+        if granted {
+            self.store.insert(block, entry);
+        }
+        granted
     }
 
     /// Forgets a block that is known and not in memory, such as one whose put failed.

@@ -3,7 +3,9 @@
 
 use crate::cluster::ClusterPlan;
 use crate::conf::{Collector, Settings, SparkVersion};
-use crate::memory::layout::{LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES, StaticInput, SystemMemory};
+use crate::memory::layout::{
+    LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES, StaticInput, SystemMemory, page_size,
+};
 use crate::memory::{LayoutError, MemoryLayout, MemoryMode, StaticRegions, UnifiedRegions};
 
 /// A machine with executors on it.
@@ -153,8 +155,14 @@ pub fn regions(
             shuffle_safety: legacy.shuffle_safety,
             off_heap_size: memory.off_heap_size,
         })?;
-        let page = MemoryLayout::unified(&input)?.page_size;
-        return Ok((Regions::Static(layout), MemoryMode::OnHeap, page));
+        // The page is decided before the off-heap storage pool is given to execution (LEG-5).
+        let (mode, execution) = if memory.off_heap_enabled {
+            let storage = (memory.off_heap_size as f64 * memory.storage_fraction) as u64;
+            (MemoryMode::OffHeap, memory.off_heap_size - storage)
+        } else {
+            (MemoryMode::OnHeap, layout.execution)
+        };
+        return Ok((Regions::Static(layout), mode, page_size(&input, mode, execution)));
     }
     let layout = MemoryLayout::unified(&input)?;
     Ok((Regions::Unified(layout.regions), layout.tungsten_mode, layout.page_size))

@@ -6,6 +6,7 @@ mod cli;
 mod conformance;
 #[cfg(feature = "eventlog")]
 mod eventlog;
+mod legacy;
 mod memory_invariants;
 mod memory_vectors;
 mod real_runs;

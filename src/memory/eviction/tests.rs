@@ -115,7 +115,7 @@ impl Plain<'_> {
 fn policies_evict_what_their_plain_versions_do() {
     for selected in ALL.into_iter().filter(|&selected| selected != EvictionPolicy::Belady) {
         for blocks in [&EVEN, &UNEVEN] {
-            for reads in sequences(7) {
+            for reads in sequences(6) {
                 let mut manager = manager(selected, blocks, &reads);
                 let mut plain = Plain { selected, blocks, reads: &reads, cached: Vec::new() };
                 for (step, &block) in reads.iter().enumerate() {
