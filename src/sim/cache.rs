@@ -97,7 +97,7 @@ impl World<'_> {
         self.compute(key, dataset, block, level, partition)
     }
 
-    fn scaled(&self, partition: CachedPartition) -> CachedPartition {
+    pub(super) fn scaled(&self, partition: CachedPartition) -> CachedPartition {
         let scale = self.settings.knobs.data_scale;
         let times = |bytes: u64| (bytes as f64 * scale).round() as u64;
         CachedPartition {

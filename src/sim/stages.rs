@@ -204,6 +204,7 @@ impl World<'_> {
             return;
         }
         self.task_sets.remove(&(job, stage));
+        self.advance_uses();
         let workload = self.workload;
         if workload.jobs[job].stages.iter().all(|&other| self.stages[other].complete) {
             if !self.jobs[job].done {
