@@ -1,3 +1,7 @@
-//! The program; see `spillcast::cli`.
+//! The program; see [`spillcast::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spillcast::cli::run()
+}

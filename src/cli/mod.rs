@@ -1,1 +1,92 @@
-//! (being written)
+//! The program `spillcast`: arguments, files, terminals, exit codes. Everything that touches the world outside the process
+//! is here and nothing of the simulation is.
+//!
+//! Data goes to standard output, all else to standard error. Start at [`run`]; `input` opens what the user names,
+//! `configure` makes a configuration of it, and each command has its file.
+
+mod args;
+mod check;
+mod configure;
+mod console;
+mod diagnostics;
+mod fail_on;
+mod import;
+mod input;
+mod layout;
+mod manual;
+mod output;
+mod progress;
+mod run;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use console::Console;
+
+/// What a command that did its work answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Done.
+    Done,
+    /// Done, and a condition of `--fail-on` holds.
+    No,
+}
+
+/// An error that has been told already, in more than one line.
+#[derive(Debug)]
+struct Told;
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("see above")
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// Runs the program on the arguments of the process: 0 done, 1 a condition of `--fail-on` holds, 2 bad usage or input.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and versions come here too, with code 0; a reader that went away is no error.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let console = Console::new(&cli.console);
+    output::clean_up_when_interrupted(&console);
+    match answer(&cli.command, &console) {
+        Ok(Answer::Done) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(error) => failure(&error, &console),
+    }
+}
+
+fn answer(command: &Command, console: &Console) -> anyhow::Result<Answer> {
+    match command {
+        Command::Run(args) => run::run(args, console),
+        Command::Layout(args) => layout::run(args, console),
+        Command::Check(args) => check::run(args, console),
+        Command::Import(args) => import::run(args, console),
+        Command::Schema => manual::schema(),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Man { command } => manual::page(command.as_deref()),
+        Command::Explain { code } => manual::explain(code.as_deref()),
+    }
+}
+
+fn failure(error: &anyhow::Error, console: &Console) -> ExitCode {
+    output::wait_if_interrupted();
+    let pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(pipe)) {
+        return ExitCode::SUCCESS;
+    }
+    if !error.is::<Told>() {
+        console.error(&format!("{error:#}"));
+    }
+    ExitCode::from(2)
+}

@@ -1,6 +1,6 @@
 //! Reasons why a log cannot be read at all. What can be lived with is a note, see `reader`.
 
-use super::codec::CodecError;
+use super::codec::{CodecError, Cut};
 
 /// Says why a log cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +51,12 @@ pub enum EventLogError {
         limit: usize,
     },
     /// The files hold no event at all.
-    #[error("{}: the log is empty: no event was written before the application stopped or was killed", files.join(", "))]
+    #[error("{}: {}", files.join(", "), why_empty(*cut))]
     Empty {
         /// The files read.
         files: Vec<String>,
+        /// Where the compressed data of the last file stops, if it does so too early.
+        cut: Option<Cut>,
     },
     /// The files belong to different applications.
     #[error(
@@ -107,6 +109,14 @@ pub enum EventLogError {
         /// The names of the logs, sorted.
         names: Vec<String>,
     },
+}
+
+/// Says what is known of a log without events.
+fn why_empty(cut: Option<Cut>) -> String {
+    match cut {
+        Some(cut) => format!("ends too early, before its first whole event ({cut})"),
+        None => "the log is empty: no event was written before the application stopped or was killed".to_owned(),
+    }
 }
 
 /// Joins up to five names.

@@ -248,7 +248,8 @@ impl Reader {
         let whole_lines = notes.lines > notes.truncated.len() as u64;
         if notes.lines == 0 || (!whole_lines && log.spark_version.is_empty()) {
             let files = notes.files.into_iter().map(|file| file.name).collect();
-            return Err(EventLogError::Empty { files });
+            let cut = notes.truncated.last().and_then(|truncation| truncation.cut);
+            return Err(EventLogError::Empty { files, cut });
         }
         notes.in_progress = log.end_ms.is_none();
         notes.missing = missing(&log);

@@ -1,1 +1,318 @@
-//! (being written)
+//! Scenario files: text to [`Scenario`] with every fault reported, and back.
+//!
+//! One format, two ways to say what runs. The **short form** is for people: `[[table]]`, `[[cached]]` and `[[query]]`
+//! with steps in Spark's words, lowered to a [`Workload`] by `lower` at the costs of `costs`. The **full form** mirrors
+//! the types of [`crate::workload`] one to one under `[workload]`; an import writes it ([`render`]) and nothing is lost
+//! on the way.
+//!
+//! Spark properties are kept as written; whether they are valid is the configuration's matter. Reading order:
+//! `grammar` (the table of keys), `check`, `short`, `lower`; `full` and `render` for the other form.
+
+mod check;
+mod costs;
+mod diagnostic;
+mod distribution;
+mod full;
+mod grammar;
+mod lower;
+mod quantity;
+mod render;
+mod schema;
+mod short;
+mod stage;
+mod view;
+
+use toml::de::DeTable;
+
+use crate::workload::Workload;
+pub use diagnostic::{CODES, Diagnostic, Severity, explain};
+use diagnostic::{DUPLICATE, IMPOSSIBLE, MISSING_KEY, OUT_OF_RANGE, Sink, UNKNOWN_REFERENCE, did_you_mean};
+pub use render::render;
+pub use schema::schema;
+use view::View;
+
+/// What a scenario file says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scenario {
+    /// Name in reports.
+    pub name: String,
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// The Spark version whose defaults hold, as written; `None`: the newest known.
+    pub spark_version: Option<String>,
+    /// Spark properties in the order of the file, not yet validated.
+    pub conf: Vec<ConfEntry>,
+    /// Machines and what else runs on them.
+    pub cluster: ClusterSpec,
+    /// The application.
+    pub workload: Workload,
+    /// Other configurations to compare with.
+    pub variants: Vec<Variant>,
+}
+
+/// A Spark property as written.
+#[derive(Clone, Debug, Default)]
+pub struct ConfEntry {
+    /// Name, as `spark.executor.memory`.
+    pub key: String,
+    /// Value, unparsed.
+    pub value: String,
+    /// Line of the file, from 1. Not part of what the entry says: two entries are equal whatever their lines.
+    pub line: usize,
+}
+
+impl PartialEq for ConfEntry {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.key, &self.value) == (&other.key, &other.value)
+    }
+}
+
+/// Machines and their other residents. Empty: the machine at hand is not a limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClusterSpec {
+    /// Kinds of machines.
+    pub hosts: Vec<HostSpec>,
+    /// Other processes on them.
+    pub tenants: Vec<TenantSpec>,
+}
+
+/// A kind of machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostSpec {
+    /// Name in reports.
+    pub name: String,
+    /// So many of them.
+    pub count: u32,
+    /// Processors.
+    pub cores: u32,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Swap space, bytes.
+    pub swap_bytes: u64,
+    /// Room for Spark's local files, bytes; `None`: unlimited.
+    pub disk_bytes: Option<u64>,
+    /// Bandwidth of the local disk, bytes a second.
+    pub disk_bytes_per_s: f64,
+    /// Bandwidth of the network, bytes a second.
+    pub network_bytes_per_s: f64,
+}
+
+/// Another process on a machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantSpec {
+    /// Name in reports.
+    pub name: String,
+    /// Name of the host it runs on; `None`: one on every host.
+    pub host: Option<String>,
+    /// Memory that it holds, bytes.
+    pub resident_bytes: u64,
+    /// Part of it that it keeps touching, bytes; the rest can be swapped out unnoticed.
+    pub active_bytes: u64,
+    /// Processors that it keeps busy.
+    pub cpu_cores: f64,
+    /// As in `/proc/PID/oom_score_adj`, -1000 (never killed) to 1000.
+    pub oom_score_adj: i32,
+}
+
+/// An alternative configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Variant {
+    /// Name in reports.
+    pub name: String,
+    /// Properties that override the scenario's.
+    pub conf: Vec<ConfEntry>,
+}
+
+/// Reads a scenario. Every fault of the text is in the diagnostics, in the order of the text; there is a scenario
+/// unless one of them is an error. `file` names the text in diagnostics and gives the scenario its default name.
+pub fn parse(text: &str, file: &str) -> (Option<Scenario>, Vec<Diagnostic>) {
+    let mut sink = Sink::new(text, file);
+    let (document, faults) = DeTable::parse_recoverable(text);
+    for fault in &faults {
+        sink.syntax(fault.span().unwrap_or(0..0), fault.message());
+    }
+    let root = View::new(document.get_ref(), 0..0);
+    check::table(&root, &grammar::SCENARIO, &mut sink);
+    let scenario = decode(&root, file, &mut sink);
+    let scenario = (!sink.has_errors()).then_some(scenario);
+    (scenario, sink.into_diagnostics())
+}
+
+/// Reads everything but the application: what can be checked of a scenario in which something else is wrong. Faults are
+/// not reported, [`parse`] does that; what cannot be read has its default.
+pub fn outline(text: &str, file: &str) -> Scenario {
+    let mut sink = Sink::new(text, file);
+    let (document, _) = DeTable::parse_recoverable(text);
+    let root = View::new(document.get_ref(), 0..0);
+    Scenario {
+        name: root.text("name").map_or_else(|| stem(file), str::to_owned),
+        seed: root.whole("seed").unwrap_or(1),
+        spark_version: root.text("spark_version").map(str::to_owned),
+        conf: entries(&root, &sink),
+        cluster: cluster(&root, &mut sink),
+        workload: Workload::default(),
+        variants: variants(&root, &mut sink),
+    }
+}
+
+fn decode(root: &View, file: &str, sink: &mut Sink) -> Scenario {
+    let name = root.text("name").map_or_else(|| stem(file), str::to_owned);
+    let seed = root.whole("seed").unwrap_or(1);
+    let conf = entries(root, sink);
+    let cluster = cluster(root, sink);
+    check_version(root, sink);
+    let short = ["table", "cached", "query", "rates"].into_iter().find(|key| root.has(key));
+    let workload = match (root.table("workload"), short) {
+        (Some(table), None) => full::decode(&table, sink),
+        (Some(_), Some(key)) => {
+            let span = root.get(key).map_or(0..0, first_span);
+            let message = format!("`{key}` and `workload` exclude each other");
+            let help = Some("an imported workload says everything under [workload]".to_owned());
+            sink.error(IMPOSSIBLE, span, message, "the file has a [workload]", help);
+            Workload::default()
+        }
+        (None, _) => {
+            let declared = short::decode(root, &conf, sink);
+            if sink.has_errors() { Workload::default() } else { lower::lower(&name, seed, &conf, &declared) }
+        }
+    };
+    if !root.has("query") && !root.has("workload") {
+        let help = Some("add a [[query]] with `from`, or import an event log".to_owned());
+        sink.error(MISSING_KEY, 0..0, "the scenario runs nothing", "no `query`, no `workload`", help);
+    }
+    Scenario {
+        name,
+        seed,
+        spark_version: root.text("spark_version").map(str::to_owned),
+        conf,
+        cluster,
+        workload,
+        variants: variants(root, sink),
+    }
+}
+
+/// The span of a value, or of the first table of a list of tables.
+fn first_span(value: &toml::Spanned<toml::de::DeValue>) -> std::ops::Range<usize> {
+    let first = value.get_ref().as_array().and_then(|items| items.first());
+    first.map_or_else(|| value.span(), toml::Spanned::span)
+}
+
+/// A file's name without folder and suffix.
+fn stem(file: &str) -> String {
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    name.strip_suffix(".toml").unwrap_or(name).to_owned()
+}
+
+fn entries(table: &View, sink: &Sink) -> Vec<ConfEntry> {
+    let properties = table.raw_table("conf").map_or_else(Vec::new, |conf| check::flatten(conf, sink));
+    properties
+        .into_iter()
+        .map(|property| ConfEntry {
+            line: sink.line(property.span.start),
+            key: property.key,
+            value: property.value,
+        })
+        .collect()
+}
+
+fn variants(root: &View, sink: &mut Sink) -> Vec<Variant> {
+    let tables = root.tables("variant");
+    unique(&tables, "variant", sink);
+    tables
+        .iter()
+        .map(|table| Variant {
+            name: table.text("name").unwrap_or_default().to_owned(),
+            conf: entries(table, sink),
+        })
+        .collect()
+}
+
+fn cluster(root: &View, sink: &mut Sink) -> ClusterSpec {
+    let (host_tables, tenant_tables) = (root.tables("host"), root.tables("tenant"));
+    unique(&host_tables, "host", sink);
+    unique(&tenant_tables, "tenant", sink);
+    // The bandwidths that the costs assume where nothing is said.
+    let rates = crate::workload::Rates::default();
+    let hosts: Vec<HostSpec> = host_tables
+        .iter()
+        .map(|host| HostSpec {
+            name: host.text("name").unwrap_or("host").to_owned(),
+            count: host.count("count").unwrap_or(1),
+            cores: host.count("cores").unwrap_or(1),
+            memory_bytes: host.size("memory").unwrap_or(0),
+            swap_bytes: host.size("swap").unwrap_or(0),
+            disk_bytes: host.size("disk"),
+            disk_bytes_per_s: host.rate("disk_bandwidth").unwrap_or(rates.disk_bytes_per_s),
+            network_bytes_per_s: host.rate("network_bandwidth").unwrap_or(rates.network_bytes_per_s),
+        })
+        .collect();
+    for (table, host) in host_tables.iter().zip(&hosts) {
+        if host.memory_bytes == 0 && table.size("memory") == Some(0) {
+            let span = table.span_of("memory");
+            sink.error(OUT_OF_RANGE, span, "`memory` is 0", "a host needs some", None);
+        }
+    }
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    let tenants = tenant_tables.iter().map(|tenant| tenant_spec(tenant, &names, sink)).collect();
+    ClusterSpec { hosts, tenants }
+}
+
+fn tenant_spec(tenant: &View, hosts: &[&str], sink: &mut Sink) -> TenantSpec {
+    let resident_bytes = tenant.size("resident").unwrap_or(0);
+    let active_bytes = tenant.size("active").unwrap_or(resident_bytes);
+    if active_bytes > resident_bytes {
+        let message = format!("`active` is {active_bytes} bytes, more than `resident` ({resident_bytes})");
+        sink.error(IMPOSSIBLE, tenant.span_of("active"), message, "more than the tenant holds", None);
+    }
+    let host = tenant.text("host");
+    if let Some(host) = host.filter(|host| !hosts.contains(host)) {
+        let help = Some(did_you_mean(host, hosts));
+        let span = tenant.span_of("host");
+        sink.error(UNKNOWN_REFERENCE, span, format!("there is no host `{host}`"), "not declared", help);
+    } else if hosts.is_empty() {
+        let help = Some("add a [[host]] with `cores` and `memory`".to_owned());
+        let message = "a tenant without any host";
+        sink.error(IMPOSSIBLE, tenant.span.clone(), message, "shares no machine with Spark", help);
+    }
+    TenantSpec {
+        name: tenant.text("name").unwrap_or_default().to_owned(),
+        host: host.map(str::to_owned),
+        resident_bytes,
+        active_bytes,
+        cpu_cores: tenant.number("cores").unwrap_or(0.0),
+        oom_score_adj: tenant.signed("oom_score_adj").and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
+    }
+}
+
+/// Reports a version that is none; which versions are known is the configuration's matter.
+fn check_version(root: &View, sink: &mut Sink) {
+    let Some(version) = root.text("spark_version").filter(|version| !version.trim().is_empty()) else {
+        return;
+    };
+    let parts: Vec<&str> = version.split('.').collect();
+    let numbers = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if !numbers || !(2..=3).contains(&parts.len()) {
+        let message = format!("`{version}` is no Spark version");
+        let help = Some("write it as \"4.1\" or \"3.5.9\"".to_owned());
+        sink.error(OUT_OF_RANGE, root.span_of("spark_version"), message, "not a version", help);
+    }
+}
+
+/// Reports names that two of `tables` share. `what` they are is for the message; a host has a default name.
+fn unique(tables: &[View], what: &str, sink: &mut Sink) {
+    let mut seen = std::collections::BTreeMap::new();
+    for table in tables {
+        let Some(name) = table.text("name").or_else(|| (what == "host").then_some("host")) else { continue };
+        let span = table.span_of("name");
+        if let Some(first) = seen.insert(name, span.start) {
+            let help = Some(format!("the first is on line {}", sink.line(first)));
+            sink.error(
+                DUPLICATE,
+                span,
+                format!("two {what} entries are named `{name}`"),
+                "named again",
+                help,
+            );
+        }
+    }
+}

@@ -23,6 +23,7 @@ impl World<'_> {
         let at = index as usize;
         let cpu: u64 = plan.operators.iter().map(|operator| operator.cpu_ns[at]).sum();
         let launch = SimDuration(plan.launch_ns[at] + self.workload.rates.scheduler_delay_ns);
+        let allocated = plan.allocated_bytes[at];
         let state = &mut self.executors[executor];
         let conf = OperatorConf {
             tungsten_mode: state.tungsten_mode,
@@ -31,8 +32,10 @@ impl World<'_> {
         };
         let memory = TaskMemoryManager::new(TaskId(id as i64), state.tungsten_mode, state.page_size);
         let mut operators = TaskOperators::new(memory, conf);
-        let mut memory_operators: Vec<Option<OperatorIndex>> = Vec::with_capacity(plan.operators.len());
-        for (position, operator) in self.workload.stages[stage].operators.iter().enumerate() {
+        let workload = self.workload;
+        let described = &workload.stages[stage].operators;
+        let mut memory_operators: Vec<Option<OperatorIndex>> = Vec::with_capacity(described.len());
+        for (position, operator) in described.iter().enumerate() {
             let spec = self.operator_spec(stage, position, operator, at);
             memory_operators.push(spec.map(|spec| operators.add(spec)));
         }
@@ -54,7 +57,7 @@ impl World<'_> {
             memory_operators,
             user_heap: 0,
             python_bytes: 0,
-            allocation_rate: plan.allocated_bytes[at] as f64 / (cpu.max(1) as f64),
+            allocation_rate: allocated as f64 / (cpu.max(1) as f64),
             gc_at_start: 0.0,
             waiting_since: None,
             broadcast_bytes: 0,

@@ -9,10 +9,64 @@ const SHUFFLED_JOIN_SIZE_ESTIMATE: u64 = 64;
 /// Records that a row buffer's pointer array is first made for (SORT-1).
 const ROW_BUFFER_LIMIT_ROWS: u64 = i32::MAX as u64;
 
+/// Growth of groups with the rows of one scan, as a power: keys of many sizes follow it closely (measured 0.85 for
+/// log-uniform keys). It only matters once a map spills.
+const SCAN_GROUP_EXPONENT: f64 = 0.85;
+
 impl World<'_> {
+    /// Groups among the first rows of a task. Behind a shuffle, rows come one map output after the other and each key once
+    /// in each; the shape is the same for all tasks of a stage and costs much to find, so it is found once, and only
+    /// where the groups may not fit: without a spill the order of their coming decides nothing.
+    fn group_curve(
+        &mut self,
+        stage: usize,
+        operator: usize,
+        rows: u64,
+        groups: u64,
+        entry_bytes: u64,
+    ) -> GroupCurve {
+        let executor = &self.setups[0];
+        let share = executor.execution_bytes() / u64::from((executor.cores / self.settings.task.cpus).max(1));
+        if groups.saturating_mul(entry_bytes) < share / 4 {
+            return GroupCurve::even(rows, groups);
+        }
+        let Some(shuffle) = self.shuffle_below(stage, operator) else {
+            return GroupCurve::power(rows, groups, SCAN_GROUP_EXPONENT);
+        };
+        if !self.group_curves.contains_key(&(stage, operator)) {
+            let outputs = self.map_outputs(shuffle);
+            let curve = GroupCurve::of_map_outputs(outputs, rows, groups);
+            self.group_curves.insert((stage, operator), curve);
+        }
+        self.group_curves[&(stage, operator)].scaled_to(rows, groups)
+    }
+
+    /// The shuffle whose rows reach an operator, if it is fed by one.
+    fn shuffle_below(&self, stage: usize, operator: usize) -> Option<usize> {
+        let operators = &self.workload.stages[stage].operators;
+        let mut at = operator;
+        loop {
+            if let OperatorKind::ShuffleRead { shuffle, .. } = operators[at].kind {
+                return Some(shuffle);
+            }
+            at = *operators[at].inputs.first()?;
+        }
+    }
+
+    /// Map tasks that write rows into a shuffle.
+    fn map_outputs(&self, shuffle: usize) -> u64 {
+        let stages = self.workload.stages.iter().zip(&self.plan.stages);
+        let writers = stages.filter_map(|(stage, plan)| {
+            let last = stage.operators.len().checked_sub(1)?;
+            let writes = matches!(stage.operators[last].kind, OperatorKind::ShuffleWrite { shuffle: s, .. } if s == shuffle);
+            writes.then(|| plan.operators[last].rows.iter().filter(|&&rows| rows > 0).count() as u64)
+        });
+        writers.max().unwrap_or(1).max(1)
+    }
+
     /// The consumer of `operator` in task `task` of `stage`; `None` where it holds no execution memory.
     pub(super) fn operator_spec(
-        &self,
+        &mut self,
         stage: usize,
         position: usize,
         operator: &Operator,
@@ -30,9 +84,9 @@ impl World<'_> {
             bytes: self.settings.shuffle.max_size_force_spill.unwrap_or(u64::MAX),
         };
         match &operator.kind {
-            OperatorKind::HashAggregate { key_value_bytes, fast_map, group_exponent } => {
+            OperatorKind::HashAggregate { key_value_bytes, fast_map } => {
                 Some(OperatorSpec::HashAggregation {
-                    groups: GroupCurve::power(rows_in, rows_out, *group_exponent),
+                    groups: self.group_curve(stage, position, rows_in, rows_out, *key_value_bytes + 16),
                     key_value_bytes: *key_value_bytes,
                     fast_map_row_bytes: fast_map.then_some(*key_value_bytes + 8),
                 })

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use crate::conf::Settings;
 use crate::engine::{EventQueue, SharedResource};
 use crate::host::GcCost;
+use crate::memory::operators::GroupCurve;
 use crate::memory::{Collector, MemoryManager};
 use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint};
 use crate::units::SimTime;
@@ -89,6 +90,8 @@ struct World<'a> {
     free_tasks: Vec<usize>,
     next_task_id: u64,
     datasets: Vec<cache::DatasetState>,
+    /// Shapes of group growth found so far, by stage and operator.
+    group_curves: BTreeMap<(usize, usize), GroupCurve>,
     active_jobs: usize,
     active_since: SimTime,
     /// Offer rounds so far.
@@ -160,6 +163,7 @@ impl<'a> World<'a> {
             free_tasks: Vec::new(),
             next_task_id: 0,
             datasets: vec![cache::DatasetState::default(); workload.datasets.len()],
+            group_curves: BTreeMap::new(),
             active_jobs: 0,
             active_since: SimTime::ZERO,
             offers: 0,

@@ -47,6 +47,17 @@ pub struct ExecutorSetup {
     pub container_limit: Option<u64>,
 }
 
+impl ExecutorSetup {
+    /// Execution memory when nothing is cached, in the mode that Tungsten uses, bytes.
+    pub fn execution_bytes(&self) -> u64 {
+        match (self.regions, self.tungsten_mode) {
+            (Regions::Unified(regions), MemoryMode::OnHeap) => regions.on_heap,
+            (Regions::Unified(regions), MemoryMode::OffHeap) => regions.off_heap,
+            (Regions::Static(regions), _) => regions.execution,
+        }
+    }
+}
+
 /// Where the application runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Processes {

@@ -19,8 +19,13 @@ pub(super) enum Instruction {
     ReadCached { operator: usize, dataset: DatasetIndex },
     /// Rows flow.
     Run(Phase),
+    /// `operator` is created: what its constructor allocates, before its inputs are.
+    Open { operator: usize },
     /// `operator` has seen all of its input.
     Finish { operator: usize },
+    /// The first row of `operator` is asked for, while another input is still to be read: from now on others of the task
+    /// can make it spill (SORT-8).
+    First { operator: usize },
 }
 
 /// A stretch of work in which rows flow from one set of operators into at most one that keeps them.
@@ -88,6 +93,7 @@ impl Builder<'_> {
             OperatorKind::ShuffledHashJoin { .. } => {
                 let build = operator.inputs.get(1).copied();
                 if let Some(build) = build {
+                    self.instructions.push(Instruction::Open { operator: index });
                     let mut phase = self.stream(build);
                     phase.work.push((index, BUILD_SHARE));
                     phase.insert = Some((index, build));
@@ -104,6 +110,7 @@ impl Builder<'_> {
             | OperatorKind::Sort { .. }
             | OperatorKind::RowBuffer { .. }
             | OperatorKind::ExternalAggregation { .. } => {
+                self.instructions.push(Instruction::Open { operator: index });
                 let mut phase = self.inputs(index);
                 phase.work.push((index, BUILD_SHARE));
                 phase.insert = operator.inputs.first().map(|&input| (index, input));
@@ -125,8 +132,13 @@ impl Builder<'_> {
     fn inputs(&mut self, index: usize) -> Phase {
         let inputs = self.stage.operators[index].inputs.clone();
         let mut merged = Phase::default();
-        for input in inputs {
+        let last = inputs.len().saturating_sub(1);
+        for (position, input) in inputs.into_iter().enumerate() {
             let phase = self.stream(input);
+            if position < last {
+                let first = phase.drain.iter().map(|&operator| Instruction::First { operator });
+                self.instructions.extend(first);
+            }
             merged.work.extend(phase.work);
             merged.reads.extend(phase.reads);
             merged.drain.extend(phase.drain);
@@ -173,16 +185,19 @@ mod tests {
             allocated_bytes: PerTask::default(),
         };
         let instructions = program(&stage);
-        let Instruction::Run(left) = &instructions[0] else { panic!("{instructions:?}") };
+        assert_eq!(instructions[0], Instruction::Open { operator: 1 });
+        let Instruction::Run(left) = &instructions[1] else { panic!("{instructions:?}") };
         assert_eq!((left.insert, left.reads.as_slice()), (Some((1, 0)), [0].as_slice()));
-        assert_eq!(instructions[1], Instruction::Finish { operator: 1 });
-        let Instruction::Run(right) = &instructions[2] else { panic!("{instructions:?}") };
+        assert_eq!(instructions[2], Instruction::Finish { operator: 1 });
+        assert_eq!(instructions[3], Instruction::First { operator: 1 });
+        assert_eq!(instructions[4], Instruction::Open { operator: 3 });
+        let Instruction::Run(right) = &instructions[5] else { panic!("{instructions:?}") };
         assert_eq!(right.insert, Some((3, 2)));
-        let Instruction::Run(merge) = &instructions[4] else { panic!("{instructions:?}") };
+        let Instruction::Run(merge) = &instructions[7] else { panic!("{instructions:?}") };
         assert_eq!(
             (merge.drain.as_slice(), merge.insert, merge.write),
             ([1, 3].as_slice(), Some((5, 4)), Some(5))
         );
-        assert_eq!(instructions.len(), 5);
+        assert_eq!(instructions.len(), 8);
     }
 }

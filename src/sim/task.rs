@@ -34,7 +34,7 @@ pub(super) enum State {
     Insert(Flow, u64),
     /// Waits inside an insertion; the flow goes on afterwards.
     Inserting(Flow),
-    /// Waits or spills at the end of an operator's input.
+    /// Waits or spills at the beginning or end of an operator's input.
     Finishing,
     /// A cached partition is being read or computed.
     Caching(super::cache::Caching),
@@ -225,6 +225,20 @@ impl World<'_> {
                 let step = task.operators.finish_input(memory, manager);
                 self.after_memory_step(key, step)
             }
+            Instruction::Open { operator } => {
+                let operator = *operator;
+                let Some(memory) = task.memory_operators[operator] else { return Progress::Continue };
+                task.state = State::Finishing;
+                let step = task.operators.open(memory, &mut self.executors[task.executor].manager);
+                self.after_memory_step(key, step)
+            }
+            Instruction::First { operator } => {
+                if let Some(memory) = task.memory_operators[*operator] {
+                    let manager = &mut self.executors[task.executor].manager;
+                    task.operators.drain(memory, 1, manager);
+                }
+                Progress::Continue
+            }
             Instruction::Broadcast { broadcast, .. } => {
                 let broadcast = *broadcast;
                 self.use_broadcast(key, broadcast)
@@ -277,7 +291,8 @@ impl World<'_> {
         self.executors[executor].python_bytes += python;
         let cpu = cpu as u64;
         let flow = Flow { phase: pc, rows, rows_left: rows, cpu, cpu_left: cpu };
-        if let Some((operator, _)) = phase.insert
+        let write = phase.insert.filter(|(operator, _)| phase.write == Some(*operator));
+        if let Some((operator, _)) = write
             && let Some(memory) = task.memory_operators[operator]
         {
             task.state = State::Inserting(flow);
@@ -424,8 +439,16 @@ impl World<'_> {
         use crate::workload::OperatorKind;
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
         let (stage, index) = (task.stage, task.index as usize);
-        let write = self.phase(stage, pc).write;
-        let Some(operator) = write else { return Progress::Continue };
+        let phase = self.phase(stage, pc).clone();
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let manager = &mut self.executors[task.executor].manager;
+        // Whoever gave out its last row frees its memory (AGG-5; a sort's iterator does likewise).
+        for &drained in &phase.drain {
+            if let Some(memory) = task.memory_operators[drained] {
+                task.operators.close(memory, manager);
+            }
+        }
+        let Some(operator) = phase.write else { return Progress::Continue };
         let plan = &self.plan.stages[stage].operators[operator];
         let (bytes, rows) = (plan.bytes.get(index).copied().unwrap_or(0), plan.rows[index]);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");

@@ -14,6 +14,9 @@ pub use partition::{PerTask, file_partitions, split_bytes};
 
 use crate::memory::StorageLevel;
 
+/// Range of join keys that nobody knows: too wide for the dense form of a relation (HJ-6).
+pub const KEY_RANGE_UNKNOWN: u64 = i64::MAX as u64;
+
 /// Index of a stage in [`Workload::stages`].
 pub type StageIndex = usize;
 /// Index of a job in [`Workload::jobs`].
@@ -173,8 +176,6 @@ pub enum OperatorKind {
         key_value_bytes: u64,
         /// Generated code puts a fast map in front, as partial aggregations have it (AGG-7).
         fast_map: bool,
-        /// Groups among the first rows of a task grow as `rows ^ exponent` (Heaps' law); 1: evenly.
-        group_exponent: f64,
     },
     /// Object hash aggregation (AGG-8): groups on the plain heap, sorts after the fallback threshold.
     ObjectHashAggregate {

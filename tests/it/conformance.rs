@@ -62,7 +62,7 @@ fn replay_directory(directory: &Path) -> Result<Report, Fault> {
             "task" => trace::replay::<task::Tasks>(&path, &mut report)?,
             "regions" => regions::replay(&path, &mut report)?,
             // They are judged by other measures than field by field.
-            "operators" => report.skip("operators have their own test"),
+            "operators" => operators::replay_operators(&path, &mut report)?,
             "sizes" => report.skip("the size parser has its own test"),
             other => return Err(Fault::new(&path, 0, format!("unknown suite `{other}`"))),
         }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use super::calibrate::calibrate;
 use super::datasets::{Cached, cached_in, datasets};
 use super::fragments::{Boundary, Fragment, boundary, fragment_of, fragments, metric};
 use super::honesty::Honesty;
 use super::operators::{ExchangeFacts, StageContext, share_time};
-use super::rates::{default_parallelism, rates};
+use super::rates::{default_parallelism, page_bytes, rates};
 use super::stages::{StageRun, runs};
 use crate::conf::Settings;
 use crate::eventlog::app_log::{AppLog, JobResult, PlanNode, SqlPlan};
@@ -48,6 +49,8 @@ struct Builder<'a> {
     broadcasts: Vec<Broadcast>,
     broadcast_of: BTreeMap<u64, usize>,
     rates: Rates,
+    /// Bytes of a page in the run of the log.
+    page_bytes: u64,
 }
 
 /// Builds the workload of a log.
@@ -78,6 +81,7 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
         broadcasts: Vec::new(),
         broadcast_of: BTreeMap::new(),
         rates,
+        page_bytes: page_bytes(settings),
     };
     builder.match_fragments();
     builder.find_exchanges();
@@ -87,17 +91,19 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     let jobs = builder.jobs(honesty);
     let python =
         stages.iter().flat_map(|s| &s.operators).any(|o| matches!(o.kind, OperatorKind::Python { .. }));
-    Workload {
+    let mut workload = Workload {
         name: log.app_name.clone(),
         jobs,
         stages,
-        shuffles: builder.shuffles,
-        datasets: builder.cached.into_iter().map(|cached| cached.dataset).collect(),
-        broadcasts: builder.broadcasts,
-        rates: builder.rates,
+        shuffles: std::mem::take(&mut builder.shuffles),
+        datasets: builder.cached.drain(..).map(|cached| cached.dataset).collect(),
+        broadcasts: std::mem::take(&mut builder.broadcasts),
+        rates: builder.rates.clone(),
         observed: Some(partitioning(settings, default_parallelism(settings, &[]))),
         python,
-    }
+    };
+    calibrate(&mut workload, settings, &builder.runs);
+    workload
 }
 
 /// Types of columns by name, from the schemas that scans state.
@@ -306,7 +312,9 @@ impl Builder<'_> {
             types: &cut.types,
             row_bytes_out: facts.map(|facts| facts.row_bytes).filter(|&bytes| bytes > 0),
             python_worker_bytes: self.python_worker_bytes(),
+            page_bytes: self.page_bytes,
             operators: Vec::new(),
+            sized: Vec::new(),
         };
         context.add(fragment.root);
         let last_rows = context.operators.last().map_or_else(PerTask::default, |last| last.rows.clone());

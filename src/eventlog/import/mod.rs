@@ -9,7 +9,10 @@
 //! operators), `datasets` (what was cached), `rates` (what work costs).
 
 mod builder;
+mod calibrate;
+mod columns;
 mod datasets;
+mod footprint;
 mod fragments;
 mod honesty;
 mod operators;

@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use super::columns;
+use super::footprint::{self, Bounds};
 use super::fragments::{Boundary, boundary, metric};
 use super::stages::StageRun;
 use crate::eventlog::app_log::{PlanNode, SqlPlan};
-use crate::workload::{Operator, OperatorKind, PerTask};
+use crate::workload::{KEY_RANGE_UNKNOWN, Operator, OperatorKind, PerTask};
 
 /// Share of a stage's time that one row costs in an operator, relative to passing it through.
 fn weight(kind: &OperatorKind) -> f64 {
@@ -50,7 +52,11 @@ pub(super) struct StageContext<'a> {
     pub(super) row_bytes_out: Option<u64>,
     /// Resident bytes of one Python worker.
     pub(super) python_worker_bytes: u64,
+    /// Bytes of a page in the run of the log.
+    pub(super) page_bytes: u64,
     pub(super) operators: Vec<Operator>,
+    /// Whether the row size of each operator is more than a guess.
+    pub(super) sized: Vec<bool>,
 }
 
 /// Shares each task's own time out over the operators by rows and weight.
@@ -102,21 +108,27 @@ impl StageContext<'_> {
             }
         }
         let name = node.name.as_str();
+        if inputs.is_empty() && broadcast.is_some() {
+            return None;
+        }
         if inputs.is_empty() {
             return Some(self.scan(node));
         }
         let kind = match name {
             "HashAggregate" if !node.simple_string.contains("keys=[]") => {
-                let row = self.row_bytes_near(&inputs);
-                OperatorKind::HashAggregate {
-                    // A row of the exchange holds key and buffer under one null bitmap; the map keeps two rows.
-                    key_value_bytes: row + 8,
-                    fast_map: node.simple_string.contains("functions=[partial_"),
-                    group_exponent: GROUP_EXPONENT,
-                }
+                let fast_map = node.simple_string.contains("functions=[partial_");
+                // A row of the exchange holds key and buffer under one null bitmap; the map keeps two rows.
+                let estimate = self.aggregate_row(&inputs) + 8;
+                let key_value_bytes = if fast_map {
+                    // Part of the groups stays in the fast map, so that the peak tells less.
+                    estimate
+                } else {
+                    self.fit(node, estimate, |groups, peak, page| footprint::map_entry(groups, peak, page))
+                };
+                OperatorKind::HashAggregate { key_value_bytes, fast_map }
             }
             "ObjectHashAggregate" if !node.simple_string.contains("keys=[]") => {
-                let row = self.row_bytes_near(&inputs);
+                let row = self.aggregate_row(&inputs);
                 OperatorKind::ObjectHashAggregate { group_bytes: row + 8, sorter_row_bytes: row + 8 }
             }
             "Sort" => OperatorKind::Sort { radix: self.radix(&node.simple_string) },
@@ -125,7 +137,7 @@ impl StageContext<'_> {
                 keys: inputs
                     .get(1)
                     .map_or_else(PerTask::default, |&build| self.operators[build].rows.clone()),
-                key_range: u64::MAX,
+                key_range: KEY_RANGE_UNKNOWN,
             },
             "BroadcastHashJoin" => match broadcast {
                 Some(broadcast) => OperatorKind::BroadcastHashJoin { broadcast },
@@ -140,6 +152,9 @@ impl StageContext<'_> {
         }
         let rows = self.rows(node);
         if kind == OperatorKind::Pipelined && inputs.len() == 1 && rows.is_none() {
+            if name == "Project" {
+                self.project(node, inputs[0]);
+            }
             return Some(inputs[0]);
         }
         let rows = match &kind {
@@ -153,6 +168,7 @@ impl StageContext<'_> {
     /// Adds the last operator of the stage.
     pub(super) fn finish(&mut self, name: &str, kind: OperatorKind, rows: PerTask) {
         let input = self.operators.len().checked_sub(1);
+        self.sized.push(self.row_bytes_out.is_some());
         self.operators.push(Operator {
             name: name.to_owned(),
             kind,
@@ -165,11 +181,18 @@ impl StageContext<'_> {
     }
 
     fn push(&mut self, node: &PlanNode, kind: OperatorKind, inputs: Vec<usize>, rows: PerTask) -> usize {
-        let row_bytes = match &kind {
-            OperatorKind::HashAggregate { key_value_bytes, .. } => *key_value_bytes - 8,
+        let (row_bytes, sized) = match &kind {
+            OperatorKind::HashAggregate { key_value_bytes, .. } => (*key_value_bytes - 8, true),
+            OperatorKind::Sort { radix } => {
+                let estimate = self.row_bytes_near(&inputs);
+                let radix = *radix;
+                let fitted = self.fit(node, estimate.0, |rows, peak, page| footprint::sort_row(rows, peak, page, radix));
+                (fitted, true)
+            }
             _ => self.row_bytes_near(&inputs),
         };
         let name = node.name.trim().to_owned();
+        self.sized.push(sized);
         self.operators.push(Operator {
             name,
             kind,
@@ -182,14 +205,55 @@ impl StageContext<'_> {
         self.operators.len() - 1
     }
 
-    /// Row size of the inputs where an exchange counted it, else of the exchange that is written.
-    fn row_bytes_near(&self, inputs: &[usize]) -> u64 {
-        let counted = inputs.iter().map(|&i| &self.operators[i]).find(|operator| {
-            !matches!(operator.kind, OperatorKind::Scan { .. } | OperatorKind::CachedScan { .. })
-                && operator.row_bytes != ROW_BYTES_UNKNOWN
+    /// Row size of the inputs where it is known (of a join: both sides together), else of the exchange that is written.
+    fn row_bytes_near(&self, inputs: &[usize]) -> (u64, bool) {
+        if !inputs.is_empty() && inputs.iter().all(|&input| self.sized[input]) {
+            let words: u64 = inputs.iter().map(|&input| self.operators[input].row_bytes - 8).sum();
+            return (8 + words, true);
+        }
+        match self.row_bytes_out {
+            Some(bytes) => (bytes, false),
+            None => (ROW_BYTES_UNKNOWN, false),
+        }
+    }
+
+    /// Size of the rows that an aggregation keeps: what it reads when that was exchanged in just this form, else what it
+    /// writes.
+    fn aggregate_row(&self, inputs: &[usize]) -> u64 {
+        let read = inputs.first().map(|&input| &self.operators[input]);
+        match read {
+            Some(read) if matches!(read.kind, OperatorKind::ShuffleRead { .. }) => read.row_bytes,
+            _ => self.row_bytes_out.unwrap_or_else(|| self.row_bytes_near(inputs).0),
+        }
+    }
+
+    /// Rows lose or win columns on their way.
+    fn project(&mut self, node: &PlanNode, input: usize) {
+        let Some(columns) = columns::columns(&node.simple_string) else { return };
+        if columns::any_variable(&columns, self.types) && self.sized[input] {
+            return;
+        }
+        self.operators[input].row_bytes = columns::row_bytes(&columns, self.types);
+        self.sized[input] = true;
+    }
+
+    /// A record size held against the peaks that the operator's tasks report, where nothing spilled.
+    fn fit(&self, node: &PlanNode, estimate: u64, bounds_of: impl Fn(u64, u64, u64) -> Bounds) -> u64 {
+        let Some(peaks) = metric(node, "peak memory") else { return estimate };
+        let rows = self.rows(node).or_else(|| {
+            let below = node.children.first().map(|&child| &self.plan.nodes[child as usize])?;
+            self.rows(below)
         });
-        let counted = counted.map(|operator| operator.row_bytes);
-        counted.or(self.row_bytes_out).unwrap_or(ROW_BYTES_UNKNOWN)
+        let rows = rows.or_else(|| self.operators.last().map(|last| last.rows.clone()));
+        let Some(PerTask::Each(rows)) = rows else { return estimate };
+        let mut bounds = Bounds::NONE;
+        for (task, rows) in self.run.tasks.iter().zip(rows) {
+            let Some(task) = task else { continue };
+            let spilled = task.metrics.as_ref().is_none_or(|metrics| metrics.totals.memory_bytes_spilled > 0);
+            let Some(peak) = task.accumulator(peaks).filter(|&peak| peak > 0 && !spilled) else { continue };
+            bounds = bounds.and(bounds_of(rows, peak as u64, self.page_bytes));
+        }
+        bounds.nearest(estimate)
     }
 
     fn rows(&self, node: &PlanNode) -> Option<PerTask> {
@@ -220,6 +284,7 @@ impl StageContext<'_> {
         };
         let bytes = sum([local, remote]);
         let rows = sum([records, None]);
+        self.sized.push(facts.row_bytes > 0);
         self.operators.push(Operator {
             name: "Exchange (read)".to_owned(),
             kind: OperatorKind::ShuffleRead { shuffle: facts.shuffle, bytes },
@@ -258,10 +323,6 @@ impl StageContext<'_> {
 
 /// Rows of a window partition on the plain heap (`spark.sql.windowExec.buffer.in.memory.threshold`).
 const WINDOW_IN_MEMORY_ROWS: u64 = 4096;
-
-/// Growth of groups with rows once a map starts anew: keys of many sizes (log-uniform) follow this closely; even keys
-/// would be 1. A log has no keys in it, so this is an assumption.
-const GROUP_EXPONENT: f64 = 0.8;
 
 fn is_radix_type(kind: &str) -> bool {
     matches!(

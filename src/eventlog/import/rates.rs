@@ -7,7 +7,8 @@ use crate::cluster;
 use crate::conf::{Origin, Settings, SparkConf, SparkVersion};
 use crate::eventlog::EventLogError;
 use crate::eventlog::app_log::AppLog;
-use crate::sim::HostSpec;
+use crate::sim::{HostSpec, Processes};
+use crate::units::MIB;
 use crate::workload::Rates;
 
 /// Bandwidth of a disk behind a page cache that holds what was just written: shuffle and spill files of a log's size were
@@ -70,6 +71,13 @@ pub(super) fn settings(
 pub(super) fn default_parallelism(settings: &Settings, hosts: &[cluster::HostShape]) -> u32 {
     let plan = cluster::plan(&cluster::PlanInput { settings, hosts, yarn: None, python: false });
     plan.default_parallelism(settings)
+}
+
+/// Bytes of a page of the observed run's executors (PAGE-1).
+pub(super) fn page_bytes(settings: &Settings) -> u64 {
+    let plan = cluster::plan(&cluster::PlanInput { settings, hosts: &[], yarn: None, python: false });
+    let processes = Processes::new(&plan, settings, &[]);
+    processes.ok().and_then(|p| p.executors.first().map(|e| e.page_size)).unwrap_or(MIB)
 }
 
 /// Costs as far as this log tells them; the rest are defaults.

@@ -28,6 +28,31 @@ impl GroupCurve {
         }))
     }
 
+    /// Groups in the input of a final aggregation: `outputs` map outputs one after the other, in each of which a key occurs
+    /// once, with keys as skewed as Zipf's law has it (key number `x` is `1 / x` as frequent as the first).
+    ///
+    /// That law has two parameters, how many keys there are and how often the first occurs; they follow from the groups in
+    /// one output, which are its rows, and in all. If nearly all keys are distinct the line is [`GroupCurve::even`]. Costs
+    /// about half a million exponentials: compute it once for the tasks of a stage.
+    pub fn of_map_outputs(outputs: u64, rows: u64, groups: u64) -> Self {
+        let first = rows as f64 / outputs.max(1) as f64;
+        let groups_max = groups.min(rows) as f64;
+        if outputs < 2 || groups_max <= first || groups_max > 0.999 * rows as f64 {
+            return Self::even(rows, groups);
+        }
+        // More keys means more new ones in each further output.
+        let (_, law) = solve(groups_max.ln(), groups_max.ln() + 20.0, groups_max, |log_keys| {
+            let (_, frequency) = solve(-20.0, 40.0, first, |log| (distinct(log_keys, log.exp()), log.exp()));
+            (distinct(log_keys, frequency * outputs as f64), (log_keys, frequency))
+        });
+        let (log_keys, frequency) = law;
+        let scale = groups_max / distinct(log_keys, frequency * outputs as f64);
+        Self::from_points((1..=outputs).map(|output| {
+            let seen = scale * distinct(log_keys, frequency * output as f64);
+            ((u128::from(rows) * u128::from(output) / u128::from(outputs)) as u64, seen.round() as u64)
+        }))
+    }
+
     /// A line through the origin and these points of (rows, groups); points that do not go on are left out, and groups are
     /// never more than rows.
     pub fn from_points(points: impl IntoIterator<Item = (u64, u64)>) -> Self {
@@ -41,6 +66,19 @@ impl GroupCurve {
             }
         }
         Self { points: kept }
+    }
+
+    /// A line of the same shape that ends at `rows` and `groups`.
+    pub fn scaled_to(&self, rows: u64, groups: u64) -> Self {
+        let Some(&(last_rows, last_groups)) = self.points.last().filter(|last| last.0 > 0 && last.1 > 0)
+        else {
+            return Self::even(rows, groups);
+        };
+        let scale =
+            |value: u64, last: u64, to: u64| (u128::from(value) * u128::from(to) / u128::from(last)) as u64;
+        Self::from_points(
+            self.points[1..].iter().map(|&(r, g)| (scale(r, last_rows, rows), scale(g, last_groups, groups))),
+        )
     }
 
     /// Groups among the first `rows` rows, at least 1 if there are rows and groups at all.
@@ -70,6 +108,39 @@ impl GroupCurve {
     }
 }
 
+/// Expected distinct keys of Zipf's law among `exp(log_keys)`, the first of which occurs `frequency` times on average:
+/// the integral of `1 - exp(-frequency / x)` over the keys, by Simpson's rule over their logarithm.
+fn distinct(log_keys: f64, frequency: f64) -> f64 {
+    const STEPS: u32 = 256;
+    let step = log_keys / f64::from(STEPS);
+    let sum: f64 = (0..=STEPS)
+        .map(|i| {
+            let weight = match i {
+                0 | STEPS => 1.0,
+                i if i % 2 == 1 => 4.0,
+                _ => 2.0,
+            };
+            let key = (f64::from(i) * step).exp();
+            weight * key * -(-frequency / key).exp_m1()
+        })
+        .sum();
+    sum * step / 3.0
+}
+
+/// Halves an interval until an increasing function has a value; returns the place and what else the function said there.
+fn solve<T>(mut low: f64, mut high: f64, value: f64, function: impl Fn(f64) -> (f64, T)) -> (f64, T) {
+    const HALVINGS: u32 = 44;
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if function(middle).0 < value {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    (high, function(high).1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +160,27 @@ mod tests {
             }
             assert_eq!(curve.rows(curve.groups(u64::MAX) + 1), None);
         }
+    }
+
+    #[test]
+    fn map_outputs_of_log_uniform_keys_are_recognised() {
+        // Distinct keys in 1 to 16 outputs of 625000 rows each, keys log-uniform over 16 million, every second key.
+        const DISTINCT: [u64; 16] = [
+            121_985, 217_899, 304_000, 383_744, 458_772, 530_050, 598_218, 663_730, 726_925, 788_065,
+            847_363, 904_990, 961_088, 1_015_780, 1_069_169, 1_121_344,
+        ];
+        let curve = GroupCurve::of_map_outputs(16, 16 * DISTINCT[0], DISTINCT[15]);
+        for (outputs, expected) in (1..).zip(DISTINCT) {
+            let found = curve.groups(outputs * DISTINCT[0]);
+            assert!(found.abs_diff(expected) * 500 < expected, "{outputs} outputs: {found}, true {expected}");
+        }
+    }
+
+    #[test]
+    fn map_outputs_without_common_keys_are_even() {
+        assert_eq!(GroupCurve::of_map_outputs(16, 1000, 1000), GroupCurve::even(1000, 1000));
+        assert_eq!(GroupCurve::of_map_outputs(1, 1000, 400), GroupCurve::even(1000, 400));
+        assert_eq!(GroupCurve::of_map_outputs(4, 0, 0).groups(5), 0);
     }
 
     #[test]

@@ -16,6 +16,9 @@ use super::{
 const FAST_MAP_ROWS_MAX: u64 = 1 << 16;
 /// Buckets of the fast map: its rows over a load factor of one half (`RowBasedHashMapGenerator`).
 const FAST_MAP_BUCKETS: f64 = (FAST_MAP_ROWS_MAX * 2) as f64;
+/// New groups that find no bucket in the fast map, over the square of its load: fitted to random keys, within 0.2 % of the
+/// groups taken up to a load of one half.
+const FAST_MAP_MISSES: f64 = 1.25;
 /// Record count, and per record length, key prefix and key length in a spill file (SORT-7).
 const FILE_HEADER_BYTES: u64 = 4;
 const FILE_RECORD_HEADER_BYTES: u64 = 16;
@@ -86,14 +89,15 @@ impl HashAggregation {
         }
     }
 
-    /// Groups that the fast map took when so many had come by. It looks at two buckets for each, so that some find both
-    /// taken before it is full: with a share of `load` buckets in use that is about `load²` of the new groups, and the
-    /// integral of `1 / (1 - load²)` is the inverse hyperbolic tangent.
+    /// Groups that the fast map took when so many had come by. It looks at two neighbouring buckets for each, so that some
+    /// find both taken before it is full: with a share of `load` buckets in use about `1.25 load²` of the new groups,
+    /// which integrates to a hyperbolic tangent.
     fn fast_groups(&self, groups: u64) -> u64 {
         let (Some(page), Some(row)) = (self.fast_page, self.shape.fast_map_row_bytes) else { return 0 };
         let rows_max = FAST_MAP_ROWS_MAX.min(page.bytes / row);
-        let taken = FAST_MAP_BUCKETS * (groups as f64 / FAST_MAP_BUCKETS).tanh();
-        groups.min(rows_max).min(taken.round() as u64)
+        let steepness = FAST_MAP_MISSES.sqrt();
+        let load = (steepness * groups as f64 / FAST_MAP_BUCKETS).tanh() / steepness;
+        groups.min(rows_max).min((FAST_MAP_BUCKETS * load).round() as u64)
     }
 
     /// Groups in the map after so many rows since it was empty. The groups in the fast map stay there across spills; they

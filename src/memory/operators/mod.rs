@@ -10,7 +10,7 @@
 //! the plain heap of row buffers and object aggregation). `BytesToBytesMap` is never read destructively (MAP-7, MAP-8):
 //! none of the operators here does so in 3.5 or 4.1, an aggregation keeps its map until its output ends (AGG-5).
 //!
-//! Read [`TaskOperators`] next, then [`UnsafeExternalSorter`](unsafe_external_sorter) as the typical member.
+//! Read [`TaskOperators`] next, then `unsafe_external_sorter.rs` as the typical member.
 
 mod bytes_to_bytes_map;
 mod group_curve;
@@ -111,7 +111,7 @@ pub enum OperatorSpec {
         /// Forced spills.
         limits: SpillLimits,
     },
-    /// Serialized shuffle writer: `ShuffleExternalSorter` (SHUF-3 to SHUF-5).
+    /// Serialized shuffle writer: `ShuffleExternalSorter` (SHUF-3 to SHUF-5). It is closed when it writes its output.
     ShuffleSort {
         /// Bytes of a serialized record.
         record_bytes: u64,
@@ -412,3 +412,6 @@ trait MemoryOperator: std::fmt::Debug + Send {
     /// Peak as the operator reports it to the task's `peakExecutionMemory`.
     fn peak(&self) -> u64;
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,13 +57,16 @@ pub(super) struct Spillable {
 
 impl Spillable {
     pub(super) fn new(consumer: ConsumerId, shape: SpillableShape, conf: OperatorConf) -> Self {
+        // A map also looks before its first record, to which an empty one has nothing to say, unless it has no threshold.
+        let looks_at_once = shape.kind == Kind::ExternalAppendOnlyMap
+            && shape.size.bytes(0) >= shape.initial_memory_threshold.min(shape.limits.bytes);
         Self {
             consumer,
             conf,
             threshold: shape.initial_memory_threshold,
             elements_read: 0,
             records: 0,
-            checked: shape.kind != Kind::ExternalAppendOnlyMap,
+            checked: !looks_at_once,
             todo: 0,
             inserted: 0,
             peak: 0,
@@ -93,7 +96,7 @@ impl Spillable {
     /// Records to come until the next look at the size has consequences: at least 1.
     fn records_until_check(&self) -> u64 {
         let limits = self.shape.limits;
-        let until_limit = (limits.records + 1).saturating_sub(self.elements_read);
+        let until_limit = limits.records.saturating_add(1).saturating_sub(self.elements_read);
         let until_bytes = if limits.bytes == u64::MAX {
             u64::MAX
         } else {

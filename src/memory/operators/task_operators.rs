@@ -71,7 +71,7 @@ impl TaskOperators {
     /// Goes on with what waits. The order in which several tasks are resumed is the caller's.
     pub fn resume(&mut self, manager: &mut MemoryManager) -> Step {
         match self.running {
-            Some(operator) => self.poll(operator, manager),
+            Some(operator) => self.advance(operator, manager),
             None => Step::Ready,
         }
     }
@@ -127,33 +127,38 @@ impl TaskOperators {
     ) -> Step {
         assert!(self.running.is_none(), "a task that waits does nothing else");
         instruction(&mut *self.operators[operator.0 as usize]);
-        self.advance(operator, None, manager)
+        self.advance(operator, manager)
     }
 
-    /// Runs an operator from request to request.
-    fn advance(
-        &mut self,
-        operator: OperatorIndex,
-        answer: Option<Allocation>,
-        manager: &mut MemoryManager,
-    ) -> Step {
-        match self.with(operator, None, manager, |o, context| o.advance(answer, context)) {
-            Progress::Request(consumer, request) => {
-                self.tmm.begin(consumer, request);
-                self.running = Some(operator);
-                self.poll(operator, manager)
+    /// Runs an operator from request to request until it is done, fails or waits.
+    fn advance(&mut self, operator: OperatorIndex, manager: &mut MemoryManager) -> Step {
+        let mut answer = None;
+        loop {
+            if self.running.is_some() {
+                match self.poll(manager) {
+                    Some(allocation) => answer = Some(allocation),
+                    None => return Step::Wait,
+                }
+                self.running = None;
             }
-            Progress::Done => Step::Ready,
-            Progress::Failed(error) => Step::OutOfMemory(error),
-            Progress::Refused => unreachable!("what a map refuses its operator answers for"),
+            match self.with(operator, None, manager, |o, context| o.advance(answer.take(), context)) {
+                Progress::Request(consumer, request) => {
+                    self.tmm.begin(consumer, request);
+                    self.running = Some(operator);
+                }
+                Progress::Done => return Step::Ready,
+                Progress::Failed(error) => return Step::OutOfMemory(error),
+                Progress::Refused => unreachable!("what a map refuses its operator answers for"),
+            }
         }
     }
 
-    /// Carries the pending request on, with the spills it causes.
-    fn poll(&mut self, operator: OperatorIndex, manager: &mut MemoryManager) -> Step {
+    /// Carries the pending request on, with the spills it causes; `None` if it waits.
+    fn poll(&mut self, manager: &mut MemoryManager) -> Option<Allocation> {
         loop {
             match self.tmm.poll(manager) {
-                Poll::Wait => return Step::Wait,
+                Poll::Wait => return None,
+                Poll::Ready(answer) => return Some(answer),
                 Poll::Spill { consumer, ask, by } => {
                     let owner = self.owners[consumer.0 as usize];
                     let forced_by = Some(self.owners[by.0 as usize]).filter(|&o| o != owner);
@@ -161,10 +166,6 @@ impl TaskOperators {
                         o.spill(consumer, ask, consumer == by, context)
                     });
                     self.tmm.spill_done(released);
-                }
-                Poll::Ready(answer) => {
-                    self.running = None;
-                    return self.advance(operator, Some(answer), manager);
                 }
             }
         }

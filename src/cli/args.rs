@@ -1,0 +1,253 @@
+//! Commands and flags. Flags that `spark-submit` has are spelled and mean as there.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXAMPLES: &str = "\
+Examples:
+  spillcast run app-20261121120700-0000.zstd
+  spillcast run app-20261121120700-0000.zstd --executor-memory 512m --conf spark.sql.shuffle.partitions=400
+  spillcast run scenarios/cache-thrash.toml --conf spillcast.storageLevel=MEMORY_ONLY --json
+  spillcast layout --executor-memory 2g
+  spillcast import eventlog_v2_app-20261121120700-0000 -o job.toml
+
+INPUT is a scenario file, a Spark event log (plain, .zstd, .lz4, .snappy, .lzf or .gz) or the folder of a rolling event
+log; what it is, its content decides, not its name.
+Exit codes: 0 done; 1 a condition of --fail-on holds; 2 bad usage or bad input.";
+
+/// Find out what a Spark memory setting does before the cluster does.
+#[derive(Debug, Parser)]
+#[command(name = "spillcast", version, after_help = EXAMPLES, max_term_width = 120)]
+pub(super) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// How to talk.
+    #[command(flatten)]
+    pub(super) console: ConsoleArgs,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ConsoleArgs {
+    /// Colours: auto looks at the terminal and at NO_COLOR.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Output")]
+    pub(super) color: Color,
+    /// Say nothing on standard error but errors.
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub(super) quiet: bool,
+    /// Print every setting with where its value came from, and everything that was noted on the way.
+    #[arg(long, short, global = true, conflicts_with = "quiet", help_heading = "Output")]
+    pub(super) verbose: bool,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Simulate an application once: verdict, stages, cached data, where time went
+    #[command(after_help = "\
+Examples:
+  spillcast run app-20261121120700-0000.zstd
+  spillcast run app-20261121120700-0000.zstd --executor-memory 512m --unset spark.memory.fraction
+  spillcast run job.toml --out out/ --plot
+  spillcast run job.toml --json --fail-on outcome --fail-on 'memoryBytesSpilled>1g' --fail-on 'wallMs>5min'")]
+    Run(RunArgs),
+    /// Print the memory regions and container sizes of a configuration, in bytes and as the web UI shows them
+    #[command(after_help = "\
+Examples:
+  spillcast layout --executor-memory 2g
+  spillcast layout --master yarn --executor-memory 8g --executor-cores 4 --conf spark.memory.offHeap.size=1g
+  spillcast layout --spark-version 2.4 --executor-memory 2g --conf spillcast.collector=parallel
+  spillcast layout app-20261121120700-0000.zstd --json")]
+    Layout(LayoutArgs),
+    /// Check scenario files: every fault of every file at once
+    #[command(after_help = "\
+Examples:
+  spillcast check scenarios/*.toml
+  spillcast check job.toml --json")]
+    Check(CheckArgs),
+    /// Turn an event log into a scenario file and say what the log lacks
+    #[command(after_help = "\
+Examples:
+  spillcast import app-20261121120700-0000.zstd -o job.toml
+  spillcast import eventlog_v2_app-20261121120700-0000 > job.toml")]
+    Import(ImportArgs),
+    /// Print the JSON Schema of scenario files, for editors
+    #[command(after_help = "\
+Examples:
+  spillcast schema > spillcast.schema.json")]
+    Schema,
+    /// Print a shell's completion script
+    #[command(after_help = "\
+Examples:
+  spillcast completions bash > ~/.local/share/bash-completion/completions/spillcast
+  spillcast completions zsh > \"${fpath[1]}/_spillcast\"")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page of the program or of one command
+    #[command(after_help = "\
+Examples:
+  spillcast man | man -l -
+  spillcast man run > spillcast-run.1")]
+    Man {
+        /// A command, as `run`; the program itself when left out.
+        command: Option<String>,
+    },
+    /// Explain the code of a diagnostic; without a code, list all
+    #[command(after_help = "\
+Examples:
+  spillcast explain SC005
+  spillcast explain")]
+    Explain {
+        /// The code, as `SC005`.
+        code: Option<String>,
+    },
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Scenario file, event log, or folder of a rolling event log.
+    #[arg(value_name = "INPUT")]
+    pub(super) input: PathBuf,
+    /// The configuration.
+    #[command(flatten)]
+    pub(super) conf: ConfArgs,
+    /// Seed of all random draws; the scenario's own (1 for a log) when left out.
+    #[arg(long, value_name = "N", help_heading = "Simulation")]
+    pub(super) seed: Option<u64>,
+    /// Exit with 1 when this holds: `outcome` (the application fails) or a budget on a column of summary.csv, as
+    /// `memoryBytesSpilled>1g` or `wallMs>=5min`. Repeatable.
+    #[arg(long, value_name = "CONDITION", help_heading = "Simulation")]
+    pub(super) fail_on: Vec<String>,
+    /// Write CSV files (summary, stages, tasks, executors, datasets, events, timeline) into this folder.
+    #[arg(long, short, value_name = "DIR", help_heading = "Output")]
+    pub(super) out: Option<PathBuf>,
+    /// Also draw memory over time and the stages as SVG.
+    #[arg(long, requires = "out", help_heading = "Output")]
+    pub(super) plot: bool,
+    /// Replace files that are already there.
+    #[arg(long, requires = "out", help_heading = "Output")]
+    pub(super) force: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+}
+
+/// `layout`.
+#[derive(Debug, Args)]
+pub(super) struct LayoutArgs {
+    /// Scenario file or event log whose configuration to start from; Spark's defaults when left out.
+    #[arg(value_name = "INPUT")]
+    pub(super) input: Option<PathBuf>,
+    /// The configuration.
+    #[command(flatten)]
+    pub(super) conf: ConfArgs,
+    /// The application is a Python one: counts spark.executor.pyspark.memory and Kubernetes' larger overhead.
+    #[arg(long, help_heading = "Configuration")]
+    pub(super) python: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Scenario files.
+    #[arg(value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// Print the faults as a JSON list on standard output.
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Event log, or folder of a rolling event log.
+    #[arg(value_name = "INPUT")]
+    pub(super) input: PathBuf,
+    /// Write the scenario to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    pub(super) output: Option<PathBuf>,
+    /// Replace the file if it is already there.
+    #[arg(long, requires = "output", help_heading = "Output")]
+    pub(super) force: bool,
+}
+
+/// Where the configuration comes from, beside INPUT. Precedence as in spark-submit: flags, then `--conf`, then
+/// `--properties-file`, then what the scenario or log says, then the defaults of the Spark version.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Configuration")]
+pub(super) struct ConfArgs {
+    /// Master URL: local, local[N], local[*], local[N,F], local-cluster[n,cores,MiB], yarn, k8s://HOST, spark://HOST:PORT.
+    #[arg(long, value_name = "MASTER_URL")]
+    master: Option<String>,
+    /// Where the driver runs: client or cluster.
+    #[arg(long, value_name = "DEPLOY_MODE")]
+    deploy_mode: Option<String>,
+    /// Heap of the driver, as 1000M or 2G.
+    #[arg(long, value_name = "MEM")]
+    driver_memory: Option<String>,
+    /// Cores of the driver, in cluster mode.
+    #[arg(long, value_name = "NUM")]
+    driver_cores: Option<String>,
+    /// Heap of each executor, as 1000M or 2G.
+    #[arg(long, value_name = "MEM")]
+    executor_memory: Option<String>,
+    /// Cores of each executor.
+    #[arg(long, value_name = "NUM")]
+    executor_cores: Option<String>,
+    /// Number of executors.
+    #[arg(long, value_name = "NUM")]
+    num_executors: Option<String>,
+    /// Cores of all executors together, on a standalone cluster.
+    #[arg(long, value_name = "NUM")]
+    total_executor_cores: Option<String>,
+    /// A Spark property, or a knob of this program under `spillcast.`. Repeatable.
+    #[arg(long, short, value_name = "PROP=VALUE")]
+    pub(super) conf: Vec<String>,
+    /// A file of properties, in the syntax of spark-defaults.conf.
+    #[arg(long, value_name = "FILE")]
+    pub(super) properties_file: Option<PathBuf>,
+    /// Forget what INPUT or the properties file says of this property, so that its default holds. Repeatable.
+    #[arg(long, value_name = "PROP")]
+    pub(super) unset: Vec<String>,
+    /// Spark version whose rules and defaults hold, 2.4 to 4.1; INPUT's own, or 4.1, when left out.
+    #[arg(long, value_name = "VERSION")]
+    pub(super) spark_version: Option<String>,
+}
+
+impl ConfArgs {
+    /// The flags given that stand for one property, as typed.
+    pub(super) fn flags(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("--master", &self.master),
+            ("--deploy-mode", &self.deploy_mode),
+            ("--driver-memory", &self.driver_memory),
+            ("--driver-cores", &self.driver_cores),
+            ("--executor-memory", &self.executor_memory),
+            ("--executor-cores", &self.executor_cores),
+            ("--num-executors", &self.num_executors),
+            ("--total-executor-cores", &self.total_executor_cores),
+        ]
+        .into_iter()
+        .filter_map(|(flag, value)| Some((flag, value.as_deref()?)))
+    }
+}

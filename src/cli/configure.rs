@@ -1,0 +1,236 @@
+//! The configuration of a run: what INPUT says, `--properties-file`, `--conf` and the flags, each over the one before;
+//! its meaning; and the processes that come of it. Faults are told with key, value, where it came from and what is valid.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context, anyhow, bail};
+
+use super::Told;
+use super::args::ConfArgs;
+use super::console::Console;
+use super::diagnostics;
+use super::input::Application;
+use crate::cluster::{self, ClusterPlan, HostShape, PlanInput};
+use crate::conf::property::{self, Support};
+use crate::conf::{
+    ConfError, ErrorKind, Origin, Settings, SparkConf, SparkVersion, properties, spark_submit,
+};
+use crate::scenario::ClusterSpec;
+use crate::sim::{HostSpec, Processes};
+
+/// Longest value that a listing shows whole, in characters.
+const VALUE_SHOWN: usize = 48;
+/// Properties that a one-line note names.
+const NAMES_SHOWN: usize = 4;
+
+/// Puts the configuration together.
+pub(super) fn conf(
+    application: Option<&Application>,
+    args: &ConfArgs,
+    console: &Console,
+) -> anyhow::Result<SparkConf> {
+    let mut conf = SparkConf::new(version(application, args)?);
+    for key in &args.unset {
+        unset(&mut conf, key);
+    }
+    // Of equal rank the last wins, and a flag beats `--conf` (as in spark-submit), which beats `--unset`.
+    for pair in &args.conf {
+        spark_submit::apply_conf(&mut conf, pair).map_err(|message| anyhow!(message))?;
+    }
+    for (flag, value) in args.flags() {
+        spark_submit::apply_flag(&mut conf, flag, value);
+    }
+    if let Some(path) = &args.properties_file {
+        let file = path.display().to_string();
+        let text = fs::read_to_string(path).with_context(|| format!("{file}: cannot be read"))?;
+        let parsed = properties::parse(&text);
+        for warning in &parsed.warnings {
+            console.warn(&format!("{file}:{}: {}", warning.number, warning.text));
+        }
+        if !parsed.errors.is_empty() {
+            for error in &parsed.errors {
+                console.error(&format!("{file}:{}: {}", error.number, error.text));
+            }
+            return Err(Told.into());
+        }
+        properties::apply(&mut conf, &parsed, &file);
+    }
+    if let Some(application) = application {
+        for entry in &application.scenario.conf {
+            let origin = match application.text {
+                Some(_) => Origin::Scenario(entry.line as u32),
+                None => Origin::EventLog,
+            };
+            conf.set(&entry.key, &entry.value, origin);
+        }
+    }
+    Ok(conf)
+}
+
+fn version(application: Option<&Application>, args: &ConfArgs) -> anyhow::Result<SparkVersion> {
+    let of_input = application.and_then(|found| Some((&found.input, found.scenario.spark_version.as_ref()?)));
+    match (&args.spark_version, of_input) {
+        (Some(text), _) => SparkVersion::parse(text).with_context(|| format!("--spark-version {text}")),
+        (None, Some((input, text))) => {
+            SparkVersion::parse(text).with_context(|| format!("{input}: spark_version"))
+        }
+        (None, None) => Ok(SparkVersion::DEFAULT),
+    }
+}
+
+/// Takes a property away under all its names.
+fn unset(conf: &mut SparkConf, key: &str) {
+    let origin = Origin::CommandLine(format!("--unset {key}"));
+    conf.unset(key, origin.clone());
+    for old in property::old_names(key) {
+        conf.unset(&old, origin.clone());
+    }
+}
+
+/// Says what of the configuration is not what the user may think.
+pub(super) fn tell(conf: &SparkConf, args: &ConfArgs, application: Option<&Application>, console: &Console) {
+    for key in &args.unset {
+        let known = property::find(key).is_some()
+            || application.is_some_and(|found| found.scenario.conf.iter().any(|entry| entry.key == *key));
+        if !known {
+            let hint =
+                property::suggest(key).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            console.warn(&format!("--unset {key}: nothing sets this property{hint}"));
+        }
+    }
+    let mut unknown = Vec::new();
+    for key in conf.not_modelled() {
+        let typed = conf.entry(key).filter(|entry| entry.origin != Origin::EventLog);
+        match (property::find(key), property::suggest(key), typed) {
+            (None, Some(near), Some(entry)) => console.warn(&format!(
+                "{key} ({}): no property of this name is known; did you mean {near}?",
+                entry.origin
+            )),
+            _ => unknown.push(key),
+        }
+    }
+    if console.verbose {
+        console.lines(&listing(conf));
+    } else if !unknown.is_empty() {
+        let names = unknown.iter().take(NAMES_SHOWN).copied().collect::<Vec<_>>().join(", ");
+        let more = if unknown.len() > NAMES_SHOWN { ", ..." } else { "" };
+        let (what, verb) = if unknown.len() == 1 { ("property", "is") } else { ("properties", "are") };
+        console.note(&format!(
+            "{} {what} of the configuration {verb} not modelled: {names}{more} (--verbose lists all)",
+            unknown.len()
+        ));
+    }
+    for (old, new) in conf.deprecated().iter().filter(|_| console.verbose) {
+        console.note(&format!("{old} is an old name of {new}"));
+    }
+}
+
+/// Every set property: name, value, origin, and what it does here.
+fn listing(conf: &SparkConf) -> String {
+    let rows: Vec<[String; 4]> = conf
+        .iter()
+        .map(|(key, value, origin)| {
+            let role = match property::support(key, conf.version()) {
+                Support::Modelled => "modelled",
+                Support::Harmless => "changes nothing here",
+                Support::NotModelled => "not modelled",
+            };
+            [key.to_owned(), shortened(value), shortened(&origin.to_string()), role.to_owned()]
+        })
+        .collect();
+    let mut text = format!("configuration, over the defaults of Spark {}:", conf.version());
+    if rows.is_empty() {
+        text.push_str(" nothing is set");
+    }
+    let wide = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [wide(0), wide(1), wide(2)];
+    for [key, value, origin, role] in &rows {
+        let _ =
+            write!(text, "\n  {key:<0$}  {value:<1$}  {origin:<2$}  {role}", widths[0], widths[1], widths[2]);
+    }
+    text
+}
+
+fn shortened(text: &str) -> String {
+    let text = text.replace(['\n', '\r', '\t'], " ");
+    if text.chars().count() <= VALUE_SHOWN {
+        return text;
+    }
+    let mut short: String = text.chars().take(VALUE_SHOWN - 3).collect();
+    short.push_str("...");
+    short
+}
+
+/// Why there is nothing to simulate.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The configuration says something that has no meaning; all of it has been told.
+    Faulty,
+    /// Spark would not start the application, in its words.
+    Refused(String),
+}
+
+/// Gives the configuration its meaning. Every fault is told.
+pub(super) fn settings(
+    conf: &SparkConf,
+    application: Option<&Application>,
+    console: &Console,
+) -> Result<Settings, Stop> {
+    Settings::resolve(conf).map_err(|errors| {
+        for error in &errors {
+            console.finding(&diagnostics::conf_error(application.and_then(Application::source), error), true);
+        }
+        // Spark stops at the first; a value that means nothing comes before values that do not go together.
+        let refused = |error: &ConfError| error.by_spark && error.kind == ErrorKind::Refused;
+        match errors.iter().all(refused).then(|| errors.first()).flatten() {
+            Some(first) => Stop::Refused(first.message.clone()),
+            None => Stop::Faulty,
+        }
+    })
+}
+
+/// The processes of an application.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// As planned: containers, executors not placed.
+    pub(super) plan: ClusterPlan,
+    /// As simulated.
+    pub(super) processes: Processes,
+}
+
+/// Plans the processes.
+///
+/// # Errors
+/// The words with which Spark or the cluster manager refuses to start them.
+pub(super) fn place(settings: &Settings, application: &Application) -> Result<Placed, String> {
+    let (shapes, hosts) = machines(&application.scenario.cluster);
+    let python = application.scenario.workload.python;
+    let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python });
+    if let Some(words) = &plan.refusal {
+        return Err(words.clone());
+    }
+    let processes = Processes::new(&plan, settings, &hosts).map_err(|error| error.to_string())?;
+    Ok(Placed { plan, processes })
+}
+
+/// The machines of a scenario, as planning and as the simulation want them.
+pub(super) fn machines(cluster: &ClusterSpec) -> (Vec<HostShape>, Vec<HostSpec>) {
+    let each = cluster.hosts.iter().flat_map(|host| (0..host.count).map(move |number| (host, number)));
+    each.map(|(host, number)| {
+        let shape = HostShape { cores: host.cores, memory: host.memory_bytes, container_memory: None };
+        let name = if host.count > 1 { format!("{}-{}", host.name, number + 1) } else { host.name.clone() };
+        (shape, HostSpec { name, cores: host.cores })
+    })
+    .unzip()
+}
+
+/// Refuses what makes no sense together, before any work.
+pub(super) fn check_pairs(args: &ConfArgs) -> anyhow::Result<()> {
+    for pair in &args.conf {
+        if let Err(message) = spark_submit::split_conf(pair) {
+            bail!(message);
+        }
+    }
+    Ok(())
+}

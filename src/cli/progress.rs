@@ -1,0 +1,55 @@
+//! A bar on standard error while a large log is read: only on a terminal, only when it takes long.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::console::{Console, is_watched};
+
+/// Logs below this are read before a bar could be looked at, bytes on disk.
+const SMALL: u64 = 16 << 20;
+
+/// How much of `bytes` has been read.
+#[derive(Clone, Debug)]
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar for a log of so many bytes on disk; hidden when nobody would want it.
+    pub(super) fn reading(bytes: u64, console: &Console) -> Self {
+        if bytes < SMALL || console.quiet || !is_watched() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr_with_hz(5));
+        let template = "reading the log  {wide_bar} {bytes} of {total_bytes}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Counts what is read from `reader`.
+    pub(super) fn watch<R: Read>(&self, reader: R) -> Watched<R> {
+        Watched { reader, progress: self.clone() }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A reader whose bytes are counted.
+pub(super) struct Watched<R> {
+    reader: R,
+    progress: Progress,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.progress.0.inc(read as u64);
+        Ok(read)
+    }
+}

@@ -1,0 +1,67 @@
+//! Fits what is calibrated to the log itself: the workload is run under the configuration of its own log, and the time of
+//! each stage's own work and the bytes it allocates are scaled until run time and collection time come out as observed.
+//!
+//! Only amounts are scaled, one factor a stage; how they act under other configurations (collection as the heap fills,
+//! spills, waiting) stays the mechanism's.
+
+use super::stages::StageRun;
+use crate::cluster;
+use crate::conf::Settings;
+use crate::sim::{Processes, SimOptions, simulate};
+use crate::workload::{PerTask, Workload};
+
+/// Runs of the workload; each takes away most of the error that is left.
+const ROUNDS: usize = 3;
+/// Bounds of one round's factor, so that a stage of a few milliseconds cannot run away.
+const FACTOR_RANGE: (f64, f64) = (0.1, 10.0);
+
+/// Scales times and allocation of each stage to what its tasks report.
+pub(super) fn calibrate(workload: &mut Workload, settings: &Settings, runs: &[StageRun<'_>]) {
+    let input = cluster::PlanInput { settings, hosts: &[], yarn: None, python: workload.python };
+    let plan = cluster::plan(&input);
+    let Ok(processes) = Processes::new(&plan, settings, &[]) else { return };
+    for _ in 0..ROUNDS {
+        let record = simulate(workload, settings, &processes, SimOptions { seed: 1, details: false });
+        let disk: u64 = runs.iter().flat_map(StageRun::metrics).flatten().map(|m| m.totals.disk_bytes_spilled).sum();
+        if disk > 0 && record.totals.disk_bytes_spilled > 0 {
+            workload.rates.spill_compression *= disk as f64 / record.totals.disk_bytes_spilled as f64;
+        }
+        for (at, run) in runs.iter().enumerate() {
+            let id = run.record.stage_id;
+            let Some(stage) = record.stages.iter().rev().find(|stage| stage.stage_id == id) else { continue };
+            let tasks = run.metrics().flatten().count() as u64;
+            if stage.metrics.tasks != tasks || stage.metrics.failed_tasks > 0 || !run.failed.is_empty() {
+                continue;
+            }
+            let observed = |value: fn(&crate::eventlog::app_log::TaskMetrics) -> u64| {
+                run.metrics().flatten().map(value).sum::<u64>() as f64 * 1e6
+            };
+            let run_ns = observed(|m| m.totals.run_ms);
+            let gc_ns = observed(|m| m.totals.gc_ms);
+            let simulated_gc = stage.metrics.jvm_gc_time_ns.unwrap_or(0) as f64;
+            let own: u64 = workload.stages[at].operators.iter().map(|o| o.cpu_ns.total()).sum();
+            // What is not collection and not own work (spills, disks, caches, waiting) stays as simulated.
+            let other = stage.metrics.executor_run_time_ns as f64 - simulated_gc - own as f64;
+            let wanted = run_ns - gc_ns - other;
+            let stage = &mut workload.stages[at];
+            if own > 0 {
+                let factor = (wanted / own as f64).clamp(FACTOR_RANGE.0, FACTOR_RANGE.1);
+                for operator in &mut stage.operators {
+                    scale(&mut operator.cpu_ns, factor);
+                }
+            }
+            if simulated_gc > 0.0 {
+                let factor = (gc_ns / simulated_gc).clamp(FACTOR_RANGE.0, FACTOR_RANGE.1);
+                scale(&mut stage.allocated_bytes, factor);
+            }
+        }
+    }
+}
+
+fn scale(amount: &mut PerTask, factor: f64) {
+    let times = |value: u64| (value as f64 * factor).round() as u64;
+    match amount {
+        PerTask::Total(total) => *total = times(*total),
+        PerTask::Each(values) => values.iter_mut().for_each(|value| *value = times(*value)),
+    }
+}

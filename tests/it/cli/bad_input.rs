@@ -1,0 +1,221 @@
+//! What users get wrong, one case after the other.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use super::{LOG, listing, refused, scratch, spillcast, text};
+
+fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> String {
+    let path = folder.join(name);
+    fs::write(&path, content).expect("written");
+    text(&path).to_owned()
+}
+
+#[test]
+fn files_that_are_none_of_ours() {
+    let folder = scratch();
+    let folder = folder.path();
+    refused("run nowhere.zstd", &["nowhere.zstd: no such file or folder"]);
+    let cases: [(&str, &[u8], &str); 6] = [
+        ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is neither a scenario (TOML) nor a Spark event log, but a PNG picture"),
+        ("notes.txt", b"hello, world\n", "but text that begins with \"hello, world\""),
+        ("some.json", b"{\"a\": 1}\n", "some.json: not a Spark event log: line 1 is JSON without an \"Event\" name"),
+        ("some.toml", b"{\"Event\":\"x\"}\n", "not a Spark event log"),
+        ("void", b"", "the log is empty"),
+        ("latin1.toml", b"# caf\xe9\nname = \"x\"\n", "latin1.toml:1: byte 5 is not UTF-8 text"),
+    ];
+    for (name, content, part) in cases {
+        let path = write(folder, name, content);
+        if name == "some.toml" {
+            // An event all the same: content decides, and a log of one unknown event has no task.
+            refused(&format!("run {path}"), &[&path, "no task ended"]);
+        } else {
+            refused(&format!("run {path}"), &[&path, part]);
+        }
+    }
+    refused(&format!("import {}", write(folder, "is.toml", "name = \"x\"\n")), &["is a scenario already"]);
+    refused(&format!("check {LOG}"), &["is an event log; check reads scenario files"]);
+}
+
+#[test]
+fn folders_without_a_log_or_with_several() {
+    let folder = scratch();
+    let path = text(folder.path()).to_owned();
+    refused(&format!("run {path}"), &[&path, "no event log here", "an empty directory"]);
+    write(folder.path(), "a.csv", "x");
+    write(folder.path(), "b.csv", "x");
+    refused(&format!("run {path}"), &["2 other files such as a.csv"]);
+    write(folder.path(), "app-1.zstd", "x");
+    write(folder.path(), "app-2.zstd", "x");
+    refused(&format!("run {path}"), &["2 event logs here, name one of them: app-1.zstd, app-2.zstd"]);
+}
+
+/// A cut log runs as far as it goes, with a warning; one cut before its first event does not, and neither does a corrupt
+/// one. All say where.
+#[test]
+fn cut_and_corrupt_streams_of_each_codec() {
+    let folder = scratch();
+    for codec in ["gz", "zstd", "lz4", "snappy", "lzf"] {
+        let whole = fs::read(format!("tests/data/eventlog/codecs/app.{codec}")).expect("a log");
+        let cut = write(folder.path(), &format!("start.{codec}"), &whole[..200]);
+        refused(&format!("run {cut}"), &[&cut, "ends too early"]);
+
+        let cut = write(folder.path(), &format!("cut.{codec}"), &whole[..whole.len() - 60]);
+        let ran = spillcast(["run", cut.as_str(), "--json"]);
+        if ran.code == Some(0) {
+            assert!(ran.err.contains(&format!("warning: {cut}: ends too early after")), "{codec}: {}", ran.err);
+        } else {
+            // A single block holds the whole log: nothing of it can be read.
+            assert!(ran.err.contains("ends too early"), "{codec}: {}", ran.err);
+            assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{codec}");
+        }
+
+        let mut corrupt = whole.clone();
+        let middle = corrupt.len() / 2;
+        for byte in &mut corrupt[middle..middle + 64] {
+            *byte = !*byte;
+        }
+        let corrupt = write(folder.path(), &format!("corrupt.{codec}"), &corrupt);
+        refused(&format!("run {corrupt} --out {}", text(&folder.path().join("out"))), &[&corrupt]);
+        assert!(!folder.path().join("out").exists(), "{codec}");
+    }
+}
+
+#[test]
+fn a_log_without_tasks() {
+    let folder = scratch();
+    let events = "{\"Event\":\"SparkListenerLogStart\",\"Spark Version\":\"4.1.4\"}\n\
+                  {\"Event\":\"SparkListenerApplicationStart\",\"App Name\":\"x\",\"App ID\":\"app-1\",\"Timestamp\":1,\"User\":\"u\"}\n";
+    let path = write(folder.path(), "app-1", events);
+    refused(&format!("run {path}"), &[&path, "application app-1: no task ended before the log ends"]);
+}
+
+/// Read line by line: a line of 50 MB is no reason to fail, or to hold more than that.
+#[test]
+fn a_line_of_fifty_megabytes() {
+    let folder = scratch();
+    let path = folder.path().join("app-1");
+    let mut file = std::io::BufWriter::new(fs::File::create(&path).expect("created"));
+    writeln!(file, "{{\"Event\":\"SparkListenerLogStart\",\"Spark Version\":\"4.1.4\"}}").expect("written");
+    write!(file, "{{\"Event\":\"SparkListenerEnvironmentUpdate\",\"System Properties\":{{\"x\":\"").expect("written");
+    for _ in 0..50 {
+        file.write_all(&[b'y'; 1 << 20]).expect("written");
+    }
+    writeln!(file, "\"}}}}").expect("written");
+    drop(file);
+    refused(&format!("run {}", text(&path)), &[text(&path), "no task ended"]);
+}
+
+#[test]
+fn sizes_that_spark_does_not_read() {
+    for size in ["1.5g", "4 g", "-1m", "10q", "g", ""] {
+        for key in ["spark.executor.memory", "spark.driver.memory", "spark.memory.offHeap.size"] {
+            let pair = format!("{key}={size}");
+            let ran = spillcast(["run", LOG, "--conf", pair.as_str(), "--conf", "spark.memory.offHeap.enabled=true"]);
+            assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{pair}: {}", ran.err);
+            for part in [key, size, "from:  --conf", "valid: "] {
+                assert!(ran.err.contains(part), "{pair}: no {part:?} in {}", ran.err);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fault_of_the_command_line_is_told_at_once() {
+    let ran = spillcast(["layout", "--executor-memory", "1.5g", "--driver-memory", "10q", "--executor-cores", "0"]);
+    assert_eq!(ran.code, Some(2));
+    for part in ["--executor-memory 1.5g", "--driver-memory 10q", "--executor-cores 0"] {
+        assert!(ran.err.contains(&format!("from:  {part}")), "{part}: {}", ran.err);
+    }
+}
+
+/// HEAP-4 and HEAP-5, word for word.
+#[test]
+fn a_heap_below_450_mib_is_refused_in_sparks_words() {
+    let words = "[INVALID_DRIVER_MEMORY] System memory 419430400 must be at least 471859200. Please increase heap size \
+                 using the --driver-memory option or \"spark.driver.memory\" in Spark configuration.";
+    refused(&format!("run {LOG} --driver-memory 400m"), &[words, "valid: 450m or more"]);
+    refused("layout --executor-memory 400m", &["[INVALID_EXECUTOR_MEMORY] Executor memory 419430400 must be"]);
+    // Scripts get the outcome beside the exit code.
+    let ran = spillcast(["run", LOG, "--driver-memory", "400m", "--json", "--quiet"]);
+    assert_eq!(ran.code, Some(2));
+    let answer: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(answer["outcome"], "refused");
+    assert!(answer["reason"].as_str().is_some_and(|reason| reason.starts_with(words)), "{answer}");
+}
+
+#[test]
+fn zero_partitions() {
+    refused(
+        &format!("run {LOG} --conf spark.sql.shuffle.partitions=0"),
+        &["spark.sql.shuffle.partitions = 0", "must be positive", "valid: "],
+    );
+}
+
+#[test]
+fn flags_and_commands_that_do_not_exist() {
+    refused("layot", &["unrecognized subcommand 'layot'", "'layout'"]);
+    refused(&format!("run {LOG} --executor-memroy 1g"), &["--executor-memory"]);
+    refused("run", &["<INPUT>"]);
+    refused(&format!("run {LOG} --conf spark.x"), &["Spark config without '=': spark.x"]);
+    refused(&format!("run {LOG} --spark-version 4.9"), &["'4.9' is not a Spark version", "from 2.4 to 4.1"]);
+    refused(&format!("run {LOG} --master here"), &["spark.master = here", "from:  --master here", "local[N]"]);
+    refused(&format!("run {LOG} --conf spillcast.evictionPolicy=best"), &["spillcast.evictionPolicy", "lru"]);
+    refused(&format!("run {LOG} --conf spillcast.storagelevel=NONE"), &["spillcast.storageLevel"]);
+    refused(&format!("run {LOG} --properties-file none.conf"), &["none.conf: cannot be read"]);
+}
+
+#[test]
+fn slips_in_names_are_pointed_at() {
+    let ran = spillcast(["layout", "--conf", "spark.executor.memroy=3g"]);
+    assert_eq!(ran.code, Some(0), "Spark takes any name: {}", ran.err);
+    assert!(ran.err.contains("did you mean spark.executor.memory?"), "{}", ran.err);
+    let ran = spillcast(["layout", "--unset", "spark.executor.memroy"]);
+    assert!(ran.err.contains("nothing sets this property; did you mean spark.executor.memory?"), "{}", ran.err);
+}
+
+/// Faults of the text and of the properties, of every file, in one go.
+#[test]
+fn check_tells_every_fault_of_every_file() {
+    let folder = scratch();
+    let first = write(
+        folder.path(),
+        "first.toml",
+        "[conf]\n\"spark.executor.memory\" = \"400m\"\n\"spark.executor.memroy\" = \"1g\"\n\n[[tabel]]\nname = \"x\"\n",
+    );
+    let second = write(folder.path(), "second.toml", "name = \"y\"\n[conf]\n\"spark.memory.fraction\" = \"many\"\n");
+    let third = text(&folder.path().join("third.toml")).to_owned();
+    refused(
+        &format!("check {first} {second} {third}"),
+        &[
+            &format!("{first}:5:3"),
+            "did you mean `table`?",
+            &format!("{first}:2:1"),
+            "Executor memory 419430400 must be at least 471859200",
+            &format!("{first}:3:1"),
+            "did you mean `spark.executor.memory`?",
+            &format!("{second}:3:1"),
+            "spark.memory.fraction = many",
+            &format!("{third}: no such file or folder"),
+            "in 3 files",
+        ],
+    );
+    let ran = spillcast(["check", "--json", first.as_str(), second.as_str()]);
+    assert_eq!(ran.code, Some(2));
+    let list: Vec<serde_json::Value> = serde_json::from_str(&ran.out).expect("JSON");
+    let places: Vec<_> = list.iter().map(|found| (&found["line"], &found["severity"])).collect();
+    assert!(places.contains(&(&2.into(), &"error".into())), "{}", ran.out);
+    assert!(places.contains(&(&3.into(), &"warning".into())), "{}", ran.out);
+}
+
+#[test]
+fn a_run_shows_the_line_of_a_scenario_that_is_wrong() {
+    let folder = scratch();
+    let bad = write(folder.path(), "bad.toml", "naem = \"x\"\n");
+    refused(
+        &format!("run {bad} --out {}", text(&folder.path().join("out"))),
+        &["SC002", &format!("{bad}:1:1"), "did you mean `name`?"],
+    );
+    assert_eq!(listing(folder.path()).len(), 1, "nothing but the scenario");
+}

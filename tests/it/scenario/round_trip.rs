@@ -1,0 +1,310 @@
+//! Nothing is lost between a scenario and its text, and no text makes the parser panic.
+
+use proptest::prelude::*;
+use spillcast::memory::StorageLevel;
+use spillcast::scenario::{
+    ClusterSpec, ConfEntry, HostSpec, Scenario, Severity, TenantSpec, Variant, parse, render,
+};
+use spillcast::workload::{
+    Broadcast, CachedPartition, Dataset, Distribution, Job, Keys, Observed, Operator, OperatorKind,
+    Partitioning, PerTask, Rates, Shuffle, ShufflePartitions, Stage, Workload,
+};
+
+use super::shipped;
+
+fn amounts() -> impl Strategy<Value = PerTask> {
+    prop_oneof![
+        any::<u64>().prop_map(PerTask::Total),
+        prop::collection::vec(any::<u64>(), 0..4).prop_map(PerTask::Each)
+    ]
+}
+
+fn positive() -> impl Strategy<Value = f64> {
+    prop_oneof![0.0..1e-3, 0.0..1.0, 1.0..1e18, Just(0.1), Just(5e-324), Just(f64::MAX)]
+}
+
+fn bytes() -> impl Strategy<Value = u64> {
+    0..=i64::MAX as u64
+}
+
+/// Any text, control characters, quotes and backslashes included.
+fn free_text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z ]{0,8}", any::<String>(), Just("\"\\\u{7f}\n\t\r\u{85}".to_owned())]
+}
+
+fn shares() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec(1e-9..0.2, 0..5)
+}
+
+fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl Strategy<Value = OperatorKind> {
+    use OperatorKind as K;
+    prop_oneof![
+        amounts().prop_map(|bytes| K::Scan { bytes }),
+        (0..shuffles, amounts()).prop_map(|(shuffle, bytes)| K::ShuffleRead { shuffle, bytes }),
+        (0..datasets).prop_map(|dataset| K::CachedScan { dataset }),
+        Just(K::Pipelined),
+        (bytes(), any::<bool>())
+            .prop_map(|(key_value_bytes, fast_map)| K::HashAggregate { key_value_bytes, fast_map }),
+        (bytes(), bytes()).prop_map(|(group_bytes, sorter_row_bytes)| K::ObjectHashAggregate {
+            group_bytes,
+            sorter_row_bytes
+        }),
+        any::<bool>().prop_map(|radix| K::Sort { radix }),
+        (0..broadcasts).prop_map(|broadcast| K::BroadcastHashJoin { broadcast }),
+        (any::<bool>(), amounts(), bytes()).prop_map(|(long_key, keys, key_range)| K::ShuffledHashJoin {
+            long_key,
+            keys,
+            key_range
+        }),
+        any::<u64>().prop_map(|in_memory_rows| K::RowBuffer { in_memory_rows }),
+        bytes().prop_map(|entry_bytes| K::ExternalAggregation { entry_bytes }),
+        bytes().prop_map(|worker_bytes| K::Python { worker_bytes }),
+        (0..shuffles, amounts()).prop_map(|(shuffle, bytes)| K::ShuffleWrite { shuffle, bytes }),
+        (0..broadcasts).prop_map(|broadcast| K::Broadcast { broadcast }),
+        amounts().prop_map(|bytes| K::Output { bytes }),
+    ]
+}
+
+fn operators() -> impl Strategy<Value = Vec<Operator>> {
+    let operator = (free_text(), kinds(2, 2, 2), amounts(), bytes(), amounts(), amounts());
+    prop::collection::vec(operator, 0..4).prop_map(|all| {
+        all.into_iter()
+            .enumerate()
+            .map(|(at, (name, kind, rows, row_bytes, cpu_ns, heap_bytes))| Operator {
+                name,
+                kind,
+                inputs: (0..at).collect(),
+                rows,
+                row_bytes,
+                cpu_ns,
+                heap_bytes,
+            })
+            .collect()
+    })
+}
+
+fn stages() -> impl Strategy<Value = Vec<Stage>> {
+    let partitioning = prop_oneof![
+        (1..=u32::MAX).prop_map(Partitioning::Fixed),
+        (bytes(), any::<u32>(), any::<u32>()).prop_map(|(bytes, files, tasks)| Partitioning::Files {
+            bytes,
+            files,
+            tasks
+        }),
+        (prop::collection::vec(0..2usize, 0..3), any::<u32>())
+            .prop_map(|(shuffles, tasks)| Partitioning::Shuffle { shuffles, tasks }),
+        (0..2usize).prop_map(Partitioning::Dataset),
+    ];
+    let stage = (any::<u32>(), free_text(), partitioning, operators(), amounts(), amounts(), amounts());
+    prop::collection::vec(stage, 0..4).prop_map(|all| {
+        all.into_iter()
+            .enumerate()
+            .map(|(at, (id, name, partitioning, operators, result_bytes, launch_ns, allocated_bytes))| {
+                Stage {
+                    id,
+                    name,
+                    parents: (0..at).collect(),
+                    partitioning,
+                    operators,
+                    result_bytes,
+                    launch_ns,
+                    allocated_bytes,
+                }
+            })
+            .collect()
+    })
+}
+
+fn shuffle() -> impl Strategy<Value = Shuffle> {
+    let partitions =
+        prop_oneof![Just(ShufflePartitions::Conf), (1..=u32::MAX).prop_map(ShufflePartitions::Fixed)];
+    let distribution = prop_oneof![
+        Just(Distribution::Hash),
+        Just(Distribution::Range),
+        Just(Distribution::RoundRobin),
+        Just(Distribution::Single)
+    ];
+    let keys = (shares(), any::<u64>(), any::<u64>(), shares())
+        .prop_map(|(hot, distinct, salt, observed)| Keys { hot, distinct, salt, observed });
+    (free_text(), partitions, distribution, keys, bytes(), positive(), any::<bool>(), any::<bool>()).prop_map(
+        |(name, partitions, distribution, keys, record_bytes, compression, map_side_combine, relocatable)| {
+            Shuffle {
+                name,
+                partitions,
+                distribution,
+                keys,
+                record_bytes,
+                compression,
+                map_side_combine,
+                relocatable,
+            }
+        },
+    )
+}
+
+fn dataset() -> impl Strategy<Value = Dataset> {
+    let level = (any::<[bool; 4]>(), any::<u8>()).prop_map(
+        |([use_disk, use_memory, use_off_heap, deserialized], replication)| StorageLevel {
+            use_disk,
+            use_memory,
+            use_off_heap,
+            deserialized,
+            replication,
+        },
+    );
+    let named = Just(StorageLevel {
+        use_disk: true,
+        use_memory: true,
+        use_off_heap: false,
+        deserialized: true,
+        replication: 2,
+    });
+    let partition = any::<[u64; 3]>().prop_map(|[memory_bytes, serialized_bytes, disk_bytes]| {
+        CachedPartition { memory_bytes, serialized_bytes, disk_bytes }
+    });
+    let partitions = prop::collection::vec(partition, 0..4);
+    (
+        any::<u32>(),
+        free_text(),
+        prop_oneof![level, named],
+        partitions,
+        positive(),
+        any::<u64>(),
+        prop::option::of(0..2usize),
+    )
+        .prop_map(|(id, name, level, partitions, compute_ns_per_byte, elements, unpersist_after)| {
+            Dataset { id, name, level, partitions, compute_ns_per_byte, elements, unpersist_after }
+        })
+}
+
+fn workloads() -> impl Strategy<Value = Workload> {
+    let two = |seed| prop::collection::vec(seed, 2);
+    let broadcasts = prop::collection::vec((free_text(), any::<u64>(), bytes(), bytes(), any::<u64>()), 2);
+    let observed = prop::option::of((any::<[u32; 2]>(), free_text(), bytes(), bytes(), positive()));
+    let jobs = two((any::<u32>(), free_text(), any::<u64>()));
+    let rest = (free_text(), any::<bool>(), positive(), bytes());
+    (
+        jobs,
+        stages(),
+        prop::collection::vec(shuffle(), 2),
+        prop::collection::vec(dataset(), 2),
+        broadcasts,
+        observed,
+        rest,
+    )
+        .prop_map(
+            |(jobs, stages, shuffles, datasets, broadcasts, observed, (name, python, rate, base))| Workload {
+                name,
+                jobs: jobs
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, (id, name, gap_ns))| Job {
+                        id,
+                        name,
+                        stages: (0..stages.len()).filter(|stage| stage % 2 == at).collect(),
+                        after: (0..at).collect(),
+                        gap_ns,
+                    })
+                    .collect(),
+                stages,
+                shuffles,
+                datasets,
+                broadcasts: broadcasts
+                    .into_iter()
+                    .map(|(name, rows, relation_bytes, pieces_bytes, build_ns)| Broadcast {
+                        name,
+                        rows,
+                        relation_bytes,
+                        pieces_bytes,
+                        build_ns,
+                    })
+                    .collect(),
+                rates: Rates { spill_compression: rate, heap_base_bytes: base, ..Rates::default() },
+                observed: observed.map(
+                    |(
+                        [shuffle_partitions, default_parallelism],
+                        adaptive,
+                        max_partition_bytes,
+                        open_cost_bytes,
+                        data_scale,
+                    )| {
+                        Observed {
+                            shuffle_partitions,
+                            adaptive,
+                            max_partition_bytes,
+                            open_cost_bytes,
+                            default_parallelism,
+                            data_scale,
+                        }
+                    },
+                ),
+                python,
+            },
+        )
+}
+
+fn entries() -> impl Strategy<Value = Vec<ConfEntry>> {
+    prop::collection::btree_map("[a-z.]{1,12}", free_text(), 0..4).prop_map(|all| {
+        all.into_iter().enumerate().map(|(line, (key, value))| ConfEntry { key, value, line }).collect()
+    })
+}
+
+fn scenarios() -> impl Strategy<Value = Scenario> {
+    let host = (any::<[u32; 2]>(), 1..=i64::MAX as u64, bytes(), prop::option::of(bytes()), 1.0..1e12)
+        .prop_map(|([count, cores], memory_bytes, swap_bytes, disk_bytes, rate)| HostSpec {
+            name: "h \"1\"".to_owned(),
+            count: count.max(1),
+            cores: cores.max(1),
+            memory_bytes,
+            swap_bytes,
+            disk_bytes,
+            disk_bytes_per_s: rate,
+            network_bytes_per_s: rate / 3.0,
+        });
+    let tenant = (any::<bool>(), bytes(), 0.0..64.0, -1000..=1000).prop_map(
+        |(bound, resident_bytes, cpu_cores, oom_score_adj)| TenantSpec {
+            name: "tenant".to_owned(),
+            host: bound.then(|| "h \"1\"".to_owned()),
+            resident_bytes,
+            active_bytes: resident_bytes / 2,
+            cpu_cores,
+            oom_score_adj,
+        },
+    );
+    let version = prop::option::of(Just("3.5.9".to_owned()));
+    (any::<u64>(), version, entries(), host, tenant, entries(), workloads()).prop_map(
+        |(seed, spark_version, conf, host, tenant, other, workload)| Scenario {
+            name: "any".to_owned(),
+            seed,
+            spark_version,
+            conf,
+            cluster: ClusterSpec { hosts: vec![host], tenants: vec![tenant] },
+            workload,
+            variants: vec![Variant { name: "other".to_owned(), conf: other }],
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_lost_in_rendering(scenario in scenarios()) {
+        let text = render(&scenario);
+        let (again, found) = parse(&text, "rendered.toml");
+        prop_assert!(found.is_empty(), "{found:#?}\n{text}");
+        prop_assert_eq!(again, Some(scenario));
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(cut in 0usize..3_000, insert in "[\\[\\]{}=\"',.#a-z0-9\\n -]{0,6}", which in 0usize..9) {
+        let (_, text) = shipped().swap_remove(which);
+        let at = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let (before, after) = text.split_at(at);
+        for broken in [format!("{before}{insert}{after}"), before.to_owned()] {
+            let (scenario, found) = parse(&broken, "broken.toml");
+            let errors = found.iter().any(|fault| fault.severity == Severity::Error);
+            prop_assert_eq!(scenario.is_none(), errors);
+        }
+    }
+}
