@@ -58,7 +58,7 @@ pub(crate) fn workload() -> Workload {
         operator("Scan parquet", OperatorKind::Scan { bytes: per_stage(64 * MIB) }, &[], 2_000_000, 48, 900),
         operator(
             "HashAggregate",
-            OperatorKind::HashAggregate { key_value_bytes: 48, fast_map: true, group_exponent: 0.8 },
+            OperatorKind::HashAggregate { key_value_bytes: 48, fast_map: true },
             &[0],
             700_000,
             56,
@@ -84,7 +84,7 @@ pub(crate) fn workload() -> Workload {
         ),
         operator(
             "HashAggregate",
-            OperatorKind::HashAggregate { key_value_bytes: 48, fast_map: false, group_exponent: 1.0 },
+            OperatorKind::HashAggregate { key_value_bytes: 48, fast_map: false },
             &[0],
             400_000,
             56,
