@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::{CheckArgs, ConfArgs};
 use super::configure;
-use super::console::{Console, print};
+use super::console::{Console, print, tell_error};
 use super::diagnostics::{self, Source};
 use super::input::{Application, count, open_scenario};
 use super::{Answer, Told};
@@ -25,14 +25,14 @@ struct Findings {
 }
 
 /// Runs the command.
-pub(super) fn run(args: &CheckArgs, console: &Console) -> anyhow::Result<Answer> {
+pub(super) fn run(args: &CheckArgs, console: Console) -> anyhow::Result<Answer> {
     let mut findings = Findings::default();
     for path in &args.files {
         let file = path.display().to_string();
         match open_scenario(path, console) {
             Ok(text) => check(&file, text, &mut findings, console),
             Err(error) => {
-                console.error(&format!("{error:#}"));
+                tell_error(&format!("{error:#}"));
                 findings
                     .add(true, json!({ "file": file, "severity": "error", "message": format!("{error:#}") }));
             }
@@ -49,7 +49,7 @@ pub(super) fn run(args: &CheckArgs, console: &Console) -> anyhow::Result<Answer>
             0 => String::new(),
             number => format!(", {}", count(number, "warning")),
         };
-        console.error(&format!("{}{warnings} in {files}", count(findings.errors, "fault")));
+        tell_error(&format!("{}{warnings} in {files}", count(findings.errors, "fault")));
         return Err(Told.into());
     }
     let warnings = match findings.warnings {
@@ -67,7 +67,7 @@ impl Findings {
     }
 }
 
-fn check(file: &str, text: String, findings: &mut Findings, console: &Console) {
+fn check(file: &str, text: String, findings: &mut Findings, console: Console) {
     let (parsed, diagnostics) = scenario::parse(&text, file);
     diagnostics::show(Source { file, text: &text }, &diagnostics, console);
     for found in &diagnostics {
@@ -91,7 +91,7 @@ fn check(file: &str, text: String, findings: &mut Findings, console: &Console) {
     let conf = match configure::conf(Some(&application), &ConfArgs::default(), console) {
         Ok(conf) => conf,
         Err(error) => {
-            console.error(&format!("{error:#}"));
+            tell_error(&format!("{error:#}"));
             findings.add(true, json!({ "file": file, "severity": "error", "message": format!("{error:#}") }));
             return;
         }
@@ -113,7 +113,7 @@ fn check_properties(
     conf: &SparkConf,
     told: &mut BTreeSet<String>,
     findings: &mut Findings,
-    console: &Console,
+    console: Console,
 ) {
     let Some(source) = application.source() else { return };
     let mut tell = |shown: String, is_error: bool, finding: Value| {

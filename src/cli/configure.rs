@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 
 use super::Told;
 use super::args::ConfArgs;
-use super::console::Console;
+use super::console::{Console, tell_error};
 use super::diagnostics;
 use super::input::Application;
 use crate::cluster::{self, ClusterPlan, HostShape, PlanInput};
@@ -28,7 +28,7 @@ const NAMES_SHOWN: usize = 4;
 pub(super) fn conf(
     application: Option<&Application>,
     args: &ConfArgs,
-    console: &Console,
+    console: Console,
 ) -> anyhow::Result<SparkConf> {
     let mut conf = SparkConf::new(version(application, args)?);
     for key in &args.unset {
@@ -50,7 +50,7 @@ pub(super) fn conf(
         }
         if !parsed.errors.is_empty() {
             for error in &parsed.errors {
-                console.error(&format!("{file}:{}: {}", error.number, error.text));
+                tell_error(&format!("{file}:{}: {}", error.number, error.text));
             }
             return Err(Told.into());
         }
@@ -89,7 +89,7 @@ fn unset(conf: &mut SparkConf, key: &str) {
 }
 
 /// Says what of the configuration is not what the user may think.
-pub(super) fn tell(conf: &SparkConf, args: &ConfArgs, application: Option<&Application>, console: &Console) {
+pub(super) fn tell(conf: &SparkConf, args: &ConfArgs, application: Option<&Application>, console: Console) {
     for key in &args.unset {
         let known = property::find(key).is_some()
             || application.is_some_and(|found| found.scenario.conf.iter().any(|entry| entry.key == *key));
@@ -175,7 +175,7 @@ pub(super) enum Stop {
 pub(super) fn settings(
     conf: &SparkConf,
     application: Option<&Application>,
-    console: &Console,
+    console: Console,
 ) -> Result<Settings, Stop> {
     Settings::resolve(conf).map_err(|errors| {
         for error in &errors {

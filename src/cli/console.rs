@@ -37,38 +37,38 @@ impl Console {
         Self { quiet: args.quiet, verbose: args.verbose }
     }
 
-    /// Says why nothing was done.
-    pub(super) fn error(&self, text: &str) {
-        say(&format!("{ERROR}error{ERROR:#}: {text}"));
-    }
-
     /// Says that an answer may not be what was meant.
-    pub(super) fn warn(&self, text: &str) {
+    pub(super) fn warn(self, text: &str) {
         if !self.quiet {
             say(&format!("{YELLOW}warning{YELLOW:#}: {text}"));
         }
     }
 
     /// Says something worth knowing.
-    pub(super) fn note(&self, text: &str) {
+    pub(super) fn note(self, text: &str) {
         if !self.quiet {
             say(&format!("{BOLD}note{BOLD:#}: {text}"));
         }
     }
 
     /// Prints lines as they are.
-    pub(super) fn lines(&self, text: &str) {
+    pub(super) fn lines(self, text: &str) {
         if !self.quiet {
             say(text);
         }
     }
 
     /// Prints a finding, which an error is even when quiet.
-    pub(super) fn finding(&self, text: &str, is_error: bool) {
+    pub(super) fn finding(self, text: &str, is_error: bool) {
         if is_error || !self.quiet {
             say(text);
         }
     }
+}
+
+/// Says why nothing was done.
+pub(super) fn tell_error(text: &str) {
+    say(&format!("{ERROR}error{ERROR:#}: {text}"));
 }
 
 /// A standard error that went away leaves nobody to tell.

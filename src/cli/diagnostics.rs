@@ -22,7 +22,7 @@ pub(super) struct Source<'a> {
 }
 
 /// Shows diagnostics, the first ones whole; says how many more there are.
-pub(super) fn show(source: Source<'_>, diagnostics: &[Diagnostic], console: &Console) {
+pub(super) fn show(source: Source<'_>, diagnostics: &[Diagnostic], console: Console) {
     for diagnostic in diagnostics.iter().take(SHOWN_MAX) {
         let is_error = diagnostic.severity == Severity::Error;
         console.finding(&render(source, diagnostic), is_error);

@@ -5,14 +5,14 @@ use std::io::Write as _;
 
 use super::Answer;
 use super::args::ImportArgs;
-use super::console::{Console, print};
+use super::console::{Console, print, width, wrapped};
 use super::input::{self, Application, count};
 use super::output::Unfinished;
 use crate::eventlog::Honesty;
 use crate::scenario::render;
 
 /// Runs the command.
-pub(super) fn run(args: &ImportArgs, console: &Console) -> anyhow::Result<Answer> {
+pub(super) fn run(args: &ImportArgs, console: Console) -> anyhow::Result<Answer> {
     // What cannot be written need not be read.
     let target = match &args.output {
         Some(file) => Some((Unfinished::file(file, args.force)?, file)),
@@ -74,18 +74,22 @@ fn one_line(text: &str) -> String {
 
 fn honesty_report(honesty: &Honesty) -> String {
     let mut text = String::new();
+    let entry = |text: &mut String, line: &str| {
+        text.push('\n');
+        text.push_str(&wrapped(&format!("  - {line}"), 4, width()));
+    };
     if honesty.lacking.is_empty() {
-        text.push_str("The log lacks nothing that matters here.");
+        text.push_str("The log lacks no kind of event.");
     } else {
         text.push_str("The log lacks:");
         for lacking in &honesty.lacking {
-            let _ = write!(text, "\n  - {}: {}", lacking.what, lacking.cost);
+            entry(&mut text, &format!("{}: {}", lacking.what, lacking.cost));
         }
     }
     if !honesty.assumed.is_empty() {
-        text.push_str("\nAssumed instead:");
+        text.push_str("\nAssumed:");
         for assumed in &honesty.assumed {
-            let _ = write!(text, "\n  - {assumed}");
+            entry(&mut text, assumed);
         }
     }
     if !honesty.better_log.is_empty() {

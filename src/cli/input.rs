@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use super::Told;
-use super::console::Console;
+use super::console::{Console, tell_error};
 use super::diagnostics::{self, Source};
 use super::progress::Progress;
 use crate::conf::SparkVersion;
@@ -52,7 +52,7 @@ enum Opened {
 }
 
 /// Reads INPUT, whatever it is. What is wrong with a scenario has been told when this fails.
-pub(super) fn open(path: &Path, console: &Console) -> anyhow::Result<Application> {
+pub(super) fn open(path: &Path, console: Console) -> anyhow::Result<Application> {
     let input = path.display().to_string();
     match open_any(path, console)? {
         Opened::Scenario(text) => {
@@ -60,7 +60,7 @@ pub(super) fn open(path: &Path, console: &Console) -> anyhow::Result<Application
             diagnostics::show(Source { file: &input, text: &text }, &diagnostics, console);
             let Some(parsed) = parsed else {
                 let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-                console.error(&format!("{input}: {}", count(errors, "fault")));
+                tell_error(&format!("{input}: {}", count(errors, "fault")));
                 return Err(Told.into());
             };
             Ok(Application { input, scenario: parsed, text: Some(text), honesty: None })
@@ -70,7 +70,7 @@ pub(super) fn open(path: &Path, console: &Console) -> anyhow::Result<Application
 }
 
 /// Reads a log that must be one.
-pub(super) fn open_log(path: &Path, console: &Console) -> anyhow::Result<Application> {
+pub(super) fn open_log(path: &Path, console: Console) -> anyhow::Result<Application> {
     match open_any(path, console)? {
         Opened::Scenario(_) => bail!("{}: is a scenario already; import takes an event log", path.display()),
         Opened::Log { parts, bytes } => read_log(path, parts, &bytes, console),
@@ -78,14 +78,14 @@ pub(super) fn open_log(path: &Path, console: &Console) -> anyhow::Result<Applica
 }
 
 /// Reads a scenario's text.
-pub(super) fn open_scenario(path: &Path, console: &Console) -> anyhow::Result<String> {
+pub(super) fn open_scenario(path: &Path, console: Console) -> anyhow::Result<String> {
     match open_any(path, console)? {
         Opened::Scenario(text) => Ok(text),
         Opened::Log { .. } => bail!("{}: is an event log; check reads scenario files", path.display()),
     }
 }
 
-fn open_any(path: &Path, console: &Console) -> anyhow::Result<Opened> {
+fn open_any(path: &Path, console: Console) -> anyhow::Result<Opened> {
     let name = path.display();
     let found = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => anyhow::anyhow!("{name}: no such file or folder"),
@@ -94,7 +94,7 @@ fn open_any(path: &Path, console: &Console) -> anyhow::Result<Opened> {
     if found.is_dir() { open_folder(path, console) } else { open_file(path, found.len(), console) }
 }
 
-fn open_folder(path: &Path, console: &Console) -> anyhow::Result<Opened> {
+fn open_folder(path: &Path, console: Console) -> anyhow::Result<Opened> {
     let name = path.display().to_string();
     let unreadable = || format!("{name}: cannot be listed");
     let mut names = Vec::new();
@@ -155,7 +155,7 @@ impl Read for Later {
     }
 }
 
-fn open_file(path: &Path, bytes: u64, console: &Console) -> anyhow::Result<Opened> {
+fn open_file(path: &Path, bytes: u64, console: Console) -> anyhow::Result<Opened> {
     let name = path.display().to_string();
     let unreadable = || format!("{name}: cannot be read");
     let mut file = File::open(path).with_context(|| format!("{name}: cannot be opened"))?;
@@ -184,7 +184,7 @@ fn scenario_text(name: &str, mut head: Vec<u8>, mut rest: File) -> anyhow::Resul
         Ok(text) => Ok(Opened::Scenario(text)),
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
             bail!("{name}:{line}: byte {valid} is not UTF-8 text; a scenario is TOML, in UTF-8")
         }
     }
@@ -244,7 +244,7 @@ fn read_log(
     path: &Path,
     parts: Vec<LogPart<'static>>,
     progress: &Progress,
-    console: &Console,
+    console: Console,
 ) -> anyhow::Result<Application> {
     let input = path.display().to_string();
     let read = read_app_log(parts);
@@ -262,7 +262,7 @@ fn read_log(
     Ok(Application { input, scenario, text: None, honesty: Some(honesty) })
 }
 
-fn tell_notes(input: &str, notes: &ReadNotes, console: &Console) {
+fn tell_notes(input: &str, notes: &ReadNotes, console: Console) {
     for file in &notes.files {
         if let Some(named) = file.named {
             console.warn(&format!("{}: the name says {named}, the content is {}", file.name, file.codec));

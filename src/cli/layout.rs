@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::LayoutArgs;
 use super::configure::{self, Stop};
-use super::console::{Console, print};
+use super::console::{Console, print, tell_error};
 use super::input::{self, Application};
 use super::{Answer, Told};
 use crate::cluster::{self, ClusterPlan, ContainerSize, HostShape, PlanInput};
@@ -20,7 +20,7 @@ use crate::units::{HumanBytes, MIB};
 const NAME_WIDTH: usize = 44;
 
 /// Runs the command.
-pub(super) fn run(args: &LayoutArgs, console: &Console) -> anyhow::Result<Answer> {
+pub(super) fn run(args: &LayoutArgs, console: Console) -> anyhow::Result<Answer> {
     configure::check_pairs(&args.conf)?;
     let application = args.input.as_deref().map(|path| input::open(path, console)).transpose()?;
     let mut conf = configure::conf(application.as_ref(), &args.conf, console)?;
@@ -41,7 +41,7 @@ pub(super) fn run(args: &LayoutArgs, console: &Console) -> anyhow::Result<Answer
     let jvms = match jvms(&plan, &settings) {
         Ok(jvms) => jvms,
         Err(Stop::Refused(words)) => {
-            console.error(&words);
+            tell_error(&words);
             return Err(Told.into());
         }
         Err(Stop::Faulty) => return Err(Told.into()),

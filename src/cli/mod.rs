@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
-use console::Console;
+use console::{Console, tell_error};
 
 /// What a command that did its work answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +58,15 @@ pub fn run() -> ExitCode {
         }
     };
     let console = Console::new(&cli.console);
-    output::clean_up_when_interrupted(&console);
-    match answer(&cli.command, &console) {
+    output::clean_up_when_interrupted();
+    match answer(&cli.command, console) {
         Ok(Answer::Done) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        Err(error) => failure(&error, &console),
+        Err(error) => failure(&error),
     }
 }
 
-fn answer(command: &Command, console: &Console) -> anyhow::Result<Answer> {
+fn answer(command: &Command, console: Console) -> anyhow::Result<Answer> {
     match command {
         Command::Run(args) => run::run(args, console),
         Command::Layout(args) => layout::run(args, console),
@@ -79,14 +79,14 @@ fn answer(command: &Command, console: &Console) -> anyhow::Result<Answer> {
     }
 }
 
-fn failure(error: &anyhow::Error, console: &Console) -> ExitCode {
+fn failure(error: &anyhow::Error) -> ExitCode {
     output::wait_if_interrupted();
     let pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(pipe)) {
         return ExitCode::SUCCESS;
     }
     if !error.is::<Told>() {
-        console.error(&format!("{error:#}"));
+        tell_error(&format!("{error:#}"));
     }
     ExitCode::from(2)
 }

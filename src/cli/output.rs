@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, anyhow, bail};
 use tempfile::{Builder, TempDir};
 
-use super::console::Console;
+use super::console::tell_error;
 
 /// Folders that are not finished. Locked while one moves to its place, so that an interrupt comes before or after.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -21,8 +21,7 @@ const INTERRUPTED_CODE: i32 = 130;
 const PREFIX: &str = ".spillcast-";
 
 /// Makes Ctrl-C (and a polite kill) remove what is unfinished and end the process.
-pub(super) fn clean_up_when_interrupted(console: &Console) {
-    let console = *console;
+pub(super) fn clean_up_when_interrupted() {
     let handler = move || {
         INTERRUPTED.store(true, Ordering::SeqCst);
         let unfinished = UNFINISHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -34,8 +33,8 @@ pub(super) fn clean_up_when_interrupted(console: &Console) {
                 }
             }
         }
-        console.error("interrupted");
-        end_interrupted()
+        tell_error("interrupted");
+        end_interrupted();
     };
     // Fails only if a handler is set already; then Ctrl-C ends the process as it always does.
     let _ = ctrlc::set_handler(handler);

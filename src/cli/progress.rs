@@ -16,7 +16,7 @@ pub(super) struct Progress(ProgressBar);
 
 impl Progress {
     /// A bar for a log of so many bytes on disk; hidden when nobody would want it.
-    pub(super) fn reading(bytes: u64, console: &Console) -> Self {
+    pub(super) fn reading(bytes: u64, console: Console) -> Self {
         if bytes < SMALL || console.quiet || !is_watched() {
             return Self(ProgressBar::hidden());
         }

@@ -2,7 +2,7 @@
 
 use super::args::RunArgs;
 use super::configure::{self, Placed, Stop};
-use super::console::{Console, color_on_stdout, print, width};
+use super::console::{Console, color_on_stdout, print, tell_error, width};
 use super::fail_on::Condition;
 use super::input::{self, Application, count};
 use super::output::Unfinished;
@@ -20,7 +20,7 @@ type Picture = fn(&RunRecord) -> String;
 const PICTURES: [(&str, Picture); 2] = [("memory.svg", plot::memory::svg), ("stages.svg", plot::stages::svg)];
 
 /// Runs the command.
-pub(super) fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Answer> {
+pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     let conditions: Vec<Condition> =
         args.fail_on.iter().map(|text| Condition::parse(text)).collect::<anyhow::Result<_>>()?;
     configure::check_pairs(&args.conf)?;
@@ -39,7 +39,7 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Answer> {
     let placed = match configure::place(&settings, &application) {
         Ok(placed) => placed,
         Err(words) => {
-            console.error(&words);
+            tell_error(&words);
             return refuse(Stop::Refused(words));
         }
     };
@@ -64,7 +64,7 @@ fn prepare(args: &RunArgs) -> anyhow::Result<Option<Unfinished>> {
     Unfinished::folder(target, &files, args.force).map(Some)
 }
 
-fn write(folder: Unfinished, record: &RunRecord, args: &RunArgs, console: &Console) -> anyhow::Result<()> {
+fn write(folder: Unfinished, record: &RunRecord, args: &RunArgs, console: Console) -> anyhow::Result<()> {
     for file in File::ALL {
         folder.write(file.name(), |out| file.write(record, out))?;
     }
@@ -146,7 +146,7 @@ fn not_placed(placed: &Placed) -> String {
 }
 
 /// Where to read more about what a log did not tell, and about alternatives that did not run.
-fn hint(application: &Application, console: &Console) {
+fn hint(application: &Application, console: Console) {
     if let Some(honesty) = application.honesty.as_ref().filter(|honesty| !honesty.better_log.is_empty()) {
         console.note(&format!("a log with {} would give a surer answer", honesty.better_log.join(" and ")));
     }
@@ -156,7 +156,7 @@ fn hint(application: &Application, console: &Console) {
     }
 }
 
-fn judge(conditions: &[Condition], record: &RunRecord, console: &Console) -> Answer {
+fn judge(conditions: &[Condition], record: &RunRecord, console: Console) -> Answer {
     let broken: Vec<String> = conditions.iter().filter_map(|condition| condition.holds(record)).collect();
     for text in &broken {
         console.finding(&format!("--fail-on {text}"), true);

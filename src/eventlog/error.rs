@@ -115,7 +115,9 @@ pub enum EventLogError {
 fn why_empty(cut: Option<Cut>) -> String {
     match cut {
         Some(cut) => format!("ends too early, before its first whole event ({cut})"),
-        None => "the log is empty: no event was written before the application stopped or was killed".to_owned(),
+        None => {
+            "the log is empty: no event was written before the application stopped or was killed".to_owned()
+        }
     }
 }
 

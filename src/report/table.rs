@@ -303,11 +303,11 @@ fn sureness(page: &mut Page, run: &RunRecord) {
 
 fn next(page: &mut Page, run: &RunRecord, input: &str) {
     page.heading("Next");
-    let gain = match run.outcome {
-        Outcome::Ok => "where the time and the memory went, with the bytes",
-        _ => "who held the memory, and the smallest change that clears it",
+    let change = match run.outcome {
+        Outcome::Ok => "the same under another configuration",
+        _ => "whether another configuration gets through",
     };
-    page.entry(&format!("spillcast why {input}: {gain}"));
+    page.entry(&format!("spillcast run {input} --conf KEY=VALUE: {change}"));
     page.entry("--out DIR: every stage, task, event and memory region as CSV; --json: this page for scripts");
 }
 

@@ -22,7 +22,8 @@ pub(super) fn calibrate(workload: &mut Workload, settings: &Settings, runs: &[St
     let Ok(processes) = Processes::new(&plan, settings, &[]) else { return };
     for _ in 0..ROUNDS {
         let record = simulate(workload, settings, &processes, SimOptions { seed: 1, details: false });
-        let disk: u64 = runs.iter().flat_map(StageRun::metrics).flatten().map(|m| m.totals.disk_bytes_spilled).sum();
+        let disk: u64 =
+            runs.iter().flat_map(StageRun::metrics).flatten().map(|m| m.totals.disk_bytes_spilled).sum();
         if disk > 0 && record.totals.disk_bytes_spilled > 0 {
             workload.rates.spill_compression *= disk as f64 / record.totals.disk_bytes_spilled as f64;
         }

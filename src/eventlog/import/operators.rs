@@ -186,7 +186,8 @@ impl StageContext<'_> {
             OperatorKind::Sort { radix } => {
                 let estimate = self.row_bytes_near(&inputs);
                 let radix = *radix;
-                let fitted = self.fit(node, estimate.0, |rows, peak, page| footprint::sort_row(rows, peak, page, radix));
+                let fitted = self
+                    .fit(node, estimate.0, |rows, peak, page| footprint::sort_row(rows, peak, page, radix));
                 (fitted, true)
             }
             _ => self.row_bytes_near(&inputs),

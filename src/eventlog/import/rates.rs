@@ -6,7 +6,7 @@ use super::stages::StageRun;
 use crate::cluster;
 use crate::conf::{Origin, Settings, SparkConf, SparkVersion};
 use crate::eventlog::EventLogError;
-use crate::eventlog::app_log::AppLog;
+use crate::eventlog::app_log::{AppLog, ExecutorRecord};
 use crate::sim::{HostSpec, Processes};
 use crate::units::MIB;
 use crate::workload::Rates;
@@ -44,12 +44,24 @@ pub(super) fn hosts(log: &AppLog) -> Vec<HostSpec> {
     for executor in &log.executors {
         let Some(cores) = executor.cores else { continue };
         match hosts.iter_mut().find(|host| host.name == executor.host) {
-            Some(host) if executor.removed_ms.is_none() => host.cores += cores,
+            // A replacement comes after the executor that it replaces.
+            Some(host) if overlaps(log, executor) => host.cores += cores,
             Some(host) => host.cores = host.cores.max(cores),
             None => hosts.push(HostSpec { name: executor.host.clone(), cores }),
         }
     }
     hosts
+}
+
+/// Another executor of the same host was there when this one came.
+fn overlaps(log: &AppLog, executor: &ExecutorRecord) -> bool {
+    let mut others =
+        log.executors.iter().filter(|other| other.id != executor.id && other.host == executor.host);
+    others.any(|other| {
+        other.cores.is_some()
+            && other.added_ms <= executor.added_ms
+            && other.removed_ms.is_none_or(|removed| executor.added_ms.is_none_or(|added| removed > added))
+    })
 }
 
 /// The settings that the application ran under.

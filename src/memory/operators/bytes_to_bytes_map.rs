@@ -42,6 +42,8 @@ pub(super) struct BytesToBytesMap {
     values: u64,
     todo: u64,
     peak: u64,
+    /// Entries of the pages still held that the destructive iterator has passed; `None` before it is opened.
+    read: Option<u64>,
 }
 
 impl BytesToBytesMap {
@@ -60,6 +62,7 @@ impl BytesToBytesMap {
             values: 0,
             todo: 0,
             peak: 0,
+            read: None,
         }
     }
 
@@ -109,6 +112,48 @@ impl BytesToBytesMap {
         }
         self.pages.free_all(context);
         self.values = 0;
+        self.read = None;
+    }
+
+    /// Opens the destructive iterator: the index array goes at once (MAP-7).
+    pub(super) fn begin_reading(&mut self, context: &mut Context<'_>) {
+        self.peak = self.peak();
+        self.read = Some(0);
+        if let Some(array) = self.array.take() {
+            context.free(array);
+        }
+    }
+
+    /// All but `left` entries have been read: pages go one by one as the iterator leaves them (MAP-7).
+    pub(super) fn read_all_but(&mut self, left: u64, context: &mut Context<'_>) {
+        let Some(before) = self.read else { return };
+        let mut read = self.values.saturating_sub(left).max(before);
+        self.read = Some(read);
+        while let Some(page) = self.pages.first() {
+            let entries = (page.bytes - PAGE_HEADER_BYTES) / self.entry_bytes;
+            if read <= entries {
+                break;
+            }
+            self.pages.free_first(context);
+            read -= entries;
+            self.values -= entries;
+            self.read = Some(read);
+        }
+    }
+
+    /// Another operator is short of memory: pages not yet reached by the destructive iterator are written out, the last
+    /// first (MAP-8). Spark counts them in no metric. Returns the bytes released.
+    pub(super) fn spill_unread(&mut self, ask: u64, context: &mut Context<'_>) -> u64 {
+        if self.read.is_none() {
+            return 0;
+        }
+        let mut released = 0;
+        while self.pages.count() > 1 && released < ask {
+            let entries = self.pages.last_entries(self.values, self.entry_bytes, PAGE_HEADER_BYTES);
+            released += self.pages.free_last(context);
+            self.values -= entries;
+        }
+        released
     }
 
     fn threshold(&self) -> u64 {

@@ -179,6 +179,9 @@ impl HashAggregation {
         if self.spilled && self.map.values() > 0 {
             self.spill_map(context);
             self.stage = Stage::FinalReset;
+        } else if !self.spilled {
+            self.output = Some(self.fast_output + self.map.values());
+            self.map.begin_reading(context);
         }
     }
 }
@@ -239,14 +242,8 @@ impl MemoryOperator for HashAggregation {
         }
     }
 
-    fn spill(
-        &mut self,
-        _consumer: ConsumerId,
-        _ask: u64,
-        _by_itself: bool,
-        _context: &mut Context<'_>,
-    ) -> u64 {
-        0
+    fn spill(&mut self, consumer: ConsumerId, ask: u64, _by_itself: bool, context: &mut Context<'_>) -> u64 {
+        if consumer == self.consumer { self.map.spill_unread(ask, context) } else { 0 }
     }
 
     fn records_until_request(&self) -> u64 {
@@ -256,14 +253,16 @@ impl MemoryOperator for HashAggregation {
 
     fn drain(&mut self, records: u64, context: &mut Context<'_>) {
         // First the groups in the fast map, then those in the map; each is freed once it is read.
-        let left = self.output.get_or_insert(self.fast_output + self.map.values());
+        let Some(left) = &mut self.output else { return };
         *left = left.saturating_sub(records);
-        if *left <= self.map.values()
+        let left = *left;
+        if left <= self.map.values()
             && let Some(page) = self.fast_page.take()
         {
             context.free(page);
         }
-        if *left == 0 {
+        self.map.read_all_but(left, context);
+        if left == 0 {
             self.map.free(context);
         }
     }

@@ -7,8 +7,7 @@
 //! events it causes, not the number of records: how many records fit before the next request is computed.
 //!
 //! Left out: what the records say, files, time, and memory that Spark does not account (merge readers, file buffers,
-//! the plain heap of row buffers and object aggregation). `BytesToBytesMap` is never read destructively (MAP-7, MAP-8):
-//! none of the operators here does so in 3.5 or 4.1, an aggregation keeps its map until its output ends (AGG-5).
+//! the plain heap of row buffers and object aggregation).
 //!
 //! Read [`TaskOperators`] next, then `unsafe_external_sorter.rs` as the typical member.
 
@@ -362,6 +361,38 @@ impl Pages {
     /// Fills `bytes` of the current page.
     fn take(&mut self, bytes: u64) {
         self.room -= bytes;
+    }
+
+    /// Number of pages.
+    fn count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The oldest page.
+    fn first(&self) -> Option<Held> {
+        self.held.first().copied()
+    }
+
+    /// Frees the oldest page.
+    fn free_first(&mut self, context: &mut Context<'_>) {
+        let page = self.held.remove(0);
+        self.bytes -= page.bytes;
+        context.free(page);
+    }
+
+    /// Frees the newest page; returns its bytes.
+    fn free_last(&mut self, context: &mut Context<'_>) -> u64 {
+        self.pop().map_or(0, |page| {
+            context.free(page);
+            page.bytes
+        })
+    }
+
+    /// Entries in the newest page when all pages hold `entries` of one size.
+    fn last_entries(&self, entries: u64, entry_bytes: u64, header: u64) -> u64 {
+        let before: u64 =
+            self.held.iter().rev().skip(1).map(|page| (page.bytes - header) / entry_bytes).sum();
+        entries.saturating_sub(before)
     }
 
     /// Frees all pages and returns their bytes.

@@ -18,9 +18,17 @@ fn files_that_are_none_of_ours() {
     let folder = folder.path();
     refused("run nowhere.zstd", &["nowhere.zstd: no such file or folder"]);
     let cases: [(&str, &[u8], &str); 6] = [
-        ("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is neither a scenario (TOML) nor a Spark event log, but a PNG picture"),
+        (
+            "a.png",
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+            "is neither a scenario (TOML) nor a Spark event log, but a PNG picture",
+        ),
         ("notes.txt", b"hello, world\n", "but text that begins with \"hello, world\""),
-        ("some.json", b"{\"a\": 1}\n", "some.json: not a Spark event log: line 1 is JSON without an \"Event\" name"),
+        (
+            "some.json",
+            b"{\"a\": 1}\n",
+            "some.json: not a Spark event log: line 1 is JSON without an \"Event\" name",
+        ),
         ("some.toml", b"{\"Event\":\"x\"}\n", "not a Spark event log"),
         ("void", b"", "the log is empty"),
         ("latin1.toml", b"# caf\xe9\nname = \"x\"\n", "latin1.toml:1: byte 5 is not UTF-8 text"),
@@ -64,7 +72,11 @@ fn cut_and_corrupt_streams_of_each_codec() {
         let cut = write(folder.path(), &format!("cut.{codec}"), &whole[..whole.len() - 60]);
         let ran = spillcast(["run", cut.as_str(), "--json"]);
         if ran.code == Some(0) {
-            assert!(ran.err.contains(&format!("warning: {cut}: ends too early after")), "{codec}: {}", ran.err);
+            assert!(
+                ran.err.contains(&format!("warning: {cut}: ends too early after")),
+                "{codec}: {}",
+                ran.err
+            );
         } else {
             // A single block holds the whole log: nothing of it can be read.
             assert!(ran.err.contains("ends too early"), "{codec}: {}", ran.err);
@@ -98,9 +110,10 @@ fn a_line_of_fifty_megabytes() {
     let path = folder.path().join("app-1");
     let mut file = std::io::BufWriter::new(fs::File::create(&path).expect("created"));
     writeln!(file, "{{\"Event\":\"SparkListenerLogStart\",\"Spark Version\":\"4.1.4\"}}").expect("written");
-    write!(file, "{{\"Event\":\"SparkListenerEnvironmentUpdate\",\"System Properties\":{{\"x\":\"").expect("written");
+    write!(file, "{{\"Event\":\"SparkListenerEnvironmentUpdate\",\"System Properties\":{{\"x\":\"")
+        .expect("written");
     for _ in 0..50 {
-        file.write_all(&[b'y'; 1 << 20]).expect("written");
+        file.write_all(&vec![b'y'; 1 << 20]).expect("written");
     }
     writeln!(file, "\"}}}}").expect("written");
     drop(file);
@@ -112,7 +125,14 @@ fn sizes_that_spark_does_not_read() {
     for size in ["1.5g", "4 g", "-1m", "10q", "g", ""] {
         for key in ["spark.executor.memory", "spark.driver.memory", "spark.memory.offHeap.size"] {
             let pair = format!("{key}={size}");
-            let ran = spillcast(["run", LOG, "--conf", pair.as_str(), "--conf", "spark.memory.offHeap.enabled=true"]);
+            let ran = spillcast([
+                "run",
+                LOG,
+                "--conf",
+                pair.as_str(),
+                "--conf",
+                "spark.memory.offHeap.enabled=true",
+            ]);
             assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{pair}: {}", ran.err);
             for part in [key, size, "from:  --conf", "valid: "] {
                 assert!(ran.err.contains(part), "{pair}: no {part:?} in {}", ran.err);
@@ -123,7 +143,8 @@ fn sizes_that_spark_does_not_read() {
 
 #[test]
 fn every_fault_of_the_command_line_is_told_at_once() {
-    let ran = spillcast(["layout", "--executor-memory", "1.5g", "--driver-memory", "10q", "--executor-cores", "0"]);
+    let ran =
+        spillcast(["layout", "--executor-memory", "1.5g", "--driver-memory", "10q", "--executor-cores", "0"]);
     assert_eq!(ran.code, Some(2));
     for part in ["--executor-memory 1.5g", "--driver-memory 10q", "--executor-cores 0"] {
         assert!(ran.err.contains(&format!("from:  {part}")), "{part}: {}", ran.err);
@@ -136,7 +157,10 @@ fn a_heap_below_450_mib_is_refused_in_sparks_words() {
     let words = "[INVALID_DRIVER_MEMORY] System memory 419430400 must be at least 471859200. Please increase heap size \
                  using the --driver-memory option or \"spark.driver.memory\" in Spark configuration.";
     refused(&format!("run {LOG} --driver-memory 400m"), &[words, "valid: 450m or more"]);
-    refused("layout --executor-memory 400m", &["[INVALID_EXECUTOR_MEMORY] Executor memory 419430400 must be"]);
+    refused(
+        "layout --executor-memory 400m",
+        &["[INVALID_EXECUTOR_MEMORY] Executor memory 419430400 must be"],
+    );
     // Scripts get the outcome beside the exit code.
     let ran = spillcast(["run", LOG, "--driver-memory", "400m", "--json", "--quiet"]);
     assert_eq!(ran.code, Some(2));
@@ -160,7 +184,10 @@ fn flags_and_commands_that_do_not_exist() {
     refused("run", &["<INPUT>"]);
     refused(&format!("run {LOG} --conf spark.x"), &["Spark config without '=': spark.x"]);
     refused(&format!("run {LOG} --spark-version 4.9"), &["'4.9' is not a Spark version", "from 2.4 to 4.1"]);
-    refused(&format!("run {LOG} --master here"), &["spark.master = here", "from:  --master here", "local[N]"]);
+    refused(
+        &format!("run {LOG} --master here"),
+        &["spark.master = here", "from:  --master here", "local[N]"],
+    );
     refused(&format!("run {LOG} --conf spillcast.evictionPolicy=best"), &["spillcast.evictionPolicy", "lru"]);
     refused(&format!("run {LOG} --conf spillcast.storagelevel=NONE"), &["spillcast.storageLevel"]);
     refused(&format!("run {LOG} --properties-file none.conf"), &["none.conf: cannot be read"]);
@@ -172,7 +199,11 @@ fn slips_in_names_are_pointed_at() {
     assert_eq!(ran.code, Some(0), "Spark takes any name: {}", ran.err);
     assert!(ran.err.contains("did you mean spark.executor.memory?"), "{}", ran.err);
     let ran = spillcast(["layout", "--unset", "spark.executor.memroy"]);
-    assert!(ran.err.contains("nothing sets this property; did you mean spark.executor.memory?"), "{}", ran.err);
+    assert!(
+        ran.err.contains("nothing sets this property; did you mean spark.executor.memory?"),
+        "{}",
+        ran.err
+    );
 }
 
 /// Faults of the text and of the properties, of every file, in one go.
@@ -184,7 +215,8 @@ fn check_tells_every_fault_of_every_file() {
         "first.toml",
         "[conf]\n\"spark.executor.memory\" = \"400m\"\n\"spark.executor.memroy\" = \"1g\"\n\n[[tabel]]\nname = \"x\"\n",
     );
-    let second = write(folder.path(), "second.toml", "name = \"y\"\n[conf]\n\"spark.memory.fraction\" = \"many\"\n");
+    let second =
+        write(folder.path(), "second.toml", "name = \"y\"\n[conf]\n\"spark.memory.fraction\" = \"many\"\n");
     let third = text(&folder.path().join("third.toml")).to_owned();
     refused(
         &format!("check {first} {second} {third}"),

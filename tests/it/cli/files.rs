@@ -99,9 +99,19 @@ fn a_full_standard_output_is_told() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    for args in [vec!["run", LOG], vec!["run", LOG, "--json"], vec!["schema"], vec!["completions", "bash"], vec!["--help"]] {
-        let mut child =
-            program().args(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    for args in [
+        vec!["run", LOG],
+        vec!["run", LOG, "--json"],
+        vec!["schema"],
+        vec!["completions", "bash"],
+        vec!["--help"],
+    ] {
+        let mut child = program()
+            .args(&args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         drop(child.stdout.take());
         let status = child.wait().expect("ended");
         let mut err = String::new();
@@ -143,7 +153,7 @@ fn an_interrupt_leaves_nothing() {
         let ran = ran(&child.wait_with_output().expect("ended"));
         assert_eq!(ran.code, Some(130), "{args:?}: {}", ran.err);
         assert!(ran.err.contains("interrupted"), "{args:?}: {}", ran.err);
-        assert_eq!(listing(folder.path()), [pipe.clone()], "{args:?}");
+        assert_eq!(listing(folder.path()), std::slice::from_ref(&pipe), "{args:?}");
     }
 }
 
@@ -151,7 +161,8 @@ fn an_interrupt_leaves_nothing() {
 fn the_same_input_gives_the_same_bytes() {
     let folder = scratch();
     let outs = [folder.path().join("one"), folder.path().join("two")];
-    let answers = outs.each_ref().map(|out| done(&format!("run {LOG} --json --out {} --plot", text(out))).out);
+    let answers =
+        outs.each_ref().map(|out| done(&format!("run {LOG} --json --out {} --plot", text(out))).out);
     assert_eq!(answers[0], answers[1]);
     for (one, two) in listing(&outs[0]).iter().zip(listing(&outs[1])) {
         assert_eq!(fs::read(one).expect("there"), fs::read(&two).expect("there"), "{}", one.display());
