@@ -6,11 +6,11 @@ mod cli;
 mod conformance;
 #[cfg(feature = "eventlog")]
 mod eventlog;
+mod legacy;
 mod memory_invariants;
 mod memory_vectors;
 mod real_runs;
 #[cfg(feature = "scenario")]
 mod scenario;
 mod settings;
-mod sizes;
 mod tidy;
