@@ -12,14 +12,14 @@ use std::process::{Command, Output, Stdio};
 const LOG: &str = "tests/data/eventlog/codecs/app.zstd";
 
 /// What the program did.
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// The program, to be run in the project's folder without the terminal's influence.
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spillcast"));
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -29,7 +29,7 @@ fn program() -> Command {
     command
 }
 
-fn ran(output: &Output) -> Ran {
+pub(crate) fn ran(output: &Output) -> Ran {
     Ran {
         code: output.status.code(),
         out: String::from_utf8(output.stdout.clone()).expect("UTF-8"),
@@ -55,17 +55,17 @@ fn refused(args: &str, parts: &[&str]) {
 
 /// Runs and expects success.
 #[track_caller]
-fn done(args: &str) -> Ran {
+pub(crate) fn done(args: &str) -> Ran {
     let ran = spillcast(args.split_whitespace());
     assert_eq!(ran.code, Some(0), "{args}: {}", ran.err);
     ran
 }
 
-fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 

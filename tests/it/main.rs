@@ -9,8 +9,12 @@ mod eventlog;
 mod legacy;
 mod memory_invariants;
 mod memory_vectors;
+#[cfg(feature = "cli")]
+mod pages;
 mod real_runs;
 #[cfg(feature = "scenario")]
 mod scenario;
+#[cfg(feature = "cli")]
+mod scenarios;
 mod settings;
 mod tidy;

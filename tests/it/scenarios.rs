@@ -1,0 +1,215 @@
+//! Every file in `scenarios/` runs and tells the story that its first comment promises, variants included.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cli::{done, scratch, text};
+
+/// What a run of a shipped scenario said.
+struct Story {
+    json: Value,
+    /// Rows of tasks.csv.
+    tasks: Vec<Task>,
+}
+
+struct Task {
+    stage: u64,
+    duration_ms: f64,
+    spilled_bytes: u64,
+}
+
+impl Story {
+    fn total(&self, name: &str) -> u64 {
+        self.json["totals"][name].as_u64().unwrap_or_else(|| panic!("no total {name}"))
+    }
+
+    fn outcome(&self) -> &str {
+        self.json["outcome"].as_str().expect("an outcome")
+    }
+
+    fn wall_ms(&self) -> f64 {
+        self.json["wallMs"].as_f64().expect("a time")
+    }
+
+    /// Tasks of the last stage.
+    fn last_stage(&self) -> Vec<&Task> {
+        let last = self.tasks.iter().map(|task| task.stage).max().expect("tasks");
+        self.tasks.iter().filter(|task| task.stage == last).collect()
+    }
+
+    /// The longest task of the last stage and how many times the mean it took.
+    fn straggler(&self) -> (&Task, f64) {
+        let tasks = self.last_stage();
+        let mean = tasks.iter().map(|task| task.duration_ms).sum::<f64>() / tasks.len() as f64;
+        let longest =
+            tasks.into_iter().max_by(|a, b| a.duration_ms.total_cmp(&b.duration_ms)).expect("a task");
+        (longest, longest.duration_ms / mean)
+    }
+
+    fn spilling_tasks(&self) -> usize {
+        self.last_stage().iter().filter(|task| task.spilled_bytes > 0).count()
+    }
+}
+
+/// Runs a shipped scenario, or one of its variants.
+fn story(name: &str, variant: Option<&str>) -> Story {
+    let path = format!("scenarios/{name}.toml");
+    let mut args = format!("run {path} --json --quiet");
+    if let Some(variant) = variant {
+        let source =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path)).expect("text");
+        let (scenario, _) = spillcast::scenario::parse(&source, &path);
+        let scenario = scenario.expect("a scenario");
+        let found = scenario.variants.iter().find(|found| found.name == variant);
+        for entry in &found.unwrap_or_else(|| panic!("{name}: no variant {variant:?}")).conf {
+            args += &format!(" --conf {}={}", entry.key, entry.value);
+        }
+    }
+    let folder = scratch();
+    let json = done(&format!("{args} --out {}", text(&folder.path().join("out")))).out;
+    let csv = std::fs::read_to_string(folder.path().join("out/tasks.csv")).expect("tasks.csv");
+    let mut lines = csv.lines();
+    let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
+    let column = |name: &str| header.iter().position(|column| *column == name).expect("a column");
+    let (stage, duration, spilled) = (column("stageId"), column("duration"), column("memoryBytesSpilled"));
+    let task = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        Task {
+            stage: fields[stage].parse().expect("a stage"),
+            duration_ms: fields[duration].parse().expect("a time"),
+            spilled_bytes: fields[spilled].parse().expect("bytes"),
+        }
+    };
+    // Only the last column, a failed task's message, can hold a line break.
+    let tasks = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).map(task).collect();
+    Story { json: serde_json::from_str(&json).expect("JSON"), tasks }
+}
+
+#[test]
+fn every_scenario_has_its_story_here() {
+    let told = BTreeSet::from([
+        "cache-against-execution",
+        "cache-thrash",
+        "collect-to-driver",
+        "off-heap",
+        "python-overhead",
+        "skewed-aggregation",
+        "skewed-join",
+        "small-host",
+        "tiny-data-200-partitions",
+    ]);
+    let folder =
+        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).expect("scenarios");
+    let names: Vec<String> = folder
+        .map(|entry| entry.expect("a file").file_name().into_string().expect("UTF-8"))
+        .map(|name| name.trim_end_matches(".toml").to_owned())
+        .collect();
+    assert_eq!(names.iter().map(String::as_str).collect::<BTreeSet<_>>(), told);
+}
+
+#[test]
+fn skewed_aggregation_spills_and_waits_for_one_task() {
+    let base = story("skewed-aggregation", None);
+    let tasks = base.last_stage().len();
+    assert!(base.spilling_tasks() * 2 > tasks, "{} of {tasks} tasks spill", base.spilling_tasks());
+    assert!(base.straggler().1 > 2.0, "{} times the mean", base.straggler().1);
+    for variant in ["64 partitions", "4g heap"] {
+        let variant = story("skewed-aggregation", Some(variant));
+        assert_eq!(variant.total("memoryBytesSpilled"), 0);
+        assert!(variant.straggler().1 > 2.0, "{} times the mean", variant.straggler().1);
+    }
+}
+
+#[test]
+fn skewed_join_spills_in_the_slow_task_alone() {
+    for variant in [None, Some("200 partitions")] {
+        let run = story("skewed-join", variant);
+        let (longest, times) = run.straggler();
+        assert_eq!(run.spilling_tasks(), 1);
+        assert!(longest.spilled_bytes > 0 && times > 3.0, "{times} times the mean");
+    }
+    let adaptive = story("skewed-join", Some("adaptive"));
+    assert!(adaptive.last_stage().len() < 32);
+    assert!(adaptive.spilling_tasks() * 2 > adaptive.last_stage().len());
+}
+
+#[test]
+fn cache_thrash_drops_blocks_until_the_heap_holds_them() {
+    let base = story("cache-thrash", None);
+    assert!(base.total("blocksDropped") > 24, "more than there are blocks: {}", base.total("blocksDropped"));
+    let roomy = story("cache-thrash", Some("1g heap"));
+    assert_eq!((roomy.total("blocksDropped"), roomy.total("cachedBlocksMemory")), (0, 24));
+    let memory_only = story("cache-thrash", Some("memory only"));
+    assert!(memory_only.total("blocksRecomputed") > 24 && base.total("blocksRecomputed") == 0);
+    let disk_only = story("cache-thrash", Some("disk only"));
+    assert_eq!((disk_only.total("blocksDropped"), disk_only.total("cachedBlocksDisk")), (0, 24));
+    assert!(roomy.wall_ms() < base.wall_ms() && base.wall_ms() < memory_only.wall_ms());
+}
+
+#[test]
+fn execution_evicts_the_cache_down_to_what_is_protected() {
+    let base = story("cache-against-execution", None);
+    assert!(base.total("blocksDropped") > 0 && base.total("memoryBytesSpilled") > 0);
+    assert!(base.total("blocksRecomputed") > 0, "the second read pays");
+    let open = story("cache-against-execution", Some("protect a fifth"));
+    assert!(open.total("blocksDropped") > base.total("blocksDropped"));
+    assert!(open.total("memoryBytesSpilled") < base.total("memoryBytesSpilled"));
+    let closed = story("cache-against-execution", Some("protect nine tenths"));
+    assert_eq!(closed.total("blocksDropped"), 0);
+    assert!(closed.total("memoryBytesSpilled") > 0);
+}
+
+#[test]
+fn collect_to_driver_dies_of_its_limit_whatever_the_heap() {
+    for variant in [None, Some("heap of 8g")] {
+        let run = story("collect-to-driver", variant);
+        assert_eq!(run.outcome(), "max_result_size");
+        let reason = run.json["reason"].as_str().expect("a reason");
+        assert!(reason.contains("spark.driver.maxResultSize (200.0 MiB)"), "{reason}");
+    }
+    assert_eq!(story("collect-to-driver", Some("limit of 1g")).outcome(), "ok");
+}
+
+#[test]
+fn off_heap_memory_holds_what_a_small_heap_spills() {
+    let base = story("off-heap", None);
+    assert_eq!((base.total("memoryBytesSpilled"), base.total("peakOnHeapExecution")), (0, 0));
+    assert!(base.total("peakOffHeapExecution") > 434 << 20);
+    let on_heap = story("off-heap", Some("on the heap"));
+    assert!(on_heap.total("memoryBytesSpilled") > 0);
+    assert!(base.total("peakRss") > on_heap.total("peakRss"), "the process grows by what is off the heap");
+    assert_eq!(story("off-heap", Some("on a heap of 2g")).total("memoryBytesSpilled"), 0);
+}
+
+#[test]
+fn python_workers_break_the_container_until_its_overhead_grows() {
+    let base = story("python-overhead", None);
+    assert_eq!(base.outcome(), "container_killed");
+    assert!(base.total("failedTasks") > 4);
+    for variant in ["overhead of 2g", "one core"] {
+        assert_eq!(story("python-overhead", Some(variant)).outcome(), "ok", "{variant}");
+    }
+}
+
+#[test]
+fn a_small_host_is_asked_for_more_than_its_neighbours_leave() {
+    let base = story("small-host", None);
+    let half = story("small-host", Some("512m heap"));
+    assert!(half.total("peakRss") * 10 < base.total("peakRss") * 6);
+    assert!(base.total("memoryBytesSpilled") == 0 && half.total("memoryBytesSpilled") > 0);
+    let assumed = base.json["confidence"]["assumed"].as_array().expect("assumptions");
+    assert!(
+        assumed.iter().any(|text| text.as_str().is_some_and(|text| text.contains("swap"))),
+        "{assumed:?}"
+    );
+}
+
+#[test]
+fn tiny_data_is_slower_in_200_partitions_than_in_one() {
+    let base = story("tiny-data-200-partitions", None);
+    let one = story("tiny-data-200-partitions", Some("one partition"));
+    assert!(base.total("tasks") > 1_000 && one.total("tasks") < 30);
+    assert!(base.wall_ms() > 10.0 * one.wall_ms());
+}
