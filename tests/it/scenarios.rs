@@ -64,7 +64,7 @@ fn story(name: &str, variant: Option<&str>) -> Story {
         let scenario = scenario.expect("a scenario");
         let found = scenario.variants.iter().find(|found| found.name == variant);
         for entry in &found.unwrap_or_else(|| panic!("{name}: no variant {variant:?}")).conf {
-            args += &format!(" --conf {}={}", entry.key, entry.value);
+            args = format!("{args} --conf {}={}", entry.key, entry.value);
         }
     }
     let folder = scratch();
