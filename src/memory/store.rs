@@ -413,11 +413,12 @@ impl MemoryStore {
     }
 
     fn forget_at(&mut self, slot: u32) {
-        let Block { id, known } = self.blocks[slot as usize].take().expect("a slot in use");
+        let &Block { id, known: Lookup { readers, writer, entry, .. } } = self.at(slot);
+        debug_assert!(entry.is_none(), "a forgotten block uses no memory");
+        debug_assert!(readers == 0, "nobody reads a block that is forgotten");
         self.slots.remove(id, slot);
-        debug_assert!(known.entry.is_none(), "a forgotten block uses no memory");
-        debug_assert!(known.readers == 0, "nobody reads a block that is forgotten");
-        if let Some(writer) = known.writer
+        self.blocks[slot as usize] = None;
+        if let Some(writer) = writer
             && let Some(at) = self.held(writer, slot)
         {
             self.locks.swap_remove(at);
