@@ -3,11 +3,12 @@
 //! an arrival or departure cost O(log n) (Zhang 1990, *virtual clock*; the generalised processor sharing of networks).
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 use crate::units::SimTime;
 
-/// Who uses a resource; the owner's own numbering.
+/// Who uses a resource; the owner's own numbering, which should be dense: a resource keeps a place for every number up to
+/// the largest it has seen.
 pub type MemberId = u64;
 
 /// Fractional bits of work in fixed point: 2^-24 of a nanosecond or byte.
@@ -26,8 +27,13 @@ pub struct SharedResource {
     finishing: BinaryHeap<Reverse<(u128, u64, MemberId)>>,
     /// Sequence number of each member's live entry; entries of members that left are void.
     sequence: u64,
-    live: BTreeMap<MemberId, u64>,
+    /// By member, `ABSENT` for those not at work.
+    live: Vec<u64>,
+    at_work: usize,
 }
+
+/// Sequence number of nobody.
+const ABSENT: u64 = u64::MAX;
 
 impl SharedResource {
     /// A resource that does `capacity` units of work a nanosecond, at most `member_limit` of them for one member.
@@ -39,18 +45,19 @@ impl SharedResource {
             updated: SimTime::ZERO,
             finishing: BinaryHeap::new(),
             sequence: 0,
-            live: BTreeMap::new(),
+            live: Vec::new(),
+            at_work: 0,
         }
     }
 
     /// Members at work.
     pub fn len(&self) -> usize {
-        self.live.len()
+        self.at_work
     }
 
     /// Nobody is at work.
     pub fn is_empty(&self) -> bool {
-        self.live.is_empty()
+        self.at_work == 0
     }
 
     /// Changes the capacity and the limit of one member from `now` on.
@@ -66,8 +73,13 @@ impl SharedResource {
     /// If the member is at work already.
     pub fn join(&mut self, now: SimTime, member: MemberId, amount: u64) {
         self.advance(now);
-        let before = self.live.insert(member, self.sequence);
-        assert!(before.is_none(), "member {member} is at work already");
+        let place = member as usize;
+        if place >= self.live.len() {
+            self.live.resize(place + 1, ABSENT);
+        }
+        assert!(self.live[place] == ABSENT, "member {member} is at work already");
+        self.live[place] = self.sequence;
+        self.at_work += 1;
         let target = self.virtual_work + (u128::from(amount) << SHIFT);
         self.finishing.push(Reverse((target, self.sequence, member)));
         self.sequence += 1;
@@ -76,19 +88,23 @@ impl SharedResource {
     /// `member` gives up.
     pub fn leave(&mut self, now: SimTime, member: MemberId) {
         self.advance(now);
-        self.live.remove(&member);
+        self.forget(member);
     }
 
     /// When the next member finishes if nobody comes or goes; never when the resource stands still.
     pub fn next_completion(&mut self) -> Option<SimTime> {
         self.discard_void();
         let Reverse((target, ..)) = self.finishing.peek()?;
-        let rate = u128::from(self.rate());
+        let rate = self.rate();
         if rate == 0 {
             return None;
         }
         let left = target.saturating_sub(self.virtual_work);
-        let wait = u64::try_from(left.div_ceil(rate)).unwrap_or(u64::MAX);
+        // What is left mostly fits 64 bits, whose division is many times faster.
+        let wait = match u64::try_from(left) {
+            Ok(left) => left.div_ceil(rate),
+            Err(_) => u64::try_from(left.div_ceil(u128::from(rate))).unwrap_or(u64::MAX),
+        };
         Some(SimTime(self.updated.0.saturating_add(wait)))
     }
 
@@ -101,12 +117,21 @@ impl SharedResource {
             return None;
         }
         self.finishing.pop();
-        self.live.remove(&member);
+        self.forget(member);
         Some(member)
     }
 
     fn rate(&self) -> u64 {
-        self.member_limit.min(self.capacity / self.live.len().max(1) as u64)
+        self.member_limit.min(self.capacity / self.at_work.max(1) as u64)
+    }
+
+    fn forget(&mut self, member: MemberId) {
+        if let Some(place) = self.live.get_mut(member as usize)
+            && *place != ABSENT
+        {
+            *place = ABSENT;
+            self.at_work -= 1;
+        }
     }
 
     fn advance(&mut self, now: SimTime) {
@@ -117,7 +142,7 @@ impl SharedResource {
 
     fn discard_void(&mut self) {
         while let Some(Reverse((_, sequence, member))) = self.finishing.peek() {
-            if self.live.get(member) == Some(sequence) {
+            if self.live[*member as usize] == *sequence {
                 break;
             }
             self.finishing.pop();

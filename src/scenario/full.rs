@@ -337,6 +337,7 @@ pub(super) fn rates(table: &View) -> Rates {
         cached_read_ns_per_byte: number("cached_read_ns_per_byte", default.cached_read_ns_per_byte),
         serialize_ns_per_byte: number("serialize_ns_per_byte", default.serialize_ns_per_byte),
         scheduler_delay_ns: table.whole("scheduler_delay_ns").unwrap_or(default.scheduler_delay_ns),
+        task_launch_ns: table.whole("task_launch_ns").unwrap_or(default.task_launch_ns),
         heap_base_bytes: table.size("heap_base_bytes").unwrap_or(default.heap_base_bytes),
         non_heap_bytes: table.size("non_heap_bytes").unwrap_or(default.non_heap_bytes),
         executor_start_ns: table.whole("executor_start_ns").unwrap_or(default.executor_start_ns),

@@ -183,6 +183,11 @@ pub(super) static RATES: Table = Table::new(
         key("cached_read_ns_per_byte", POSITIVE, "Reading a cached block as objects."),
         key("serialize_ns_per_byte", POSITIVE, "Serializing a cached block or reading it back."),
         key("scheduler_delay_ns", MANY, "Between the end of a task and the start of the next in its slot."),
+        key(
+            "task_launch_ns",
+            MANY,
+            "Deserializing a task and sending its result, where a stage does not say.",
+        ),
         key("heap_base_bytes", Kind::Size, "Heap that Spark and the JVM hold at rest."),
         key("non_heap_bytes", Kind::Size, "Memory of the process beside the heap at rest."),
         key("executor_start_ns", MANY, "Start of a replacement executor."),

@@ -208,6 +208,7 @@ fn rates(text: &mut Text, rates: &Rates) {
         text.number(key, value);
     }
     text.pair("scheduler_delay_ns", &rates.scheduler_delay_ns);
+    text.pair("task_launch_ns", &rates.task_launch_ns);
     text.pair("heap_base_bytes", &rates.heap_base_bytes);
     text.pair("non_heap_bytes", &rates.non_heap_bytes);
     text.pair("executor_start_ns", &rates.executor_start_ns);

@@ -13,6 +13,9 @@ use crate::record::{EventKind, Metrics, Outcome, TaskRecord};
 use crate::units::{HumanBytes, SimDuration};
 use crate::workload::OperatorKind;
 
+/// Work over which a task that does next to nothing spreads what it allocates, ns.
+const LEAST_WORK_NS: u64 = 1_000_000;
+
 impl World<'_> {
     /// Starts a task on a slot of an executor.
     pub(super) fn launch_task(&mut self, stage: usize, index: u32, executor: usize, locality: Locality) {
@@ -21,7 +24,9 @@ impl World<'_> {
         self.next_task_id += 1;
         let plan = &self.plan.stages[stage];
         let at = index as usize;
-        let cpu: u64 = plan.operators.iter().map(|operator| operator.cpu_ns[at]).sum();
+        // A task allocates as it works; one that only fills a cache works on the dataset's lineage.
+        let own: u64 = plan.operators.iter().map(|operator| operator.cpu_ns[at]).sum();
+        let cpu = own + self.compute_ns(stage, index);
         let launch = SimDuration(plan.launch_ns[at] + self.workload.rates.scheduler_delay_ns);
         let allocated = plan.allocated_bytes[at];
         let state = &mut self.executors[executor];
@@ -57,7 +62,7 @@ impl World<'_> {
             memory_operators,
             user_heap: 0,
             python_bytes: 0,
-            allocation_rate: allocated as f64 / (cpu.max(1) as f64),
+            allocation_rate: allocated as f64 / (cpu.max(LEAST_WORK_NS) as f64),
             gc_at_start: 0.0,
             waiting_since: None,
             broadcast_bytes: 0,

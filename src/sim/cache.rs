@@ -107,6 +107,23 @@ impl World<'_> {
         }
     }
 
+    /// Work to compute the cached partitions that a task reads, ns, if none is found.
+    pub(super) fn compute_ns(&self, stage: usize, index: u32) -> u64 {
+        let datasets =
+            self.workload.stages[stage].operators.iter().filter_map(|operator| match operator.kind {
+                crate::workload::OperatorKind::CachedScan { dataset } => {
+                    Some(&self.workload.datasets[dataset])
+                }
+                _ => None,
+            });
+        datasets
+            .map(|data| {
+                let partition = self.scaled(data.partitions.get(index as usize).copied().unwrap_or_default());
+                (partition.memory_bytes as f64 * data.compute_ns_per_byte) as u64
+            })
+            .sum()
+    }
+
     fn held_elsewhere(&self, executor: usize, block: BlockId) -> bool {
         let others =
             self.executors.iter().enumerate().filter(|(index, other)| *index != executor && other.alive);
@@ -368,6 +385,13 @@ impl World<'_> {
                 manager.store_mut().set_on_disk(value);
             }
             manager.store_mut().unlock(id, value);
+            // The value was deserialized before it was put; where the pool has no room for it, it is on the heap all the
+            // same while tasks probe it.
+            if !stored {
+                let task = self.tasks[key].as_mut().expect("a task that probes exists");
+                task.user_heap += broadcast.relation_bytes;
+                self.executors[executor].user_heap += broadcast.relation_bytes;
+            }
             let ns = broadcast.pieces_bytes as f64 * self.workload.rates.serialize_ns_per_byte;
             let task = self.tasks[key].as_mut().expect("a task that probes exists");
             if !self.local {

@@ -74,6 +74,8 @@ struct World<'a> {
     settings: &'a Settings,
     options: SimOptions,
     local: bool,
+    /// Heap of the driver, bytes.
+    driver_heap: u64,
     plan: Plan,
     programs: Vec<Vec<Instruction>>,
     queue: EventQueue<Event>,
@@ -147,6 +149,7 @@ impl<'a> World<'a> {
             settings,
             options,
             local: processes.local,
+            driver_heap: processes.driver_heap,
             plan: plan(workload, settings, processes.default_parallelism),
             programs: workload.stages.iter().map(program::program).collect(),
             queue: EventQueue::new(),

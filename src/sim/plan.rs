@@ -126,6 +126,8 @@ impl Planner<'_> {
                 _ => operator.inputs.first().map_or_else(|| layout.shares.clone(), |&i| shares[i].clone()),
             };
             let spread = |amount: &PerTask| self.spread(amount, &share, layout.as_observed);
+            // Work follows the rows that come in: a hot key makes one task of an aggregation slow, not large.
+            let work = operator.inputs.first().map_or(&share, |&input| &shares[input]);
             let (bytes, keys) = match &operator.kind {
                 OperatorKind::Scan { bytes }
                 | OperatorKind::ShuffleRead { bytes, .. }
@@ -136,7 +138,7 @@ impl Planner<'_> {
             };
             operators.push(OperatorPlan {
                 rows: spread(&operator.rows),
-                cpu_ns: spread(&operator.cpu_ns),
+                cpu_ns: self.spread(&operator.cpu_ns, work, layout.as_observed),
                 heap_bytes: spread(&operator.heap_bytes),
                 bytes,
                 keys,
@@ -148,7 +150,10 @@ impl Planner<'_> {
         StagePlan {
             tasks,
             result_bytes: self.per_task_mean(&stage.result_bytes, &even, layout.as_observed),
-            launch_ns: self.per_task_mean(&stage.launch_ns, &even, layout.as_observed),
+            launch_ns: match &stage.launch_ns {
+                PerTask::Total(0) => vec![self.workload.rates.task_launch_ns; tasks],
+                observed => self.per_task_mean(observed, &even, layout.as_observed),
+            },
             allocated_bytes: self.spread(&stage.allocated_bytes, heaviest, layout.as_observed),
             operators,
         }

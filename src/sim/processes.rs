@@ -50,6 +50,14 @@ pub struct ExecutorSetup {
 }
 
 impl ExecutorSetup {
+    /// On-heap memory that its block manager registers, bytes (LOG-6).
+    pub fn max_on_heap(&self) -> u64 {
+        match self.regions {
+            Regions::Unified(regions) => regions.on_heap,
+            Regions::Static(regions) => regions.storage,
+        }
+    }
+
     /// Execution memory when nothing is cached, in the mode that Tungsten uses, bytes.
     pub fn execution_bytes(&self) -> u64 {
         match (self.regions, self.tungsten_mode) {

@@ -264,7 +264,9 @@ impl World<'_> {
         let plan = &self.plan.stages[stage];
         let mut cpu: f64 =
             phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share).sum();
-        let heap: u64 = phase.work.iter().map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
+        // An operator that gives its rows out here has held its heap since it took them in.
+        let heap_of = phase.work.iter().filter(|(op, _)| !phase.drain.contains(op));
+        let heap: u64 = heap_of.map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
         let mut reads = Vec::new();
         for &operator in &phase.reads {
             let rows = plan.operators[operator].rows[index];

@@ -98,7 +98,7 @@ pub struct Stage {
     pub operators: Vec<Operator>,
     /// Serialized result that a task sends to the driver, bytes (COLL-1).
     pub result_bytes: PerTask,
-    /// Fixed time before a task runs: deserialization of the task, ns.
+    /// Fixed time around a task's run: deserialization, sending the result, ns; none: [`Rates::task_launch_ns`].
     pub launch_ns: PerTask,
     /// Bytes of garbage and live objects that the tasks allocate on the heap; drives garbage collection.
     pub allocated_bytes: PerTask,
@@ -344,6 +344,8 @@ pub struct Rates {
     pub serialize_ns_per_byte: f64,
     /// Between a slot falling free and the next task running in it, ns.
     pub scheduler_delay_ns: u64,
+    /// Deserializing a task and sending its result, ns, where a stage does not say.
+    pub task_launch_ns: u64,
     /// Heap that Spark and the JVM hold at rest in an executor, bytes.
     pub heap_base_bytes: u64,
     /// Memory of the process outside the heap at rest, bytes.
@@ -367,6 +369,8 @@ impl Default for Rates {
             serialize_ns_per_byte: 4.0,
             // Median of (launch of the next task - finish of the previous one in the same slot) in Spark 4.1 logs.
             scheduler_delay_ns: 3_000_000,
+            // Median of task duration less run time in Spark 4.1 logs of small tasks, once the JVM is warm.
+            task_launch_ns: 12_000_000,
             // Heap used by an idle Spark 4.1 executor after a full collection.
             heap_base_bytes: 60 << 20,
             // Metaspace, code cache, threads and libraries of an executor that has run SQL (rss.csv, shuffle phase).

@@ -368,11 +368,20 @@ fn w11_sort_below_a_join_spills_the_sort_beside_it() {
 #[test]
 fn w11_sort_over_an_aggregation_spills_the_other_side_of_the_join() {
     // w11bigorders-mf02nobc, stage 14: `orders` semi-joined with sums of `lineitem` by order, in a pool of a fifth of the
-    // heap. The orders are sorted and their first row is read; the other side aggregates (374728 groups of a long key and
-    // a double), filters and sorts what is left (84800 rows of 16 bytes) while the map stays until it is read. When that
-    // sort's array doubles to 512 KiB the orders go but for one page.
+    // heap, below two aggregations that hold their first arrays and a fast map from the beginning. The orders are sorted
+    // and their first row is read; the other side aggregates (374728 groups of a long key and a double), filters and
+    // sorts what is left (84800 rows of 16 bytes). When the map's index doubles to 16 MiB the orders go but for one page.
     const POOL: u64 = 151_833_804;
     let (mut manager, mut task) = task_beside_another(POOL, PAGE_4M);
+    let above = |fast_map_row_bytes| OperatorSpec::HashAggregation {
+        groups: GroupCurve::even(532_099, 84_800),
+        key_value_bytes: 80,
+        fast_map_row_bytes,
+    };
+    let aggregations = [task.add(above(None)), task.add(above(Some(96)))];
+    for aggregation in aggregations {
+        assert_eq!(task.open(aggregation, &mut manager), Step::Ready);
+    }
     let orders = task.add(join_sort(40));
     let sums = task.add(OperatorSpec::HashAggregation {
         groups: GroupCurve::even(374_728, 374_728),
@@ -391,11 +400,14 @@ fn w11_sort_over_an_aggregation_spills_the_other_side_of_the_join() {
         task.drain(sums, share(374_728), &mut manager);
     }
     assert_eq!(task.finish_input(kept, &mut manager), Step::Ready);
-    assert_eq!(spills(&mut task), [(orders, 29_360_080, 374_727, Some(kept))]);
+    assert_eq!(spills(&mut task), [(orders, 29_360_080, 374_727, Some(sums))]);
     assert_eq!([orders, sums, kept].map(|o| task.peak(o)), [33_554_368, 37_748_656, 8_388_592]);
-    // The task's peak is the sum.
-    assert_eq!(task.peak_execution_memory(), 79_691_616);
+    // What the task reports is the sum; the two above have their first arrays so far.
+    assert_eq!(task.peak_execution_memory(), 79_691_616 + 2 * 262_144);
     task.close(kept, &mut manager);
+    for aggregation in aggregations {
+        task.close(aggregation, &mut manager);
+    }
     task.close(orders, &mut manager);
     assert_eq!(task.clean_up_all(&mut manager), 0);
 }

@@ -22,12 +22,22 @@ impl<'a> StageRun<'a> {
         self.tasks.iter().map(|task| task.and_then(|task| task.metrics.as_ref()))
     }
 
-    /// One value a task; partitions without a successful task get the mean of the others.
+    /// One value a task; partitions without a successful task get the largest of their attempts, else the mean of the
+    /// others.
     pub(super) fn each(&self, value: impl Fn(&TaskRecord, &TaskMetrics) -> u64) -> PerTask {
+        let of = |task: &TaskRecord| task.metrics.as_ref().map(|metrics| value(task, metrics));
         let values: Vec<Option<u64>> = self
             .tasks
             .iter()
-            .map(|task| task.and_then(|task| task.metrics.as_ref().map(|metrics| value(task, metrics))))
+            .enumerate()
+            .map(|(partition, task)| match task {
+                Some(task) => of(task),
+                // An attempt that failed shows at least how far it came.
+                None => {
+                    let attempts = self.failed.iter().filter(|task| task.partition as usize == partition);
+                    attempts.filter_map(|task| of(task)).max().filter(|&most| most > 0)
+                }
+            })
             .collect();
         let known = values.iter().flatten().count().max(1) as u64;
         let mean = values.iter().flatten().sum::<u64>() / known;

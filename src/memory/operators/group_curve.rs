@@ -1,16 +1,24 @@
 //! How many groups the first rows of a task contain.
 
+use std::sync::Arc;
+
 /// Distinct groups as a function of rows seen since the map was last empty: a concave line through given points.
 ///
 /// The shape between nothing and all rows matters once a map is emptied by a spill: groups seen before come again. Of
 /// 1.95 million rows with 1.12 million groups whose keys are spread over many sizes, the last third may hold 400 000
 /// groups, not the 70 000 that are new to the task. Beyond the last point no new group comes. Finding a value costs the
-/// logarithm of the number of points.
+/// logarithm of the number of points. The tasks of a stage share the points and differ in the scale, which is applied to
+/// the points that are looked at: thousands of tasks with hundreds of points each are the rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupCurve {
-    /// Rows and groups, both increasing, the first at the origin.
-    points: Vec<(u64, u64)>,
+    /// Rows and groups before scaling, both increasing, the first at the origin.
+    points: Arc<[(u64, u64)]>,
+    /// What the last point is scaled to.
+    end: (u64, u64),
 }
+
+/// Most points of a curve of map outputs: beyond it each stands for several outputs.
+const MAP_OUTPUT_POINTS_MAX: u64 = 1_000;
 
 impl GroupCurve {
     /// New groups appear at a constant rate.
@@ -47,7 +55,9 @@ impl GroupCurve {
         });
         let (log_keys, frequency) = law;
         let scale = groups_max / distinct(log_keys, frequency * outputs as f64);
-        Self::from_points((1..=outputs).map(|output| {
+        let steps = outputs.min(MAP_OUTPUT_POINTS_MAX);
+        Self::from_points((1..=steps).map(|step| {
+            let output = outputs * step / steps;
             let seen = scale * distinct(log_keys, frequency * output as f64);
             ((u128::from(rows) * u128::from(output) / u128::from(outputs)) as u64, seen.round() as u64)
         }))
@@ -65,34 +75,29 @@ impl GroupCurve {
                 kept.push(last);
             }
         }
-        Self { points: kept }
+        Self { points: kept.into(), end: last }
     }
 
     /// A line of the same shape that ends at `rows` and `groups`.
     pub fn scaled_to(&self, rows: u64, groups: u64) -> Self {
-        let Some(&(last_rows, last_groups)) = self.points.last().filter(|last| last.0 > 0 && last.1 > 0)
-        else {
+        if self.end.0 == 0 || self.end.1 == 0 {
             return Self::even(rows, groups);
-        };
-        let scale =
-            |value: u64, last: u64, to: u64| (u128::from(value) * u128::from(to) / u128::from(last)) as u64;
-        Self::from_points(
-            self.points[1..].iter().map(|&(r, g)| (scale(r, last_rows, rows), scale(g, last_groups, groups))),
-        )
+        }
+        Self { points: Arc::clone(&self.points), end: (rows, groups) }
     }
 
     /// Groups among the first `rows` rows, at least 1 if there are rows and groups at all.
     pub fn groups(&self, rows: u64) -> u64 {
-        let end = self.points.partition_point(|p| p.0 < rows);
-        let Some(&(rows_1, groups_1)) = self.points.get(end) else {
-            return self.points.last().map_or(0, |p| p.1);
-        };
+        let end = self.first_with_rows(rows);
+        if end == self.points.len() {
+            return self.point(self.first_of_equal_rows(end - 1)).1;
+        }
         if end == 0 {
             return 0;
         }
-        let (rows_0, groups_0) = self.points[end - 1];
-        let rise = u128::from(groups_1 - groups_0) * u128::from(rows - rows_0);
-        groups_0 + rise.div_ceil(u128::from(rows_1 - rows_0)) as u64
+        let (rows_1, groups_1) = self.point(end);
+        let (rows_0, groups_0) = self.point(self.first_of_equal_rows(end - 1));
+        groups_0 + ceil_share(groups_1 - groups_0, rows - rows_0, rows_1 - rows_0)
     }
 
     /// Fewest rows that contain `groups` groups; `None` if there are never so many.
@@ -100,11 +105,67 @@ impl GroupCurve {
         if groups == 0 {
             return Some(0);
         }
-        let end = self.points.partition_point(|p| p.1 < groups);
-        let &(rows_1, groups_1) = self.points.get(end)?;
-        let (rows_0, groups_0) = self.points[end - 1];
-        let run = u128::from(rows_1 - rows_0) * u128::from(groups - groups_0 - 1);
-        Some(rows_0 + (run / u128::from(groups_1 - groups_0)) as u64 + 1)
+        let mut end = partition_point(self.points.len(), |index| self.point(index).1 < groups);
+        if end == self.points.len() {
+            return None;
+        }
+        if self.first_of_equal_rows(end) < end {
+            end = self.first_with_rows(self.point(end).0 + 1);
+            if end == self.points.len() {
+                return None;
+            }
+        }
+        let (rows_1, groups_1) = self.point(end);
+        let (rows_0, groups_0) = self.point(self.first_of_equal_rows(end - 1));
+        Some(rows_0 + floor_share(rows_1 - rows_0, groups - groups_0 - 1, groups_1 - groups_0) + 1)
+    }
+
+    /// The scaled point. Scaling down may bring points to the same rows, of which the first counts.
+    fn point(&self, index: usize) -> (u64, u64) {
+        let (rows, groups) = self.points[index];
+        let (rows_last, groups_last) = *self.points.last().expect("the origin is a point");
+        let scale = |value, last, to| if last == to { value } else { floor_share(value, to, last) };
+        let rows = scale(rows, rows_last, self.end.0);
+        (rows, scale(groups, groups_last, self.end.1).min(rows))
+    }
+
+    fn first_with_rows(&self, rows: u64) -> usize {
+        partition_point(self.points.len(), |index| self.point(index).0 < rows)
+    }
+
+    fn first_of_equal_rows(&self, index: usize) -> usize {
+        let rows = self.point(index).0;
+        if index == 0 || self.point(index - 1).0 < rows { index } else { self.first_with_rows(rows) }
+    }
+}
+
+/// First of `len` indices for which `before` does not hold.
+fn partition_point(len: usize, before: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = low.midpoint(high);
+        if before(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// `value * part / whole`, rounded down; `part` is at most `whole` or the result fits all the same.
+fn floor_share(value: u64, part: u64, whole: u64) -> u64 {
+    match value.checked_mul(part) {
+        Some(product) => product / whole,
+        None => (u128::from(value) * u128::from(part) / u128::from(whole)) as u64,
+    }
+}
+
+/// The same, rounded up.
+fn ceil_share(value: u64, part: u64, whole: u64) -> u64 {
+    match value.checked_mul(part) {
+        Some(product) => product.div_ceil(whole),
+        None => (u128::from(value) * u128::from(part)).div_ceil(u128::from(whole)) as u64,
     }
 }
 
@@ -187,5 +248,25 @@ mod tests {
     fn the_first_row_brings_the_first_group() {
         assert_eq!(GroupCurve::even(1_000_000, 3).groups(1), 1);
         assert_eq!(GroupCurve::even(1_000_000, 0).groups(5), 0);
+    }
+
+    #[test]
+    fn a_scaled_curve_is_the_curve_of_the_scaled_points() {
+        let points: Vec<(u64, u64)> =
+            (1..=40).map(|i: u64| (i * 25, (i as f64).powf(0.7) as u64 * 20)).collect();
+        let curve = GroupCurve::from_points(points.clone());
+        for (rows, groups) in [(3_000, 900), (1_000, 260), (17, 9), (5, 5), (5, 9), (1, 1), (0, 0), (0, 4)] {
+            let scaled = curve.scaled_to(rows, groups);
+            let (rows_last, groups_last) = *curve.points.last().unwrap();
+            let eager = GroupCurve::from_points(
+                curve.points[1..].iter().map(|&(r, g)| (r * rows / rows_last, g * groups / groups_last)),
+            );
+            for row in 0..=rows + 2 {
+                assert_eq!(scaled.groups(row), eager.groups(row), "{rows} {groups} row {row}");
+            }
+            for group in 0..=groups + 2 {
+                assert_eq!(scaled.rows(group), eager.rows(group), "{rows} {groups} group {group}");
+            }
+        }
     }
 }

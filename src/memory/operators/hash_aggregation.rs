@@ -116,8 +116,11 @@ impl HashAggregation {
         if self.retrying && groups == 1 {
             return 1;
         }
-        // Fast groups grow by at most one per group, so that the map's groups never shrink: search by halving.
-        let (mut low, mut high) = (groups, groups + FAST_MAP_ROWS_MAX);
+        // Fast groups grow by at most one per group, so that the map's groups never shrink: search by halving. They grow
+        // no more once the fast map is full, as it is for all but the first requests.
+        let fast_max = self.fast_groups(u64::MAX);
+        let mut high = groups + fast_max;
+        let mut low = if self.fast_groups(groups) == fast_max { high } else { groups };
         while low < high {
             let middle = low + (high - low) / 2;
             if middle - self.fast_groups(middle) >= groups {
