@@ -73,7 +73,7 @@ fn storage(criterion: &mut Criterion) {
                     black_box(manager.drain_events().count());
                     // Some block of the younger half, so that the order of use changes in its middle.
                     let mixed = next.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-                    let read = next - (mixed * (blocks / 2) >> 32);
+                    let read = next - ((mixed * (blocks / 2)) >> 32);
                     black_box(manager.store_mut().touch(block(read)));
                     next += 1;
                 }

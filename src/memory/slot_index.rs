@@ -100,7 +100,7 @@ impl SlotIndex {
     }
 
     fn home(&self, hash: u32) -> usize {
-        (u64::from(hash) * self.places.len() as u64 >> 32) as usize
+        ((u64::from(hash) * self.places.len() as u64) >> 32) as usize
     }
 
     fn after(&self, at: usize) -> usize {
