@@ -206,6 +206,7 @@ impl MemoryManager {
     ///
     /// # Errors
     /// Fails on requests that Spark answers with an exception; running short of memory is no error.
+    #[inline]
     pub fn acquire_execution(
         &mut self,
         bytes: u64,
@@ -226,6 +227,7 @@ impl MemoryManager {
     ///
     /// # Errors
     /// Fails as [`Self::acquire_execution`] does.
+    #[inline]
     pub fn retry_execution(
         &mut self,
         bytes: u64,
@@ -258,6 +260,7 @@ impl MemoryManager {
     }
 
     /// Releases up to `bytes` of a task and wakes all waiters, even for 0 bytes (EXEC-7); returns what was released.
+    #[inline]
     pub fn release_execution(&mut self, bytes: u64, task: TaskId, mode: MemoryMode) -> u64 {
         let released = self.pools[mode.index()].execution.release(task, bytes);
         self.notify_all();

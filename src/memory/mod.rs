@@ -81,7 +81,7 @@
 //! task.free(map, 900, &mut manager);
 //! task.spill_done(900);
 //! assert_eq!(task.poll(&mut manager), Poll::Ready(Allocation::Bytes(300)));
-//! assert_eq!((task.used(map), task.used(sorter), task.peak(MemoryMode::OnHeap)), (0, 300, 1000));
+//! assert_eq!((task.used(map), task.used(sorter)), (0, 300));
 //! ```
 //!
 //! # What it costs
@@ -97,6 +97,7 @@ pub mod lru;
 pub mod manager;
 pub mod operators;
 pub mod regions;
+mod slot_index;
 pub mod storage_level;
 pub mod storage_pool;
 pub mod store;
@@ -105,7 +106,6 @@ pub mod task_manager;
 pub mod unroll;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 pub use eviction::{DatasetPlan, UsePlan};
 pub use layout::{LayoutError, MemoryLayout};
@@ -144,7 +144,7 @@ impl MemoryMode {
 }
 
 /// The name of a block. The derived order is by kind, then by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BlockId {
     /// A cached partition; the only kind that belongs to an RDD.
     Rdd {
@@ -166,22 +166,6 @@ pub enum BlockId {
     TaskResult(TaskId),
     /// A block of Spark's own tests.
     Test(u64),
-}
-
-impl Hash for BlockId {
-    /// One word for the hasher, as every put, read and eviction asks for it; kinds are told apart by their top bits, which
-    /// real numbers do not reach.
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let kind = |kind: u64| kind << 61;
-        state.write_u64(match *self {
-            Self::Rdd { rdd, split } => u64::from(rdd) << 32 | u64::from(split),
-            Self::Broadcast(id) => id ^ kind(1),
-            Self::BroadcastPiece { broadcast, piece } => (broadcast << 32 | u64::from(piece)) ^ kind(2),
-            Self::TaskResult(task) => task.0 as u64 ^ kind(3),
-            Self::Test(id) => id ^ kind(4),
-        });
-    }
 }
 
 impl BlockId {

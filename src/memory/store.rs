@@ -3,13 +3,11 @@
 //! `BlockManager` of Spark 3.5 and 4.1. Bytes are counted by the pools, so whatever stores or drops a block is a method
 //! of [`super::MemoryManager`]; the contents of blocks, files and replication are left out.
 
-use std::collections::hash_map;
 use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 
 use super::eviction::{Ranking, UsePlan, policy};
 use super::lru::Lru;
+use super::slot_index::SlotIndex;
 use super::task_bytes::TaskBytes;
 use super::{BlockId, MemoryMode, StorageLevel, TaskId};
 use crate::conf::EvictionPolicy;
@@ -109,8 +107,7 @@ struct Held {
 /// lock costs O(held locks), which are few: about as many as tasks run, and the latest is found first.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
-    /// Never iterated, so that its order cannot reach a result.
-    slots: FxHashMap<BlockId, u32>,
+    slots: SlotIndex,
     blocks: Vec<Option<Block>>,
     vacant: Vec<u32>,
     order: Lru,
@@ -197,7 +194,9 @@ impl MemoryStore {
     /// Begins what [`Self::end_put`] or [`Self::forget`] ends before anybody else has a turn: the block is locked for
     /// writing, but not on the list of the task. `None` when it was known before.
     pub(crate) fn begin_put(&mut self, task: TaskId, block: BlockId, level: StorageLevel) -> Option<u32> {
-        let hash_map::Entry::Vacant(place) = self.slots.entry(block) else { return None };
+        if self.slot(block).is_some() {
+            return None;
+        }
         let known = Lookup { level, entry: None, on_disk: false, readers: 0, writer: Some(task) };
         let fresh = Some(Block { id: block, known });
         let slot = match self.vacant.pop() {
@@ -210,7 +209,7 @@ impl MemoryStore {
                 (self.blocks.len() - 1) as u32
             }
         };
-        place.insert(slot);
+        self.slots.insert(block, slot);
         Some(slot)
     }
 
@@ -375,7 +374,7 @@ impl MemoryStore {
         known.on_disk |= to_disk;
         let (level, stays_on_disk) = (known.level, known.on_disk);
         if !stays_on_disk {
-            self.forget(block);
+            self.forget_at(slot);
         }
         BlockDropped { block, size, form, mode, level, to_disk, stays_on_disk }
     }
@@ -409,11 +408,17 @@ impl MemoryStore {
 
     /// Forgets a block, its locks and its file; it must not be in memory.
     pub(crate) fn forget(&mut self, block: BlockId) {
-        let Some(slot) = self.slots.remove(&block) else { return };
-        let known = self.blocks[slot as usize].take().expect("a slot in use").known;
-        debug_assert!(known.entry.is_none(), "a forgotten block uses no memory");
-        debug_assert!(known.readers == 0, "nobody reads a block that is forgotten");
-        if let Some(writer) = known.writer
+        let Some(slot) = self.slot(block) else { return };
+        self.forget_at(slot);
+    }
+
+    fn forget_at(&mut self, slot: u32) {
+        let &Block { id, known: Lookup { readers, writer, entry, .. } } = self.at(slot);
+        debug_assert!(entry.is_none(), "a forgotten block uses no memory");
+        debug_assert!(readers == 0, "nobody reads a block that is forgotten");
+        self.slots.remove(id, slot);
+        self.blocks[slot as usize] = None;
+        if let Some(writer) = writer
             && let Some(at) = self.held(writer, slot)
         {
             self.locks.swap_remove(at);
@@ -448,7 +453,7 @@ impl MemoryStore {
     }
 
     fn slot(&self, block: BlockId) -> Option<u32> {
-        self.slots.get(&block).copied()
+        self.slots.get(block, |slot| self.at(slot).id)
     }
 
     fn at(&self, slot: u32) -> &Block {

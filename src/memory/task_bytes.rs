@@ -25,7 +25,12 @@ impl TaskBytes {
         match self.position(task) {
             Ok(at) => (at, false),
             Err(at) => {
-                self.entries.insert(at, (task, 0));
+                // The latest task usually has the highest number; nothing has to move then.
+                if at == self.entries.len() {
+                    self.entries.push((task, 0));
+                } else {
+                    self.entries.insert(at, (task, 0));
+                }
                 (at, true)
             }
         }
@@ -49,7 +54,11 @@ impl TaskBytes {
         self.entries[at].1 -= taken;
         self.total -= taken;
         if self.entries[at].1 == 0 {
-            self.entries.remove(at);
+            if at + 1 == self.entries.len() {
+                self.entries.pop();
+            } else {
+                self.entries.remove(at);
+            }
         }
         taken
     }

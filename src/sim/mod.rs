@@ -62,10 +62,19 @@ struct Host {
     cores: u32,
     /// Tasks that run on it.
     running: u32,
+    /// Threads of its JVMs that want a processor beside the tasks.
+    background: f64,
     disk: SharedResource,
     disk_epoch: u64,
     network: SharedResource,
     network_epoch: u64,
+}
+
+impl Host {
+    /// Share of a processor that each thread gets.
+    fn processor_share(&self) -> f64 {
+        (f64::from(self.cores) / (f64::from(self.running) + self.background).max(1.0)).min(1.0)
+    }
 }
 
 /// The state of everything.
@@ -138,6 +147,7 @@ impl<'a> World<'a> {
             .map(|host| Host {
                 cores: host.cores.max(1),
                 running: 0,
+                background: 0.0,
                 disk: SharedResource::new(disk, disk),
                 disk_epoch: 0,
                 network: SharedResource::new(network, network),

@@ -95,6 +95,8 @@ pub(super) struct Task {
     pub(super) memory_operators: Vec<Option<OperatorIndex>>,
     /// Memory spilled so far by each operator of the stage, bytes; read back when its rows come out.
     pub(super) spilled: Vec<u64>,
+    /// Execution memory at the last look.
+    pub(super) memory_used: u64,
     pub(super) user_heap: u64,
     pub(super) python_bytes: u64,
     pub(super) allocation_rate: f64,
@@ -415,6 +417,12 @@ impl World<'_> {
         }
         self.drain_evictions(key);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let used = task.operators.memory_used();
+        if used > task.memory_used {
+            let ns = (used - task.memory_used) as f64 * self.workload.rates.page_ns_per_byte;
+            task.work.push_back(Work::Cpu(ns as u64));
+        }
+        task.memory_used = used;
         match step {
             Step::Wait => Progress::Wait,
             Step::OutOfMemory(error) => {

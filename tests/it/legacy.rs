@@ -50,6 +50,7 @@ fn workload() -> Workload {
         result_bytes: PerTask::Total(0),
         launch_ns: PerTask::Total(0),
         allocated_bytes: PerTask::Total(0),
+        background_threads: 0.0,
     };
     let job = |id: u32, after: Vec<usize>| Job {
         id,

@@ -348,7 +348,10 @@ impl Builder<'_> {
             ));
         }
         let mut operators = self.operators(at, dataset, honesty);
-        let own = self.own_time(run, dataset);
+        let python = operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Python { .. }));
+        // A task that waits for its Python worker waits for work that the JVM's clock does not see.
+        let share = if python { 1.0 } else { run.processor_share() };
+        let own = self.own_time(run, dataset, share);
         share_time(&mut operators, &own);
         let parents = self.parents(at, &operators);
         Stage {
@@ -362,6 +365,7 @@ impl Builder<'_> {
                     * 1_000_000
             }),
             allocated_bytes: self.allocated(run, &own),
+            background_threads: self.background_threads(run, share),
             operators,
         }
     }
@@ -481,8 +485,19 @@ impl Builder<'_> {
         vec![first, last]
     }
 
-    /// Time of each task's own work: without collection, spilling, and what the simulation adds for caches and disks.
-    fn own_time(&self, run: &StageRun<'_>, dataset: Option<usize>) -> PerTask {
+    /// Threads of each executor that must have wanted a processor when tasks had one only for `share` of their time. The
+    /// machine is taken to have as many processors as the executors have cores.
+    fn background_threads(&self, run: &StageRun<'_>, share: f64) -> f64 {
+        let executors = self.log.executors.iter().filter_map(|executor| executor.cores);
+        let (count, cores) = executors.fold((0u32, 0u32), |(count, cores), c| (count + 1, cores + c));
+        let running = f64::from(cores.min(run.tasks.len() as u32));
+        ((f64::from(cores) / share - running) / f64::from(count.max(1))).max(0.0)
+            * f64::from(u8::from(share < 1.0))
+    }
+
+    /// Time of each task's own work: without collection, spilling, waiting for a processor, and what the simulation adds
+    /// for caches and disks.
+    fn own_time(&self, run: &StageRun<'_>, dataset: Option<usize>, share: f64) -> PerTask {
         let rates = &self.rates;
         let computed = dataset.map(|index| &self.cached[index]);
         let flags = computed.and_then(|cached| cached.computed.get(&run.record.stage_id));
@@ -501,7 +516,8 @@ impl Builder<'_> {
             let computes = flags.zip(position.get(&task.task_id)).is_some_and(|(flags, &at)| flags[at]);
             let compute_ns = if computes { computed.map_or(0, |cached| cached.compute_ns) } else { 0 };
             let run_ns = metrics.totals.run_ms as f64 * 1e6;
-            let own = run_ns - metrics.totals.gc_ms as f64 * 1e6 - spill_ns - io_ns - compute_ns as f64;
+            let worked = (run_ns - metrics.totals.gc_ms as f64 * 1e6) * share;
+            let own = worked - spill_ns - io_ns - compute_ns as f64;
             // Estimates of what to take away may exceed what there is; some work always remains.
             const LEAST_SHARE: f64 = 0.05;
             own.max(run_ns * LEAST_SHARE) as u64

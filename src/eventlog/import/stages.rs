@@ -47,6 +47,18 @@ impl<'a> StageRun<'a> {
         PerTask::Each(values.into_iter().map(|value| value.unwrap_or(mean)).collect())
     }
 
+    /// Share of their running time in which the tasks had a processor: the rest went to other threads of the machine.
+    /// Collection pauses and waiting for shuffle blocks do not count as running. 1 where the log tells no processor time.
+    pub(super) fn processor_share(&self) -> f64 {
+        let (mut cpu, mut run) = (0.0, 0.0);
+        for metrics in self.metrics().flatten() {
+            let waiting = metrics.totals.gc_ms + metrics.shuffle_read.fetch_wait_ms;
+            cpu += metrics.totals.cpu_ns as f64;
+            run += metrics.totals.run_ms.saturating_sub(waiting) as f64 * 1e6;
+        }
+        if cpu <= 0.0 || run <= 0.0 { 1.0 } else { (cpu / run).clamp(LEAST_PROCESSOR_SHARE, 1.0) }
+    }
+
     /// Writes a shuffle.
     pub(super) fn is_map_stage(&self) -> bool {
         let mut known = self.tasks.iter().flatten().chain(self.failed.iter());
@@ -58,6 +70,9 @@ impl<'a> StageRun<'a> {
         self.tasks.iter().flatten().filter_map(|task| task.accumulator(id)).map(|v| v.max(0) as u64).sum()
     }
 }
+
+/// Below this a task waits for something else than a processor.
+const LEAST_PROCESSOR_SHARE: f64 = 0.3;
 
 /// All stages that ran, in the order of their submission.
 pub(super) fn runs(log: &AppLog) -> Vec<StageRun<'_>> {
