@@ -93,6 +93,7 @@ fn every_scenario_has_its_story_here() {
         "cache-against-execution",
         "cache-thrash",
         "collect-to-driver",
+        "eviction-policies",
         "off-heap",
         "python-overhead",
         "skewed-aggregation",
@@ -146,6 +147,18 @@ fn cache_thrash_drops_blocks_until_the_heap_holds_them() {
     let disk_only = story("cache-thrash", Some("disk only"));
     assert_eq!((disk_only.total("blocksDropped"), disk_only.total("cachedBlocksDisk")), (0, 24));
     assert!(roomy.wall_ms() < base.wall_ms() && base.wall_ms() < memory_only.wall_ms());
+}
+
+#[test]
+fn policies_that_know_the_lineage_drop_less_than_sparks_order() {
+    let lru = story("eviction-policies", None);
+    let bound = story("eviction-policies", Some("belady"));
+    for variant in ["lrc", "mrd"] {
+        let policy = story("eviction-policies", Some(variant));
+        assert!(policy.total("blocksDropped") < lru.total("blocksDropped"), "{variant}");
+        assert!(bound.total("blocksDropped") <= policy.total("blocksDropped"), "{variant}");
+        assert!(bound.wall_ms() < policy.wall_ms() && policy.wall_ms() < lru.wall_ms(), "{variant}");
+    }
 }
 
 #[test]
