@@ -128,6 +128,19 @@ pub(super) fn rates(runs: &[StageRun<'_>]) -> Rates {
         memory += metrics.totals.memory_bytes_spilled;
         disk += metrics.totals.disk_bytes_spilled;
     }
+    let mut launches: Vec<u64> = runs
+        .iter()
+        .flat_map(|run| run.tasks.iter().flatten())
+        .filter_map(|task| {
+            let run_ms = task.metrics.as_ref()?.totals.run_ms;
+            Some(task.finish_ms.saturating_sub(task.launch_ms).saturating_sub(run_ms) * 1_000_000)
+        })
+        .collect();
+    launches.sort_unstable();
+    // The lower quarter: what a task of a warm JVM needs.
+    if let Some(&warm) = launches.get(launches.len() / 4) {
+        rates.task_launch_ns = warm;
+    }
     if memory > 0 && disk > 0 {
         rates.spill_compression = disk as f64 / memory as f64;
     }
