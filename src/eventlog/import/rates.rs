@@ -92,6 +92,24 @@ pub(super) fn name_collector(
     Ok(())
 }
 
+/// Where executors died of SIGKILL though no cluster manager's properties tell a limit, somebody held them to one: that of
+/// a container for this heap (PROC-1). True when such a limit was added.
+pub(super) fn limit_containers(
+    log: &AppLog,
+    settings: &Settings,
+    properties: &mut BTreeMap<String, String>,
+) -> bool {
+    const KNOB: &str = "spillcast.containerLimit";
+    let killed =
+        log.executors.iter().any(|e| e.removed_reason.as_deref().is_some_and(|r| r.contains("code 137")));
+    if !killed || settings.master.has_containers() || properties.contains_key(KNOB) {
+        return false;
+    }
+    let limit = cluster::container::executor_container(settings, true).total_bytes();
+    properties.insert(KNOB.to_owned(), limit.to_string());
+    true
+}
+
 /// The settings that the application ran under.
 pub(super) fn settings(
     log: &AppLog,
