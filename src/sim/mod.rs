@@ -72,8 +72,9 @@ struct World<'a> {
     settings: &'a Settings,
     options: SimOptions,
     local: bool,
-    plan: Plan,
-    programs: Vec<Vec<Instruction>>,
+    plan: &'a Plan,
+    /// By stage.
+    programs: &'a [Vec<Instruction>],
     queue: EventQueue<Event>,
     hosts: Vec<Host>,
     host_names: Vec<String>,
@@ -110,7 +111,9 @@ pub fn simulate(
     processes: &Processes,
     options: SimOptions,
 ) -> RunRecord {
-    let mut world = World::new(workload, settings, processes, options);
+    let plan = plan(workload, settings, processes.default_parallelism);
+    let programs: Vec<_> = workload.stages.iter().map(program::program).collect();
+    let mut world = World::new(workload, settings, processes, options, &plan, &programs);
     world.run();
     world.close_record();
     world.record
@@ -122,6 +125,8 @@ impl<'a> World<'a> {
         settings: &'a Settings,
         processes: &Processes,
         options: SimOptions,
+        plan: &'a Plan,
+        programs: &'a [Vec<Instruction>],
     ) -> Self {
         let rates = &workload.rates;
         let disk = rates.disk_bytes_per_s / 1e9;
@@ -143,8 +148,8 @@ impl<'a> World<'a> {
             settings,
             options,
             local: processes.local,
-            plan: plan(workload, settings, processes.default_parallelism),
-            programs: workload.stages.iter().map(program::program).collect(),
+            plan,
+            programs,
             queue: EventQueue::new(),
             hosts,
             host_names: processes.hosts.iter().map(|host| host.name.clone()).collect(),
