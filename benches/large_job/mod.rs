@@ -48,6 +48,7 @@ fn stage(id: u32, parents: &[usize], partitioning: Partitioning, operators: Vec<
         result_bytes: PerTask::Total(2 * KIB * STAGE_TASKS),
         launch_ns: PerTask::Total(2_000_000 * STAGE_TASKS),
         allocated_bytes: PerTask::Total(GIB * STAGE_TASKS),
+        background_threads: 0.0,
     }
 }
 

@@ -210,8 +210,20 @@ pub(super) fn place(settings: &Settings, application: &Application) -> Result<Pl
     if let Some(words) = &plan.refusal {
         return Err(words.clone());
     }
+    let hosts =
+        if application.scenario.workload.observed.is_some() { with_room(hosts, &plan) } else { hosts };
     let processes = Processes::new(&plan, settings, &hosts).map_err(|error| error.to_string())?;
     Ok(Placed { plan, processes })
+}
+
+/// Machines of a log: it tells how many cores were used, not how many there are, so that more slots mean more cores.
+fn with_room(mut hosts: Vec<HostSpec>, plan: &ClusterPlan) -> Vec<HostSpec> {
+    for (index, host) in hosts.iter_mut().enumerate() {
+        let wanted =
+            plan.executors.iter().filter(|executor| executor.host == index).map(|executor| executor.cores);
+        host.cores = host.cores.max(wanted.sum());
+    }
+    hosts
 }
 
 /// The machines of a scenario, as planning and as the simulation want them.

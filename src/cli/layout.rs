@@ -11,8 +11,9 @@ use super::console::{Console, print, tell_error};
 use super::input::{self, Application};
 use super::{Answer, Told};
 use crate::cluster::{self, ClusterPlan, ContainerSize, HostShape, PlanInput};
-use crate::conf::{Collector as Named, DeployMode, Master, Origin, Settings, SparkConf};
-use crate::memory::{Collector, MemoryMode};
+use crate::conf::{Collector, DeployMode, Master, Origin, Settings, SparkConf};
+use crate::memory::MemoryMode;
+use crate::memory::layout::SystemMemory;
 use crate::sim::{Regions, regions};
 use crate::units::{HumanBytes, MIB};
 
@@ -73,12 +74,7 @@ struct Jvm {
 }
 
 fn jvms(plan: &ClusterPlan, settings: &Settings) -> Result<Vec<Jvm>, Stop> {
-    let jvm = |process, property, heap, cores, named| -> Result<Jvm, Stop> {
-        let collector = match named {
-            Named::G1 => Collector::G1,
-            Named::Parallel => Collector::Parallel,
-            Named::Serial => Collector::Serial,
-        };
+    let jvm = |process, property, heap, cores, collector| -> Result<Jvm, Stop> {
         let (regions, tungsten, page_size) =
             regions(settings, heap, cores, collector).map_err(|error| Stop::Refused(error.to_string()))?;
         Ok(Jvm { process, property, heap, cores, collector, regions, tungsten, page_size })
@@ -107,7 +103,7 @@ type Row = (&'static str, usize, String, u64);
 
 impl Jvm {
     fn rows(&self, settings: &Settings) -> Vec<Row> {
-        let reported = self.collector.system_memory(self.heap);
+        let reported = SystemMemory::of(self.collector, self.heap);
         let how = if reported.exact { "" } else { ", about" };
         let mut rows: Vec<Row> = vec![
             ("heap", 0, "-Xmx".to_owned(), self.heap),
@@ -360,8 +356,7 @@ fn document(
 fn collector_name(collector: Collector) -> &'static str {
     match collector {
         Collector::G1 => "G1",
-        Collector::Concurrent => "ZGC or Shenandoah",
-        Collector::Parallel | Collector::ParallelFixed => "Parallel",
+        Collector::Parallel => "Parallel",
         Collector::Serial => "Serial",
     }
 }

@@ -211,6 +211,7 @@ fn knobs(r: &Reader<'_>) -> Knobs {
             Some("lfu") => EvictionPolicy::Lfu,
             Some("lrc") => EvictionPolicy::Lrc,
             Some("mrd") => EvictionPolicy::Mrd,
+            Some("cost") => EvictionPolicy::Cost,
             Some("belady") => EvictionPolicy::Belady,
             _ => EvictionPolicy::Lru,
         },

@@ -376,6 +376,8 @@ pub enum EvictionPolicy {
     Lrc,
     /// Next use farthest away in stages.
     Mrd,
+    /// Cheapest to get back for its size.
+    Cost,
     /// Next use farthest away: the bound that needs to know the future.
     Belady,
 }

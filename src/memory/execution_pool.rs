@@ -43,19 +43,25 @@ impl ExecutionPool {
         self.tasks.as_slice()
     }
 
-    /// Makes a task active; false when it was already (EXEC-1).
-    pub(crate) fn activate(&mut self, task: TaskId) -> bool {
-        let fresh = self.tasks.get(task).is_none();
-        if fresh {
-            self.tasks.add(task, 0);
-        }
-        fresh
+    /// Makes a task active (EXEC-1); returns its position among the active ones and whether it was not active.
+    pub(crate) fn activate(&mut self, task: TaskId) -> (usize, bool) {
+        self.tasks.enter(task)
     }
 
-    /// One pass of the fair-share rule, after the pool was grown: the bytes to give now, or `None` when the task has to
-    /// wait because it would stay under half its share (EXEC-2 .. EXEC-4).
-    pub(crate) fn share(&self, wanted: u64, held: u64, max_pool: u64) -> Option<u64> {
+    /// Position of an active task, valid until another one becomes active or ends.
+    pub(crate) fn position(&self, task: TaskId) -> Option<usize> {
+        self.tasks.position(task).ok()
+    }
+
+    /// One pass of the fair-share rule for the task at a position, after the pool was grown: the bytes to give now, or
+    /// `None` when the task has to wait because it would stay under half its share (EXEC-2 .. EXEC-4).
+    pub(crate) fn share(&self, wanted: u64, at: usize, max_pool: u64) -> Option<u64> {
         let active = self.tasks.len() as u64;
+        let held = self.tasks.bytes_at(at);
+        // All of it, when it is free and within a full share: the rule below, without its divisions.
+        if wanted <= self.free() && (held + wanted).checked_mul(active).is_some_and(|all| all <= max_pool) {
+            return Some(wanted);
+        }
         let max_per_task = max_pool / active;
         // Half a share of the pool as it is now, not of what it could grow to.
         let min_per_task = self.size / (2 * active);
@@ -63,8 +69,8 @@ impl ExecutionPool {
         if grant < wanted && held + grant < min_per_task { None } else { Some(grant) }
     }
 
-    pub(crate) fn grant(&mut self, task: TaskId, bytes: u64) {
-        self.tasks.add(task, bytes);
+    pub(crate) fn grant(&mut self, at: usize, bytes: u64) {
+        self.tasks.add_at(at, bytes);
     }
 
     /// Takes back up to `bytes`; a task left with nothing is no longer active (EXEC-7).

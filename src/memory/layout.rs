@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::{MemoryMode, StaticRegions, UnifiedRegions};
+use crate::conf::Collector;
 use crate::units::MIB;
 
 /// Heap set aside before the fractions apply (`UnifiedMemoryManager.RESERVED_SYSTEM_MEMORY_BYTES`).
@@ -21,21 +22,6 @@ const PAGE_SAFETY_FACTOR: u64 = 16;
 /// Header of a Java long array; with it a page still fills whole G1 regions (PAGE-2).
 const LONG_ARRAY_HEADER_BYTES: u64 = 16;
 
-/// The collector of the JVM, as far as it changes what the heap offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Collector {
-    /// G1; ZGC and Shenandoah report the heap alike but have no page adjustment, see [`Self::Concurrent`].
-    G1,
-    /// ZGC and Shenandoah.
-    Concurrent,
-    /// Parallel, whose heap may grow (`-Xms` not given).
-    Parallel,
-    /// Parallel with `-Xms` equal to `-Xmx`.
-    ParallelFixed,
-    /// Serial.
-    Serial,
-}
-
 /// Maximum heap that a JVM reports, and whether the figure was measured or estimated by a ratio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SystemMemory {
@@ -45,33 +31,32 @@ pub struct SystemMemory {
     pub exact: bool,
 }
 
-/// Measured `Runtime.maxMemory` on JDK 17 (HEAP-2): heap in MiB, then bytes under Parallel, Parallel with a fixed heap
-/// (0: not measured) and Serial.
-const MEASURED: [(u64, u64, u64, u64); 7] = [
-    (512, 477_626_368, 514_850_816, 518_979_584),
-    (1 << 10, 954_728_448, 1_029_177_344, 1_037_959_168),
-    (2 << 10, 1_908_932_608, 0, 2_075_918_336),
-    (4 << 10, 3_817_865_216, 4_116_185_088, 4_151_836_672),
-    (8 << 10, 7_635_730_432, 0, 8_303_607_808),
-    (30 << 10, 28_633_464_832, 0, 31_138_512_896),
-    (32 << 10, 30_542_397_440, 0, 33_214_431_232),
+/// Measured `Runtime.maxMemory` on JDK 17 (HEAP-2): heap in MiB, then bytes under Parallel and Serial.
+const MEASURED: [(u64, u64, u64); 7] = [
+    (512, 477_626_368, 518_979_584),
+    (1 << 10, 954_728_448, 1_037_959_168),
+    (2 << 10, 1_908_932_608, 2_075_918_336),
+    (4 << 10, 3_817_865_216, 4_151_836_672),
+    (8 << 10, 7_635_730_432, 8_303_607_808),
+    (30 << 10, 28_633_464_832, 31_138_512_896),
+    (32 << 10, 30_542_397_440, 33_214_431_232),
 ];
 
-impl Collector {
-    /// The maximum heap a JVM with this collector and `-Xmx` reports (HEAP-1, HEAP-2).
-    pub fn system_memory(self, heap_bytes: u64) -> SystemMemory {
+impl SystemMemory {
+    /// The maximum heap that a JVM with a collector and `-Xmx` reports (HEAP-1, HEAP-2). Its initial heap is smaller, as
+    /// Spark leaves it: a fixed heap would lose less under Parallel.
+    pub fn of(collector: Collector, heap_bytes: u64) -> Self {
         let measured = MEASURED.iter().find(|row| row.0 * MIB == heap_bytes);
-        // One survivor space is missing: a tenth of a third of the heap under Serial; a third, or an eighth if the
-        // heap cannot grow, of a third under Parallel.
-        let (known, part) = match self {
-            Self::G1 | Self::Concurrent => return SystemMemory { bytes: heap_bytes, exact: true },
-            Self::Parallel => (measured.map(|row| row.1), 9),
-            Self::ParallelFixed => (measured.map(|row| row.2), 24),
-            Self::Serial => (measured.map(|row| row.3), 30),
+        // One survivor space is missing: a third of a third of the heap under Parallel, which may resize it, a tenth of
+        // a third under Serial.
+        let (known, part) = match collector {
+            Collector::G1 => return Self { bytes: heap_bytes, exact: true },
+            Collector::Parallel => (measured.map(|row| row.1), 9),
+            Collector::Serial => (measured.map(|row| row.2), 30),
         };
         match known {
-            Some(bytes) if bytes > 0 => SystemMemory { bytes, exact: true },
-            _ => SystemMemory { bytes: heap_bytes - heap_bytes / part, exact: false },
+            Some(bytes) => Self { bytes, exact: true },
+            None => Self { bytes: heap_bytes - heap_bytes / part, exact: false },
         }
     }
 }
@@ -195,7 +180,7 @@ impl MemoryLayout {
             reserved_memory: input.reserved_memory,
             regions,
             tungsten_mode,
-            page_size: input.page_size.unwrap_or_else(|| default_page_size(input, tungsten_mode, execution)),
+            page_size: page_size(input, tungsten_mode, execution),
         })
     }
 
@@ -448,6 +433,12 @@ fn check_minimum(input: &LayoutInput, minimum: u64) -> Result<(), LayoutError> {
     kind.map_or(Ok(()), |kind| Err(LayoutError { kind, rules: input.rules }))
 }
 
+/// Size of a page where Tungsten's mode has so much execution memory at the start: `spark.buffer.pageSize`, or by the
+/// rules of PAGE-1 to PAGE-3.
+pub fn page_size(input: &LayoutInput, mode: MemoryMode, execution: u64) -> u64 {
+    input.page_size.unwrap_or_else(|| default_page_size(input, mode, execution))
+}
+
 fn default_page_size(input: &LayoutInput, mode: MemoryMode, execution: u64) -> u64 {
     let share = execution / u64::from(input.cores.max(1)) / PAGE_SAFETY_FACTOR;
     let size = share.next_power_of_two().clamp(MIN_PAGE_BYTES, MAX_DEFAULT_PAGE_BYTES);
@@ -519,14 +510,14 @@ mod tests {
     #[test]
     fn collectors_report_less_than_the_heap() {
         let exact = |bytes| SystemMemory { bytes, exact: true };
-        assert_eq!(Collector::G1.system_memory(3 * GIB), exact(3 * GIB));
-        assert_eq!(Collector::Serial.system_memory(GIB), exact(1_037_959_168));
-        assert_eq!(Collector::ParallelFixed.system_memory(4 * GIB), exact(4_116_185_088));
-        let estimate = Collector::Serial.system_memory(3 * GIB);
-        assert!(!estimate.exact);
-        assert!((estimate.bytes as f64 / (3 * GIB) as f64 - 0.96667).abs() < 1e-4);
-        let estimate = Collector::Parallel.system_memory(3 * GIB);
-        assert!((estimate.bytes as f64 / (3 * GIB) as f64 - 0.88889).abs() < 1e-4);
+        assert_eq!(SystemMemory::of(Collector::G1, 3 * GIB), exact(3 * GIB));
+        assert_eq!(SystemMemory::of(Collector::Serial, GIB), exact(1_037_959_168));
+        assert_eq!(SystemMemory::of(Collector::Parallel, 4 * GIB), exact(3_817_865_216));
+        for (collector, share) in [(Collector::Serial, 0.96667), (Collector::Parallel, 0.88889)] {
+            let estimate = SystemMemory::of(collector, 3 * GIB);
+            assert!(!estimate.exact);
+            assert!((estimate.bytes as f64 / (3 * GIB) as f64 - share).abs() < 1e-4, "{collector:?}");
+        }
     }
 
     #[test]

@@ -49,6 +49,9 @@ impl Lru {
 
     /// Makes an id the most recently used, adding it when it is not in the list.
     pub fn touch(&mut self, id: u32) {
+        if self.newest == id && self.len > 0 {
+            return;
+        }
         self.remove(id);
         let index = id as usize;
         if index >= self.links.len() {

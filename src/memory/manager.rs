@@ -4,12 +4,15 @@
 //! [`MemoryManager::wakeups`] when waiting threads would have been notified.
 
 use std::fmt;
+use std::sync::Arc;
 
+use super::eviction::UsePlan;
 use super::execution_pool::ExecutionPool;
 use super::regions::{StaticRegions, UnifiedRegions};
 use super::storage_pool::StoragePool;
 use super::store::{BlockDropped, Entry, EntryForm, MemoryStore, Put, Removed};
 use super::{BlockId, MemoryMode, StorageLevel, TaskId};
+use crate::conf::EvictionPolicy;
 
 /// What became of a request for execution memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +135,17 @@ impl MemoryManager {
         }
     }
 
+    /// Evicts by another policy than Spark's from now on. Blocks that are in memory already count as stored in their
+    /// order of use.
+    pub fn set_eviction(&mut self, policy: EvictionPolicy, plan: Arc<UsePlan>) {
+        self.store.set_eviction(policy, plan);
+    }
+
+    /// Sets the first step of the [`UsePlan`] that is not complete.
+    pub fn set_step(&mut self, step: u32) {
+        self.store.set_step(step);
+    }
+
     /// The execution pool of a mode.
     pub fn execution(&self, mode: MemoryMode) -> &ExecutionPool {
         &self.pools[mode.index()].execution
@@ -192,6 +206,7 @@ impl MemoryManager {
     ///
     /// # Errors
     /// Fails on requests that Spark answers with an exception; running short of memory is no error.
+    #[inline]
     pub fn acquire_execution(
         &mut self,
         bytes: u64,
@@ -201,37 +216,43 @@ impl MemoryManager {
         if bytes == 0 {
             return Err(ExecutionError::NothingRequested);
         }
-        if self.pools[mode.index()].execution.activate(task) {
+        let (at, fresh) = self.pools[mode.index()].execution.activate(task);
+        if fresh {
             self.notify_all();
         }
-        self.retry_execution(bytes, task, mode)
+        self.try_execution(bytes, at, mode)
     }
 
     /// Tries a waiting request again (EXEC-2 .. EXEC-4).
     ///
     /// # Errors
     /// Fails as [`Self::acquire_execution`] does.
+    #[inline]
     pub fn retry_execution(
         &mut self,
         bytes: u64,
         task: TaskId,
         mode: MemoryMode,
     ) -> Result<Grant, ExecutionError> {
-        let at = mode.index();
-        let held = self.pools[at].execution.held_by(task).ok_or(ExecutionError::TaskForgotten(task))?;
+        let at = self.pools[mode.index()].execution.position(task);
+        self.try_execution(bytes, at.ok_or(ExecutionError::TaskForgotten(task))?, mode)
+    }
+
+    /// One attempt of the active task at a position of its pool.
+    fn try_execution(&mut self, bytes: u64, at: usize, mode: MemoryMode) -> Result<Grant, ExecutionError> {
         let max_pool = match self.kind {
             Kind::Unified => {
                 self.grow_execution(bytes, mode)?;
                 // Seen after the eviction (UMM-3).
-                let Pools { storage, total, storage_region, unmanaged, .. } = &self.pools[at];
+                let Pools { storage, total, storage_region, unmanaged, .. } = &self.pools[mode.index()];
                 (total - storage.used().min(*storage_region)).saturating_sub(*unmanaged)
             }
-            Kind::Static { .. } => self.pools[at].execution.size(),
+            Kind::Static { .. } => self.pools[mode.index()].execution.size(),
         };
-        let pool = &mut self.pools[at].execution;
-        match pool.share(bytes, held, max_pool) {
+        let pool = &mut self.pools[mode.index()].execution;
+        match pool.share(bytes, at, max_pool) {
             Some(grant) => {
-                pool.grant(task, grant);
+                pool.grant(at, grant);
                 Ok(Grant::Granted(grant))
             }
             None => Ok(Grant::Wait),
@@ -239,6 +260,7 @@ impl MemoryManager {
     }
 
     /// Releases up to `bytes` of a task and wakes all waiters, even for 0 bytes (EXEC-7); returns what was released.
+    #[inline]
     pub fn release_execution(&mut self, bytes: u64, task: TaskId, mode: MemoryMode) -> u64 {
         let released = self.pools[mode.index()].execution.release(task, bytes);
         self.notify_all();
@@ -353,11 +375,9 @@ impl MemoryManager {
         level: StorageLevel,
     ) -> Result<Put, OffHeapStorageUnsupported> {
         self.check_storage_mode(mode)?;
-        if !self.store.lock_new_for_writing(task, block, level) {
-            return Ok(Put::Known);
-        }
-        if self.store_bytes(block, bytes, mode)? {
-            self.store.unlock(task, block);
+        let Some(slot) = self.store.begin_put(task, block, level) else { return Ok(Put::Known) };
+        if self.acquire_storage(block, bytes, mode)? {
+            self.store.end_put(slot, Entry { size: bytes, mode, form: EntryForm::Bytes });
             Ok(Put::Stored)
         } else {
             self.store.forget(block);
@@ -384,17 +404,15 @@ impl MemoryManager {
     }
 
     /// Turns what was unrolled into an entry: gives `held` of the task back and takes exactly the entry's size, with
-    /// nobody in between (UNROLL-5).
-    pub(crate) fn store_unrolled(&mut self, task: TaskId, block: BlockId, held: u64, entry: Entry) {
+    /// nobody in between (UNROLL-5). False, and all given back, if that is not to be had; see
+    /// [`UnrollOutcome::Failed`](super::UnrollOutcome::Failed).
+    pub(crate) fn store_unrolled(&mut self, task: TaskId, block: BlockId, held: u64, entry: Entry) -> bool {
         self.release_unroll_for_task(task, held, entry.mode);
-        let granted = self.acquire_storage(block, entry.size, entry.mode);
-        assert_eq!(
-            granted,
-            Ok(true),
-            "{block} was unrolled in {held} bytes but its {} bytes do not fit",
-            entry.size
-        );
-        self.store.insert(block, entry);
+        let granted = self.acquire_storage(block, entry.size, entry.mode) == Ok(true);
+        if granted {
+            self.store.insert(block, entry);
+        }
+        granted
     }
 
     /// Forgets a block that is known and not in memory, such as one whose put failed.

@@ -3,11 +3,14 @@
 //! `BlockManager` of Spark 3.5 and 4.1. Bytes are counted by the pools, so whatever stores or drops a block is a method
 //! of [`super::MemoryManager`]; the contents of blocks, files and replication are left out.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::eviction::{Ranking, UsePlan, policy};
 use super::lru::Lru;
+use super::slot_index::SlotIndex;
 use super::task_bytes::TaskBytes;
 use super::{BlockId, MemoryMode, StorageLevel, TaskId};
+use crate::conf::EvictionPolicy;
 
 /// In which form memory holds a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,23 +92,29 @@ struct Block {
     known: Lookup,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Locks {
+/// Locks that a task holds on one block.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    task: TaskId,
+    slot: u32,
     reads: u32,
     write: bool,
 }
 
 /// Known blocks, their locks and the unroll memory of tasks.
 ///
-/// Finding a block by its name costs O(log n) of the known blocks; order of use is kept in O(1).
+/// Finding a block by its name and keeping the order of use cost O(1); going through blocks by name sorts them first. A
+/// lock costs O(held locks), which are few: about as many as tasks run, and the latest is found first.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
-    slots: BTreeMap<BlockId, u32>,
+    slots: SlotIndex,
     blocks: Vec<Option<Block>>,
     vacant: Vec<u32>,
     order: Lru,
-    locks: BTreeMap<(TaskId, BlockId), Locks>,
+    locks: Vec<Held>,
     unroll: [TaskBytes; 2],
+    /// For any policy but Spark's.
+    ranking: Option<Box<Ranking>>,
 }
 
 impl MemoryStore {
@@ -124,6 +133,9 @@ impl MemoryStore {
         let slot = self.slot(block)?;
         let entry = self.at(slot).known.entry?;
         self.order.touch(slot);
+        if let Some(ranking) = &mut self.ranking {
+            ranking.read(slot);
+        }
         Some(entry)
     }
 
@@ -141,14 +153,20 @@ impl MemoryStore {
     }
 
     /// All known blocks by name, in memory or not.
-    pub fn blocks(&self) -> impl Iterator<Item = (BlockId, Lookup)> + '_ {
-        self.slots.iter().map(|(&id, &slot)| (id, self.at(slot).known))
+    pub fn blocks(&self) -> impl Iterator<Item = (BlockId, Lookup)> + use<> {
+        self.sorted(|_| true)
     }
 
     /// Known blocks of one RDD, by partition.
-    pub fn blocks_of_rdd(&self, rdd: u32) -> impl Iterator<Item = (BlockId, Lookup)> + '_ {
-        let partitions = BlockId::Rdd { rdd, split: 0 }..=BlockId::Rdd { rdd, split: u32::MAX };
-        self.slots.range(partitions).map(|(&id, &slot)| (id, self.at(slot).known))
+    pub fn blocks_of_rdd(&self, rdd: u32) -> impl Iterator<Item = (BlockId, Lookup)> + use<> {
+        self.sorted(|block| block.rdd() == Some(rdd))
+    }
+
+    fn sorted(&self, selects: impl Fn(BlockId) -> bool) -> std::vec::IntoIter<(BlockId, Lookup)> {
+        let selected = self.blocks.iter().flatten().filter(|block| selects(block.id));
+        let mut selected: Vec<_> = selected.map(|block| (block.id, block.known)).collect();
+        selected.sort_unstable_by_key(|&(id, _)| id);
+        selected.into_iter()
     }
 
     /// Unroll memory a task holds; `None` when it never reserved any.
@@ -168,8 +186,16 @@ impl MemoryStore {
 
     /// Makes a block known and locks it for writing; false when it was known before.
     pub fn lock_new_for_writing(&mut self, task: TaskId, block: BlockId, level: StorageLevel) -> bool {
-        if self.slots.contains_key(&block) {
-            return false;
+        let Some(slot) = self.begin_put(task, block, level) else { return false };
+        self.locks.push(Held { task, slot, reads: 0, write: true });
+        true
+    }
+
+    /// Begins what [`Self::end_put`] or [`Self::forget`] ends before anybody else has a turn: the block is locked for
+    /// writing, but not on the list of the task. `None` when it was known before.
+    pub(crate) fn begin_put(&mut self, task: TaskId, block: BlockId, level: StorageLevel) -> Option<u32> {
+        if self.slot(block).is_some() {
+            return None;
         }
         let known = Lookup { level, entry: None, on_disk: false, readers: 0, writer: Some(task) };
         let fresh = Some(Block { id: block, known });
@@ -184,8 +210,13 @@ impl MemoryStore {
             }
         };
         self.slots.insert(block, slot);
-        self.locks.entry((task, block)).or_default().write = true;
-        true
+        Some(slot)
+    }
+
+    /// Stores the block and unlocks it.
+    pub(crate) fn end_put(&mut self, slot: u32, entry: Entry) {
+        self.insert_at(slot, entry);
+        self.at_mut(slot).known.writer = None;
     }
 
     /// Takes a read lock unless somebody writes; a task may hold several. False when it could not be had.
@@ -196,7 +227,10 @@ impl MemoryStore {
             return false;
         }
         known.readers += 1;
-        self.locks.entry((task, block)).or_default().reads += 1;
+        match self.held(task, slot) {
+            Some(at) => self.locks[at].reads += 1,
+            None => self.locks.push(Held { task, slot, reads: 1, write: false }),
+        }
         true
     }
 
@@ -208,7 +242,7 @@ impl MemoryStore {
             return false;
         }
         known.writer = Some(task);
-        self.locks.entry((task, block)).or_default().write = true;
+        self.locks.push(Held { task, slot, reads: 0, write: true });
         true
     }
 
@@ -217,15 +251,16 @@ impl MemoryStore {
     /// # Panics
     /// Panics when the task holds no lock on the block.
     pub fn unlock(&mut self, task: TaskId, block: BlockId) {
-        let held = self.locks.get_mut(&(task, block)).expect("only a held lock is given up");
+        let slot = self.slot(block).expect("a locked block is known");
+        let at = self.held(task, slot).expect("only a held lock is given up");
+        let held = &mut self.locks[at];
         let was_write = std::mem::replace(&mut held.write, false);
         if !was_write {
             held.reads -= 1;
         }
         if held.reads == 0 {
-            self.locks.remove(&(task, block));
+            self.locks.swap_remove(at);
         }
-        let slot = self.slot(block).expect("a locked block is known");
         let known = &mut self.at_mut(slot).known;
         if was_write {
             known.writer = None;
@@ -248,20 +283,42 @@ impl MemoryStore {
     /// Gives up all locks of a task; returns the blocks by name.
     pub fn unlock_all(&mut self, task: TaskId) -> Vec<BlockId> {
         let mut unlocked = Vec::new();
-        while let Some((&(owner, block), &Locks { reads, write })) =
-            self.locks.range((task, FIRST_BLOCK)..).next()
-            && owner == task
-        {
-            self.locks.remove(&(task, block));
-            let slot = self.slot(block).expect("a locked block is known");
-            let known = &mut self.at_mut(slot).known;
-            known.readers -= reads;
-            if write {
-                known.writer = None;
+        let Self { locks, blocks, .. } = self;
+        locks.retain(|held| {
+            if held.task != task {
+                return true;
             }
-            unlocked.push(block);
-        }
+            let block = blocks[held.slot as usize].as_mut().expect("a locked block is known");
+            block.known.readers -= held.reads;
+            if held.write {
+                block.known.writer = None;
+            }
+            unlocked.push(block.id);
+            false
+        });
+        unlocked.sort_unstable();
         unlocked
+    }
+
+    /// Evicts by another policy than Spark's from now on.
+    pub(crate) fn set_eviction(&mut self, selected: EvictionPolicy, plan: Arc<UsePlan>) {
+        if selected == EvictionPolicy::Lru {
+            self.ranking = None;
+            return;
+        }
+        let mut ranking = Ranking::new(policy(selected), plan);
+        for slot in self.order.iter() {
+            let Block { id, known } = self.at(slot);
+            let size = known.entry.expect("a block in the order is in memory").size;
+            ranking.stored(slot, *id, size);
+        }
+        self.ranking = Some(Box::new(ranking));
+    }
+
+    pub(crate) fn set_step(&mut self, step: u32) {
+        if let Some(ranking) = &mut self.ranking {
+            ranking.set_step(step);
+        }
     }
 
     /// Records that the disk holds a known block, as after a put that memory refused.
@@ -282,23 +339,24 @@ impl MemoryStore {
     ) -> u64 {
         selected.clear();
         let spared_rdd = incoming.and_then(BlockId::rdd);
-        let mut sum = 0;
-        for slot in self.order.iter() {
-            if sum >= space {
-                break;
-            }
+        let mut candidates = self.order.iter().filter_map(|slot| {
             let Block { id, known } = self.at(slot);
-            let Some(entry) = known.entry.filter(|entry| entry.mode == mode) else { continue };
+            let entry = known.entry.filter(|entry| entry.mode == mode)?;
             let same_rdd = spared_rdd.is_some() && id.rdd() == spared_rdd;
-            if same_rdd || known.readers > 0 || known.writer.is_some() {
-                continue;
-            }
-            selected.push(slot);
-            sum += entry.size;
+            let is_locked = known.readers > 0 || known.writer.is_some();
+            (!same_rdd && !is_locked).then_some((slot, entry.size))
+        });
+        if let Some(ranking) = &self.ranking {
+            return ranking.select(incoming, space, candidates, selected);
         }
-        if sum < space {
-            selected.clear();
-            return 0;
+        let mut sum = 0;
+        while sum < space {
+            let Some((slot, size)) = candidates.next() else {
+                selected.clear();
+                return 0;
+            };
+            selected.push(slot);
+            sum += size;
         }
         sum
     }
@@ -306,6 +364,9 @@ impl MemoryStore {
     /// Drops a selected block from memory: it goes to disk if its level says so, else it is forgotten (BLOCK-9).
     pub(crate) fn drop_victim(&mut self, slot: u32) -> BlockDropped {
         self.order.remove(slot);
+        if let Some(ranking) = &mut self.ranking {
+            ranking.evicted(slot);
+        }
         let Block { id, known } = self.at_mut(slot);
         let block = *id;
         let Entry { size, mode, form } = known.entry.take().expect("a victim is in memory");
@@ -313,34 +374,54 @@ impl MemoryStore {
         known.on_disk |= to_disk;
         let (level, stays_on_disk) = (known.level, known.on_disk);
         if !stays_on_disk {
-            self.forget(block);
+            self.forget_at(slot);
         }
         BlockDropped { block, size, form, mode, level, to_disk, stays_on_disk }
     }
 
     pub(crate) fn insert(&mut self, block: BlockId, entry: Entry) {
         let slot = self.slot(block).expect("a block is made known before it is stored");
-        let known = &mut self.at_mut(slot).known;
-        assert!(known.entry.is_none(), "{block} is in memory already");
+        self.insert_at(slot, entry);
+    }
+
+    fn insert_at(&mut self, slot: u32, entry: Entry) {
+        let Block { id, known } = self.at_mut(slot);
+        assert!(known.entry.is_none(), "{id} is in memory already");
         known.entry = Some(entry);
+        let id = *id;
         self.order.touch(slot);
+        if let Some(ranking) = &mut self.ranking {
+            ranking.stored(slot, id, entry.size);
+        }
     }
 
     /// Takes a block out of memory, leaving it known.
     pub(crate) fn take_entry(&mut self, block: BlockId) -> Option<Entry> {
         let slot = self.slot(block)?;
+        let entry = self.at_mut(slot).known.entry.take()?;
         self.order.remove(slot);
-        self.at_mut(slot).known.entry.take()
+        if let Some(ranking) = &mut self.ranking {
+            ranking.removed(slot);
+        }
+        Some(entry)
     }
 
     /// Forgets a block, its locks and its file; it must not be in memory.
     pub(crate) fn forget(&mut self, block: BlockId) {
-        let Some(slot) = self.slots.remove(&block) else { return };
-        let known = self.blocks[slot as usize].take().expect("a slot in use").known;
-        debug_assert!(known.entry.is_none(), "a forgotten block uses no memory");
-        debug_assert!(known.readers == 0, "nobody reads a block that is forgotten");
-        if let Some(writer) = known.writer {
-            self.locks.remove(&(writer, block));
+        let Some(slot) = self.slot(block) else { return };
+        self.forget_at(slot);
+    }
+
+    fn forget_at(&mut self, slot: u32) {
+        let &Block { id, known: Lookup { readers, writer, entry, .. } } = self.at(slot);
+        debug_assert!(entry.is_none(), "a forgotten block uses no memory");
+        debug_assert!(readers == 0, "nobody reads a block that is forgotten");
+        self.slots.remove(id, slot);
+        self.blocks[slot as usize] = None;
+        if let Some(writer) = writer
+            && let Some(at) = self.held(writer, slot)
+        {
+            self.locks.swap_remove(at);
         }
         self.vacant.push(slot);
     }
@@ -353,6 +434,9 @@ impl MemoryStore {
         self.order.clear();
         self.locks.clear();
         self.unroll.iter_mut().for_each(TaskBytes::clear);
+        if let Some(ranking) = &mut self.ranking {
+            ranking.clear();
+        }
     }
 
     pub(crate) fn add_unroll(&mut self, task: TaskId, bytes: u64, mode: MemoryMode) {
@@ -363,8 +447,13 @@ impl MemoryStore {
         self.unroll[mode.index()].take(task, bytes)
     }
 
+    /// Where the list has the locks of a task on a block.
+    fn held(&self, task: TaskId, slot: u32) -> Option<usize> {
+        self.locks.iter().rposition(|held| held.task == task && held.slot == slot)
+    }
+
     fn slot(&self, block: BlockId) -> Option<u32> {
-        self.slots.get(&block).copied()
+        self.slots.get(block, |slot| self.at(slot).id)
     }
 
     fn at(&self, slot: u32) -> &Block {
@@ -375,9 +464,6 @@ impl MemoryStore {
         self.blocks[slot as usize].as_mut().expect("a slot in use")
     }
 }
-
-/// The smallest name in the order of [`BlockId`].
-const FIRST_BLOCK: BlockId = BlockId::Rdd { rdd: 0, split: 0 };
 
 #[cfg(test)]
 mod tests {

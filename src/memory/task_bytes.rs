@@ -15,13 +15,36 @@ impl TaskBytes {
         self.position(task).ok().map(|at| self.entries[at].1)
     }
 
+    /// Bytes at a position that [`Self::position`] or [`Self::enter`] gave.
+    pub(crate) fn bytes_at(&self, at: usize) -> u64 {
+        self.entries[at].1
+    }
+
+    /// Makes a task present; returns its position and whether it was not present.
+    pub(crate) fn enter(&mut self, task: TaskId) -> (usize, bool) {
+        match self.position(task) {
+            Ok(at) => (at, false),
+            Err(at) => {
+                // The latest task usually has the highest number; nothing has to move then.
+                if at == self.entries.len() {
+                    self.entries.push((task, 0));
+                } else {
+                    self.entries.insert(at, (task, 0));
+                }
+                (at, true)
+            }
+        }
+    }
+
+    pub(crate) fn add_at(&mut self, at: usize, bytes: u64) {
+        self.entries[at].1 += bytes;
+        self.total += bytes;
+    }
+
     /// Adds `bytes`, making the task present when it was not.
     pub(crate) fn add(&mut self, task: TaskId, bytes: u64) {
-        match self.position(task) {
-            Ok(at) => self.entries[at].1 += bytes,
-            Err(at) => self.entries.insert(at, (task, bytes)),
-        }
-        self.total += bytes;
+        let (at, _) = self.enter(task);
+        self.add_at(at, bytes);
     }
 
     /// Takes up to `bytes` from a task and removes it when nothing is left; returns what was taken.
@@ -31,7 +54,11 @@ impl TaskBytes {
         self.entries[at].1 -= taken;
         self.total -= taken;
         if self.entries[at].1 == 0 {
-            self.entries.remove(at);
+            if at + 1 == self.entries.len() {
+                self.entries.pop();
+            } else {
+                self.entries.remove(at);
+            }
         }
         taken
     }
@@ -53,7 +80,7 @@ impl TaskBytes {
         &self.entries
     }
 
-    fn position(&self, task: TaskId) -> Result<usize, usize> {
+    pub(crate) fn position(&self, task: TaskId) -> Result<usize, usize> {
         self.entries.binary_search_by_key(&task, |entry| entry.0)
     }
 }

@@ -33,6 +33,9 @@ pub enum UnrollOutcome {
     },
     /// There was no room. The task is still charged with what was reserved and must release it once the unrolled
     /// elements are consumed ([`MemoryManager::release_unroll_for_task`]).
+    ///
+    /// With nothing held after reservations that were granted, memory is charged as unmanaged (UMM-13): it stands in the
+    /// way of the whole size, but not of each step to it. Spark 4.1 fails the task with an `AssertionError` there.
     Failed {
         /// The reserved bytes.
         held: u64,
@@ -112,8 +115,11 @@ impl Unroll {
             return UnrollOutcome::Failed { held: self.held };
         }
         let entry = Entry { size: precise, mode: self.mode, form };
-        manager.store_unrolled(self.task, self.block, self.held, entry);
-        UnrollOutcome::Stored { size: precise }
+        if manager.store_unrolled(self.task, self.block, self.held, entry) {
+            UnrollOutcome::Stored { size: precise }
+        } else {
+            UnrollOutcome::Failed { held: 0 }
+        }
     }
 
     fn reserve(&mut self, manager: &mut MemoryManager, bytes: u64) -> bool {
@@ -177,5 +183,22 @@ mod tests {
     #[test]
     fn without_a_first_reservation_nothing_is_read() {
         assert_eq!(unroll(99, &[10], 10), (UnrollOutcome::Failed { held: 0 }, 0, 0));
+    }
+
+    #[test]
+    fn unmanaged_memory_may_refuse_the_whole_after_all_its_parts() {
+        let regions =
+            UnifiedRegions { on_heap: 1000, on_heap_storage: 1000, off_heap: 0, off_heap_storage: 0 };
+        let mut manager = MemoryManager::unified(regions);
+        manager.set_unmanaged(MODE, 200);
+        assert!(manager.store_mut().lock_new_for_writing(TASK, BLOCK, StorageLevel::MEMORY_ONLY));
+        let settings = UnrollSettings { initial_threshold: 500, ..UnrollSettings::default() };
+        let mut unroll = Unroll::start(&mut manager, settings, TASK, BLOCK, MODE).unwrap();
+        assert!(unroll.check(&mut manager, 600));
+        // 500 and 400 bytes were each below the 800 that are not unmanaged; 850 are not.
+        assert_eq!(unroll.held(), 900);
+        let outcome = unroll.finish(&mut manager, 850, EntryForm::Values);
+        assert_eq!(outcome, UnrollOutcome::Failed { held: 0 });
+        assert_eq!((manager.storage(MODE).used(), manager.store().entry_count()), (0, 0));
     }
 }

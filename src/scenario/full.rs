@@ -155,6 +155,7 @@ fn decode_stage(table: &View, counts: &Counts, sink: &mut Sink) -> Stage {
         result_bytes: amount(table, "result_bytes"),
         launch_ns: amount(table, "launch_ns"),
         allocated_bytes: amount(table, "allocated_bytes"),
+        background_threads: table.number("background_threads").unwrap_or(0.0),
     }
 }
 
@@ -337,6 +338,8 @@ pub(super) fn rates(table: &View) -> Rates {
         cached_read_ns_per_byte: number("cached_read_ns_per_byte", default.cached_read_ns_per_byte),
         serialize_ns_per_byte: number("serialize_ns_per_byte", default.serialize_ns_per_byte),
         scheduler_delay_ns: table.whole("scheduler_delay_ns").unwrap_or(default.scheduler_delay_ns),
+        task_fixed_ns: table.whole("task_fixed_ns").unwrap_or(default.task_fixed_ns),
+        page_ns_per_byte: table.number("page_ns_per_byte").unwrap_or(default.page_ns_per_byte),
         task_launch_ns: table.whole("task_launch_ns").unwrap_or(default.task_launch_ns),
         heap_base_bytes: table.size("heap_base_bytes").unwrap_or(default.heap_base_bytes),
         non_heap_bytes: table.size("non_heap_bytes").unwrap_or(default.non_heap_bytes),

@@ -183,6 +183,8 @@ pub(super) static RATES: Table = Table::new(
         key("cached_read_ns_per_byte", POSITIVE, "Reading a cached block as objects."),
         key("serialize_ns_per_byte", POSITIVE, "Serializing a cached block or reading it back."),
         key("scheduler_delay_ns", MANY, "Between the end of a task and the start of the next in its slot."),
+        key("task_fixed_ns", MANY, "Processor time of a task however little it does."),
+        key("page_ns_per_byte", POSITIVE, "Zeroing a byte of execution memory."),
         key(
             "task_launch_ns",
             MANY,
@@ -439,6 +441,7 @@ pub(super) static STAGE: Table = Table::new(
         key("result_bytes", Kind::Amount, "Serialized results."),
         key("launch_ns", Kind::Amount, "Time before the tasks run."),
         key("allocated_bytes", Kind::Amount, "Bytes that the tasks allocate on the heap."),
+        key("background_threads", POSITIVE, "Threads of each JVM that want a processor beside the tasks."),
         key("operator", Kind::Tables(&OPERATOR), "An operator, after its inputs."),
     ],
 );

@@ -209,6 +209,8 @@ fn rates(text: &mut Text, rates: &Rates) {
     }
     text.pair("scheduler_delay_ns", &rates.scheduler_delay_ns);
     text.pair("task_launch_ns", &rates.task_launch_ns);
+    text.pair("task_fixed_ns", &rates.task_fixed_ns);
+    text.pair("page_ns_per_byte", &float(rates.page_ns_per_byte));
     text.pair("heap_base_bytes", &rates.heap_base_bytes);
     text.pair("non_heap_bytes", &rates.non_heap_bytes);
     text.pair("executor_start_ns", &rates.executor_start_ns);
@@ -305,6 +307,9 @@ fn stage(text: &mut Text, stage: &Stage) {
     text.amount("result_bytes", &stage.result_bytes);
     text.amount("launch_ns", &stage.launch_ns);
     text.amount("allocated_bytes", &stage.allocated_bytes);
+    if stage.background_threads > 0.0 {
+        text.pair("background_threads", &float(stage.background_threads));
+    }
     for operator in &stage.operators {
         self::operator(text, operator);
     }

@@ -208,6 +208,7 @@ impl Draft {
             result_bytes,
             launch_ns: PerTask::default(),
             allocated_bytes: PerTask::Total(self.allocated),
+            background_threads: 0.0,
         }
     }
 }

@@ -60,6 +60,7 @@ impl World<'_> {
             spilled: vec![0; memory_operators.len()],
             operators,
             memory_operators,
+            memory_used: 0,
             user_heap: 0,
             python_bytes: 0,
             allocation_rate: allocated as f64 / (cpu.max(LEAST_WORK_NS) as f64),
@@ -89,7 +90,7 @@ impl World<'_> {
         task.gc_at_start = state.gc_until(now);
         state.change_allocation(now, task.allocation_rate);
         let executor = task.executor;
-        self.refresh(executor);
+        self.share_processors(executor);
         self.run_task(key);
     }
 
@@ -127,7 +128,7 @@ impl World<'_> {
         }
         self.free_tasks.push(key);
         self.count_task(&task, failure);
-        self.refresh(executor);
+        self.share_processors(executor);
         self.wake_waiters(executor);
         if failure.is_none() {
             self.task_succeeded(&task);

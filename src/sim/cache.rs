@@ -97,7 +97,7 @@ impl World<'_> {
         self.compute(key, dataset, block, level, partition)
     }
 
-    fn scaled(&self, partition: CachedPartition) -> CachedPartition {
+    pub(super) fn scaled(&self, partition: CachedPartition) -> CachedPartition {
         let scale = self.settings.knobs.data_scale;
         let times = |bytes: u64| (bytes as f64 * scale).round() as u64;
         CachedPartition {
@@ -385,6 +385,13 @@ impl World<'_> {
                 manager.store_mut().set_on_disk(value);
             }
             manager.store_mut().unlock(id, value);
+            // The value was deserialized before it was put; where the pool has no room for it, it is on the heap all the
+            // same while tasks probe it.
+            if !stored {
+                let task = self.tasks[key].as_mut().expect("a task that probes exists");
+                task.user_heap += broadcast.relation_bytes;
+                self.executors[executor].user_heap += broadcast.relation_bytes;
+            }
             let ns = broadcast.pieces_bytes as f64 * self.workload.rates.serialize_ns_per_byte;
             let task = self.tasks[key].as_mut().expect("a task that probes exists");
             if !self.local {

@@ -39,6 +39,8 @@ pub(super) struct Executor {
     pub(super) cpu_scheduled: Option<SimTime>,
     pub(super) cpu_epoch: u64,
     gc_cost: GcCost,
+    /// Threads that want the processor beside the tasks.
+    pub(super) background: f64,
     /// Bytes allocated for one nanosecond of work, summed over the running tasks.
     allocation_rate: f64,
     gc_share: f64,
@@ -76,6 +78,7 @@ impl Executor {
             cpu_scheduled: None,
             cpu_epoch: 0,
             gc_cost,
+            background: 0.0,
             allocation_rate: 0.0,
             gc_share: 0.0,
             gc_ns: 0.0,
@@ -128,11 +131,12 @@ impl World<'_> {
         let base = self.workload.rates.heap_base_bytes;
         let non_heap = self.workload.rates.non_heap_bytes;
         let host = &self.hosts[self.executors[index].host];
-        let processor = (f64::from(host.cores) / f64::from(host.running.max(1))).min(1.0);
+        let processor = host.processor_share();
         let executor = &mut self.executors[index];
         executor.gc_until(now);
         let live = executor.live_heap(base);
         let pause = executor.gc_cost.pause_ns_per_byte(live, executor.heap_max) * executor.allocation_rate;
+        let pause = pause * processor;
         executor.gc_share = pause / (1.0 + pause);
         let speed = processor * (1.0 - executor.gc_share);
         if (speed - executor.speed).abs() > SPEED_STEP * executor.speed {
@@ -183,6 +187,32 @@ impl World<'_> {
         }
         *last = Some(point.clone());
         self.record.timeline.push(point);
+    }
+
+    /// A task began or ended on an executor: its JVM's other threads come and go with it, and where they all want more
+    /// processors than the host has, everybody there goes at another speed.
+    pub(super) fn share_processors(&mut self, index: usize) {
+        let executor = &self.executors[index];
+        let wanted = executor
+            .running
+            .iter()
+            .filter_map(|&key| self.tasks[key].as_ref())
+            .map(|task| self.workload.stages[task.stage].background_threads)
+            .fold(0.0, f64::max);
+        let at = executor.host;
+        let before = self.hosts[at].processor_share();
+        self.hosts[at].background += wanted - self.executors[index].background;
+        self.executors[index].background = wanted;
+        let crowded = before < 1.0 || self.hosts[at].processor_share() < 1.0;
+        if crowded {
+            for other in 0..self.executors.len() {
+                if self.executors[other].host == at && self.executors[other].alive {
+                    self.refresh(other);
+                }
+            }
+        } else {
+            self.refresh(index);
+        }
     }
 
     /// Announces the next completion on an executor's processor.

@@ -18,17 +18,19 @@ mod recorder;
 mod scheduler;
 mod stages;
 mod task;
+mod uses;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
 pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::conf::Settings;
+use crate::conf::{Collector, Settings};
 use crate::engine::{EventQueue, SharedResource};
 use crate::host::GcCost;
 use crate::memory::operators::GroupCurve;
-use crate::memory::{Collector, MemoryManager};
+use crate::memory::{MemoryManager, UsePlan};
 use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint};
 use crate::units::SimTime;
 use crate::workload::Workload;
@@ -60,10 +62,19 @@ struct Host {
     cores: u32,
     /// Tasks that run on it.
     running: u32,
+    /// Threads of its JVMs that want a processor beside the tasks.
+    background: f64,
     disk: SharedResource,
     disk_epoch: u64,
     network: SharedResource,
     network_epoch: u64,
+}
+
+impl Host {
+    /// Share of a processor that each thread gets.
+    fn processor_share(&self) -> f64 {
+        (f64::from(self.cores) / (f64::from(self.running) + self.background).max(1.0)).min(1.0)
+    }
 }
 
 /// The state of everything.
@@ -72,6 +83,8 @@ struct World<'a> {
     settings: &'a Settings,
     options: SimOptions,
     local: bool,
+    /// Heap of the driver, bytes.
+    driver_heap: u64,
     plan: &'a Plan,
     /// By stage.
     programs: &'a [Vec<Instruction>],
@@ -91,6 +104,8 @@ struct World<'a> {
     free_tasks: Vec<usize>,
     next_task_id: u64,
     datasets: Vec<cache::DatasetState>,
+    /// What eviction policies may know of the future.
+    use_plan: Arc<UsePlan>,
     /// Shapes of group growth found so far, by stage and operator.
     group_curves: BTreeMap<(usize, usize), GroupCurve>,
     active_jobs: usize,
@@ -137,6 +152,7 @@ impl<'a> World<'a> {
             .map(|host| Host {
                 cores: host.cores.max(1),
                 running: 0,
+                background: 0.0,
                 disk: SharedResource::new(disk, disk),
                 disk_epoch: 0,
                 network: SharedResource::new(network, network),
@@ -148,6 +164,7 @@ impl<'a> World<'a> {
             settings,
             options,
             local: processes.local,
+            driver_heap: processes.driver_heap,
             plan,
             programs,
             queue: EventQueue::new(),
@@ -169,6 +186,7 @@ impl<'a> World<'a> {
             next_task_id: 0,
             datasets: vec![cache::DatasetState::default(); workload.datasets.len()],
             group_curves: BTreeMap::new(),
+            use_plan: Arc::default(),
             active_jobs: 0,
             active_since: SimTime::ZERO,
             offers: 0,
@@ -183,6 +201,7 @@ impl<'a> World<'a> {
                 ..RunRecord::default()
             },
         };
+        world.use_plan = Arc::new(world.plan_uses());
         for setup in &processes.executors {
             world.add_executor(setup, setup.id.clone());
         }
@@ -191,14 +210,16 @@ impl<'a> World<'a> {
 
     fn add_executor(&mut self, setup: &ExecutorSetup, id: String) {
         let gc_cost = match setup.collector {
-            Collector::G1 | Collector::Concurrent => GcCost::G1,
-            Collector::Parallel | Collector::ParallelFixed => GcCost::PARALLEL,
+            Collector::G1 => GcCost::G1,
+            Collector::Parallel => GcCost::PARALLEL,
             Collector::Serial => GcCost::SERIAL,
         };
-        let (manager, max_on_heap_memory, max_off_heap_memory) = match setup.regions {
+        let (mut manager, max_on_heap_memory, max_off_heap_memory) = match setup.regions {
             Regions::Unified(regions) => (MemoryManager::unified(regions), regions.on_heap, regions.off_heap),
             Regions::Static(regions) => (MemoryManager::fixed(regions), regions.storage, regions.off_heap),
         };
+        manager.set_eviction(self.settings.knobs.eviction_policy, Arc::clone(&self.use_plan));
+        manager.set_step(self.first_incomplete_step());
         let record = ExecutorRecord {
             id,
             host: self.host_names[setup.host].clone(),

@@ -147,24 +147,42 @@ impl Planner<'_> {
         }
         let even = vec![1.0 / tasks.max(1) as f64; tasks];
         let heaviest = shares.first().unwrap_or(&layout.shares);
+        self.charge_tasks(stage, &mut operators, tasks);
         StagePlan {
             tasks,
-            result_bytes: self.per_task_mean(&stage.result_bytes, &even, layout.as_observed),
+            result_bytes: self.per_task(&stage.result_bytes, &even, layout.as_observed),
             launch_ns: match &stage.launch_ns {
                 PerTask::Total(0) => vec![self.workload.rates.task_launch_ns; tasks],
-                observed => self.per_task_mean(observed, &even, layout.as_observed),
+                observed => self.per_task(observed, &even, layout.as_observed),
             },
             allocated_bytes: self.spread(&stage.allocated_bytes, heaviest, layout.as_observed),
             operators,
         }
     }
 
-    /// Amounts that grow with the number of tasks, not with the data: a task's mean stays.
-    fn per_task_mean(&self, amount: &PerTask, even: &[f64], as_observed: bool) -> Vec<u64> {
+    /// More tasks than were observed cost their fixed work each; fewer save it.
+    fn charge_tasks(&self, stage: &Stage, operators: &mut [OperatorPlan], tasks: usize) {
+        let observed = stage.operators.iter().find_map(|operator| match &operator.cpu_ns {
+            PerTask::Each(values) => Some(values.len()),
+            PerTask::Total(_) => None,
+        });
+        let (Some(observed), Some(first)) = (observed, operators.first_mut()) else { return };
+        let fixed =
+            self.workload.rates.task_fixed_ns as f64 * (tasks as f64 - observed as f64) / tasks.max(1) as f64;
+        for ns in &mut first.cpu_ns {
+            *ns = (*ns as f64 + fixed).max(0.0) as u64;
+        }
+    }
+
+    /// Amounts that grow with the number of tasks, not with the data: the median task's stays.
+    fn per_task(&self, amount: &PerTask, even: &[f64], as_observed: bool) -> Vec<u64> {
         match amount {
             PerTask::Each(values) if values.len() == even.len() && as_observed => values.clone(),
             PerTask::Each(values) => {
-                vec![values.iter().sum::<u64>() / values.len().max(1) as u64; even.len()]
+                // The first tasks of a JVM are not what many more would be like.
+                let mut sorted = values.clone();
+                sorted.sort_unstable();
+                vec![sorted.get(sorted.len() / 2).copied().unwrap_or(0); even.len()]
             }
             PerTask::Total(_) => amount.spread(even, 1.0),
         }

@@ -2,9 +2,11 @@
 //! start-up would give them.
 
 use crate::cluster::ClusterPlan;
-use crate::conf::{Collector as ConfCollector, Settings, SparkVersion};
-use crate::memory::layout::{LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES, StaticInput};
-use crate::memory::{Collector, LayoutError, MemoryLayout, MemoryMode, StaticRegions, UnifiedRegions};
+use crate::conf::{Collector, Settings, SparkVersion};
+use crate::memory::layout::{
+    LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES, StaticInput, SystemMemory, page_size,
+};
+use crate::memory::{LayoutError, MemoryLayout, MemoryMode, StaticRegions, UnifiedRegions};
 
 /// A machine with executors on it.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +50,14 @@ pub struct ExecutorSetup {
 }
 
 impl ExecutorSetup {
+    /// On-heap memory that its block manager registers, bytes (LOG-6).
+    pub fn max_on_heap(&self) -> u64 {
+        match self.regions {
+            Regions::Unified(regions) => regions.on_heap,
+            Regions::Static(regions) => regions.storage,
+        }
+    }
+
     /// Execution memory when nothing is cached, in the mode that Tungsten uses, bytes.
     pub fn execution_bytes(&self) -> u64 {
         match (self.regions, self.tungsten_mode) {
@@ -92,12 +102,8 @@ impl Processes {
             .executors
             .iter()
             .map(|executor| {
-                let (regions, tungsten_mode, page_size) = regions(
-                    settings,
-                    executor.heap,
-                    executor.memory_manager_cores,
-                    collector(executor.collector),
-                )?;
+                let (regions, tungsten_mode, page_size) =
+                    regions(settings, executor.heap, executor.memory_manager_cores, executor.collector)?;
                 Ok(ExecutorSetup {
                     id: executor.id.clone(),
                     host: executor.host,
@@ -106,7 +112,7 @@ impl Processes {
                     regions,
                     tungsten_mode,
                     page_size,
-                    collector: collector(executor.collector),
+                    collector: executor.collector,
                     container_limit: executor.container_limit,
                 })
             })
@@ -131,7 +137,7 @@ pub fn regions(
     cores: u32,
     collector: Collector,
 ) -> Result<(Regions, MemoryMode, u64), LayoutError> {
-    let system_memory = collector.system_memory(heap).bytes;
+    let system_memory = SystemMemory::of(collector, heap).bytes;
     let memory = &settings.memory;
     let input = LayoutInput {
         rules: rules(settings.spark_version),
@@ -157,19 +163,17 @@ pub fn regions(
             shuffle_safety: legacy.shuffle_safety,
             off_heap_size: memory.off_heap_size,
         })?;
-        let page = MemoryLayout::unified(&input)?.page_size;
-        return Ok((Regions::Static(layout), MemoryMode::OnHeap, page));
+        // The page is decided before the off-heap storage pool is given to execution (LEG-5).
+        let (mode, execution) = if memory.off_heap_enabled {
+            let storage = (memory.off_heap_size as f64 * memory.storage_fraction) as u64;
+            (MemoryMode::OffHeap, memory.off_heap_size - storage)
+        } else {
+            (MemoryMode::OnHeap, layout.execution)
+        };
+        return Ok((Regions::Static(layout), mode, page_size(&input, mode, execution)));
     }
     let layout = MemoryLayout::unified(&input)?;
     Ok((Regions::Unified(layout.regions), layout.tungsten_mode, layout.page_size))
-}
-
-fn collector(collector: ConfCollector) -> Collector {
-    match collector {
-        ConfCollector::G1 => Collector::G1,
-        ConfCollector::Parallel => Collector::Parallel,
-        ConfCollector::Serial => Collector::Serial,
-    }
 }
 
 fn rules(version: SparkVersion) -> LayoutRules {

@@ -183,6 +183,7 @@ mod tests {
             result_bytes: PerTask::default(),
             launch_ns: PerTask::default(),
             allocated_bytes: PerTask::default(),
+            background_threads: 0.0,
         };
         let instructions = program(&stage);
         assert_eq!(instructions[0], Instruction::Open { operator: 1 });

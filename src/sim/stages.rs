@@ -199,7 +199,12 @@ impl World<'_> {
         state.complete = true;
         state.record.completed_ns = now.0;
         let job = state.job;
+        if let Some(reason) = self.broadcast_does_not_fit(stage) {
+            self.abort(Outcome::SparkOom, reason);
+            return;
+        }
         self.task_sets.remove(&(job, stage));
+        self.advance_uses();
         let workload = self.workload;
         if workload.jobs[job].stages.iter().all(|&other| self.stages[other].complete) {
             if !self.jobs[job].done {
@@ -208,6 +213,36 @@ impl World<'_> {
         } else {
             self.submit_ready_stages(job);
         }
+    }
+
+    /// Whether the driver runs out of heap while it builds the table that a stage collected (BCAST-2): collected rows, the
+    /// relation, and while its rows still grow the array half as large that they come from (HJ-4).
+    fn broadcast_does_not_fit(&self, stage: usize) -> Option<String> {
+        let OperatorKind::Broadcast { broadcast } = self.workload.stages[stage].operators.last()?.kind else {
+            return None;
+        };
+        let table = &self.workload.broadcasts[broadcast];
+        let scale = self.settings.knobs.data_scale;
+        let bytes = |bytes: u64| (bytes as f64 * scale) as u64;
+        let relation = bytes(table.relation_bytes);
+        let array = if relation == 0 { 0 } else { 1 << relation.ilog2() };
+        let needed = relation + array / 2 + bytes(table.pieces_bytes);
+        let base = self.workload.rates.heap_base_bytes;
+        let (heap, live) = match self.executors.first() {
+            Some(executor) if self.local => (executor.heap_max, executor.live_heap(base)),
+            _ => (self.driver_heap, base),
+        };
+        (live + needed > heap).then(|| {
+            format!(
+                "org.apache.spark.SparkException: Not enough memory to build and broadcast the table to all worker nodes \
+                 ({} rows: {} of relation and {} collected, beside {} in use, in a driver heap of {})",
+                table.rows,
+                crate::units::HumanBytes(relation),
+                crate::units::HumanBytes(bytes(table.pieces_bytes)),
+                crate::units::HumanBytes(live),
+                crate::units::HumanBytes(heap)
+            )
+        })
     }
 
     fn complete_job(&mut self, job: JobIndex) {

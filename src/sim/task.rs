@@ -95,6 +95,8 @@ pub(super) struct Task {
     pub(super) memory_operators: Vec<Option<OperatorIndex>>,
     /// Memory spilled so far by each operator of the stage, bytes; read back when its rows come out.
     pub(super) spilled: Vec<u64>,
+    /// Execution memory at the last look.
+    pub(super) memory_used: u64,
     pub(super) user_heap: u64,
     pub(super) python_bytes: u64,
     pub(super) allocation_rate: f64,
@@ -265,7 +267,9 @@ impl<'a> World<'a> {
         let plan = &self.plan.stages[stage];
         let mut cpu: f64 =
             phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share).sum();
-        let heap: u64 = phase.work.iter().map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
+        // An operator that gives its rows out here has held its heap since it took them in.
+        let heap_of = phase.work.iter().filter(|(op, _)| !phase.drain.contains(op));
+        let heap: u64 = heap_of.map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
         let rows = phase.insert.map_or(0, |(_, input)| plan.operators[input].rows[index]);
         // Rows that were spilled are read back and merged while they come out.
         let rates = &self.workload.rates;
@@ -410,6 +414,12 @@ impl<'a> World<'a> {
         }
         self.drain_evictions(key);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let used = task.operators.memory_used();
+        if used > task.memory_used {
+            let ns = (used - task.memory_used) as f64 * self.workload.rates.page_ns_per_byte;
+            task.work.push_back(Work::Cpu(ns as u64));
+        }
+        task.memory_used = used;
         match step {
             Step::Wait => Progress::Wait,
             Step::OutOfMemory(error) => {

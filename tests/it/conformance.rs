@@ -11,7 +11,10 @@ mod operators;
 mod pools;
 mod regions;
 mod report;
+mod sizes;
+mod spills;
 mod store;
+mod table;
 mod task;
 mod trace;
 
@@ -61,9 +64,8 @@ fn replay_directory(directory: &Path) -> Result<Report, Fault> {
             "store" => trace::replay::<store::Store>(&path, &mut report)?,
             "task" => trace::replay::<task::Tasks>(&path, &mut report)?,
             "regions" => regions::replay(&path, &mut report)?,
-            // They are judged by other measures than field by field.
-            "operators" => operators::replay_operators(&path, &mut report)?,
-            "sizes" => report.skip("the size parser has its own test"),
+            "sizes" => sizes::replay(&path, &mut report)?,
+            "operators" => operators::replay(&path, &mut report)?,
             other => return Err(Fault::new(&path, 0, format!("unknown suite `{other}`"))),
         }
     }

@@ -8,10 +8,10 @@ mod conformance;
 mod determinism;
 #[cfg(feature = "eventlog")]
 mod eventlog;
+mod legacy;
 mod memory_invariants;
 mod memory_vectors;
 mod real_runs;
 #[cfg(feature = "scenario")]
 mod scenario;
 mod settings;
-mod sizes;

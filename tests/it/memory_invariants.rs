@@ -1,14 +1,27 @@
 //! What must hold of a memory manager whatever is asked of it: no byte appears, vanishes or is held by nobody, and
-//! nobody waits for a share that is free.
+//! nobody waits for a share that is free. Once over all sequences of six operations on a small manager, and over long
+//! random ones that shrink to short ones when they fail.
+
+use std::sync::Arc;
 
 use proptest::prelude::*;
+use spillcast::conf::EvictionPolicy;
 use spillcast::memory::{
-    BlockId, EntryForm, Grant, MemoryManager, MemoryMode, StorageLevel, TaskId, UnifiedRegions, Unroll,
-    UnrollOutcome, UnrollSettings,
+    BlockId, EntryForm, Grant, Lookup, MemoryManager, MemoryMode, StorageLevel, TaskId, UnifiedRegions,
+    Unroll, UnrollOutcome, UnrollSettings,
 };
 
 const ON_HEAP: u64 = 1000;
 const OFF_HEAP: u64 = 300;
+const POLICIES: [EvictionPolicy; 7] = [
+    EvictionPolicy::Lru,
+    EvictionPolicy::Fifo,
+    EvictionPolicy::Lfu,
+    EvictionPolicy::Lrc,
+    EvictionPolicy::Mrd,
+    EvictionPolicy::Cost,
+    EvictionPolicy::Belady,
+];
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -66,6 +79,7 @@ fn block_of(number: u32) -> BlockId {
     }
 }
 
+#[derive(Clone)]
 struct Harness {
     manager: MemoryManager,
     waiting: Vec<(i64, u64, MemoryMode)>,
@@ -166,13 +180,87 @@ impl Harness {
             );
             assert!(execution.used() <= execution.size() && storage.used() <= storage.size());
         }
+        let store = self.manager.store();
+        let mut in_memory: Vec<_> = store.entries().map(|(block, _)| block).collect();
+        in_memory.sort_unstable();
+        let known = store.blocks().filter(|(_, known)| known.entry.is_some());
+        assert!(
+            known.map(|(block, _)| block).eq(in_memory),
+            "the order of use has each block in memory once"
+        );
+        let is_somewhere = |(_, known): (BlockId, Lookup)| known.entry.is_some() || known.on_disk;
+        assert!(store.blocks().all(is_somewhere), "a block that is nowhere is forgotten");
     }
+
+    /// Without blocks execution can have everything: whoever waits has less than half a share of all, and the rest is
+    /// not enough.
+    fn check_waiters(&self) {
+        for &(task, bytes, mode) in &self.waiting {
+            let pool = self.manager.execution(mode);
+            let total = if mode == MemoryMode::OnHeap { ON_HEAP } else { OFF_HEAP };
+            let held = pool.held_by(TaskId(task)).expect("whoever waits is active");
+            let free = total - pool.used();
+            let half_share = pool.size() / (2 * pool.tasks().len() as u64);
+            assert!(held + free < half_share && free < bytes, "task {task} waits beside {free} bytes");
+        }
+    }
+}
+
+/// Goes through all sequences of so many of the actions; returns how many steps it took.
+fn exhaust(harness: &Harness, actions: &[Action], length: u32, check: fn(&Harness)) -> u32 {
+    if length == 0 {
+        return 0;
+    }
+    let mut steps = 0;
+    for action in actions {
+        let mut next = harness.clone();
+        next.perform(action.clone());
+        check(&next);
+        steps += 1 + exhaust(&next, actions, length - 1, check);
+    }
+    steps
+}
+
+#[test]
+fn all_short_sequences_with_blocks_keep_every_byte() {
+    // Sizes at the borders of a heap of 1000 bytes with a storage region of 400.
+    let mode = MemoryMode::OnHeap;
+    let (memory, disk) = (StorageLevel::MEMORY_ONLY_SER, StorageLevel::MEMORY_AND_DISK_SER);
+    let actions = [
+        Action::Acquire { task: 0, bytes: 600, mode },
+        Action::Acquire { task: 1, bytes: 301, mode },
+        Action::EndTask { task: 0 },
+        Action::Put { block: 0, bytes: 400, mode, level: memory },
+        Action::Put { block: 3, bytes: 301, mode, level: disk },
+        Action::Unroll { task: 1, block: 6, sizes: vec![99, 301] },
+        Action::Read { task: 1, block: 3 },
+    ];
+    let steps = exhaust(&Harness::new(), &actions, 6, Harness::check);
+    assert_eq!(steps, (1..=6).map(|length| 7_u32.pow(length)).sum::<u32>());
+}
+
+#[test]
+fn all_short_sequences_of_requests_leave_nobody_waiting_in_vain() {
+    let mode = MemoryMode::OnHeap;
+    let mut actions: Vec<Action> = [(0, 1000), (0, 100), (1, 334), (2, 167)]
+        .map(|(task, bytes)| Action::Acquire { task, bytes, mode })
+        .into();
+    actions.extend([(0, 1), (0, 500), (1, 600)].map(|(task, bytes)| Action::Release { task, bytes, mode }));
+    let check = |harness: &Harness| {
+        harness.check();
+        harness.check_waiters();
+    };
+    exhaust(&Harness::new(), &actions, 6, check);
 }
 
 proptest! {
     #[test]
-    fn every_byte_belongs_to_somebody(actions in prop::collection::vec(any_action(), 1..120)) {
+    fn every_byte_belongs_to_somebody(
+        actions in prop::collection::vec(any_action(), 1..120),
+        policy in prop::sample::select(POLICIES.as_slice()),
+    ) {
         let mut harness = Harness::new();
+        harness.manager.set_eviction(policy, Arc::default());
         for action in actions {
             harness.perform(action);
             harness.check();
@@ -196,15 +284,7 @@ proptest! {
         let mut harness = Harness::new();
         for action in actions {
             harness.perform(action);
-            for &(task, bytes, mode) in &harness.waiting {
-                let pool = harness.manager.execution(mode);
-                let total = if mode == MemoryMode::OnHeap { ON_HEAP } else { OFF_HEAP };
-                let held = pool.held_by(TaskId(task)).expect("whoever waits is active");
-                // Without blocks execution can have everything, so half a share is half a share of all.
-                let free = total - pool.used();
-                let half_share = pool.size() / (2 * pool.tasks().len() as u64);
-                prop_assert!(held + free < half_share && free < bytes, "task {} waits beside {} bytes", task, free);
-            }
+            harness.check_waiters();
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) static ROWS: &[Property] = &[
     p("spark.kubernetes.executor.limit.cores", Text, Unset, NotModelled, "CPU that an executor's pod may use."),
     p("spark.kubernetes.local.dirs.tmpfs", Bool, Value("false"), Modelled, "Whether spill and shuffle files are in memory and count in the pod.").since(3, 0),
     p("spillcast.storageLevel", Choice(STORAGE_LEVELS), Unset, Modelled, "Storage level of every cached dataset, instead of the application's own."),
-    p("spillcast.evictionPolicy", Choice(&["lru", "fifo", "lfu", "lrc", "mrd", "belady"]), Value("lru"), Modelled, "Which cached block is dropped first; Spark has only lru."),
+    p("spillcast.evictionPolicy", Choice(&["lru", "fifo", "lfu", "lrc", "mrd", "cost", "belady"]), Value("lru"), Modelled, "Which cached block is dropped first; Spark has only lru."),
     p("spillcast.dataScale", Double, Value("1"), Modelled, "Factor on the size of all input data.").real(|x| x > 0.0 && x.is_finite(), Ours("a factor above 0")),
     p("spillcast.containerLimit", Size(Byte), Unset, Modelled, "Bytes that an executor's process tree may use where no cluster manager sets a limit.").positive(Ours("a limit above 0")),
     p("spillcast.collector", Choice(&["G1", "Parallel", "Serial"]), Unset, Modelled, "Garbage collector of every JVM; unset, what its JVM options say or what JDK 17 picks."),

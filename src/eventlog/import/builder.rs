@@ -7,7 +7,7 @@ use super::calibrate::calibrate;
 use super::datasets::{Cached, cached_in, datasets};
 use super::fragments::{Boundary, Fragment, boundary, fragment_of, fragments, metric};
 use super::honesty::Honesty;
-use super::operators::{ExchangeFacts, StageContext, share_time};
+use super::operators::{ExchangeFacts, ExchangeSizes, StageContext, share_time};
 use super::rates::{default_parallelism, page_bytes, rates};
 use super::stages::{StageRun, runs};
 use crate::conf::Settings;
@@ -85,7 +85,7 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     };
     builder.match_fragments();
     builder.find_exchanges();
-    builder.find_broadcasts();
+    builder.find_broadcasts(honesty);
     let stages: Vec<Stage> = (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).collect();
     builder.observe_keys(&stages);
     let jobs = builder.jobs(honesty);
@@ -104,6 +104,32 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     };
     calibrate(&mut workload, settings, &builder.runs);
     workload
+}
+
+/// Tasks and bytes in Spark's words `Total size of serialized results of 4 tasks (21.3 MiB) is bigger than ...`.
+fn results_too_large(reason: &str) -> Option<(u64, u64)> {
+    let (_, rest) = reason.split_once("Total size of serialized results of ")?;
+    let (tasks, rest) = rest.split_once(" tasks (")?;
+    let (size, _) = rest.split_once(')')?;
+    let (number, unit) = size.split_once(' ')?;
+    let scale = match unit {
+        "B" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some((tasks.parse().ok()?, (number.parse::<f64>().ok()? * scale) as u64))
+}
+
+/// The smallest relation, in powers of two as its rows' array grows (HJ-4), that does not fit a driver's heap while it is
+/// built.
+fn relation_beyond(heap: u64, collected: u64, base: u64) -> u64 {
+    let mut relation: u64 = 1 << 20;
+    while base + collected + relation + relation / 2 <= heap {
+        relation *= 2;
+    }
+    relation
 }
 
 /// Types of columns by name, from the schemas that scans state.
@@ -129,6 +155,26 @@ impl Builder<'_> {
             let Some(cut) = self.plans.get(&execution) else { continue };
             self.fragment_of[at] = fragment_of(run, cut.plan, &cut.fragments).map(|index| (execution, index));
         }
+        self.match_by_elimination();
+    }
+
+    /// Stages none of whose tasks ended well updated no metric: they run what no other stage of their execution ran, the
+    /// result stage the topmost fragment.
+    fn match_by_elimination(&mut self) {
+        for at in 0..self.runs.len() {
+            let run = &self.runs[at];
+            if self.fragment_of[at].is_some() || run.tasks.iter().any(Option::is_some) {
+                continue;
+            }
+            let job = self.log.jobs.iter().find(|job| job.stage_ids.contains(&run.record.stage_id));
+            let Some(execution) = job.and_then(|job| job.sql_execution) else { continue };
+            let Some(cut) = self.plans.get(&execution) else { continue };
+            let free = cut.fragments.iter().enumerate().find(|(index, fragment)| {
+                !self.fragment_of.contains(&Some((execution, *index)))
+                    && fragment.writes.is_some() == run.is_map_stage()
+            });
+            self.fragment_of[at] = free.map(|(index, _)| (execution, index));
+        }
     }
 
     fn find_exchanges(&mut self) {
@@ -151,20 +197,39 @@ impl Builder<'_> {
                 self.writers[facts.shuffle].push(at);
                 continue;
             }
-            let (shuffle, row_bytes) = self.shuffle_of(node, key, at);
+            let (shuffle, sizes) = self.shuffle_of(node, key, at);
             self.shuffles.push(shuffle);
             self.writers.push(vec![at]);
-            self.exchanges.insert(key, ExchangeFacts { shuffle: self.shuffles.len() - 1, row_bytes });
+            self.exchanges.insert(key, ExchangeFacts { shuffle: self.shuffles.len() - 1, sizes });
         }
     }
 
-    /// The shuffle of an exchange, and the bytes of one row in it.
-    fn shuffle_of(&self, node: &PlanNode, key: u64, writer: usize) -> (Shuffle, u64) {
+    /// Rows that an object aggregation of the stage put into its lists, if it has one (AGG-8).
+    fn collected_elements(&self, writer: usize) -> Option<u64> {
+        let (execution, index) = self.fragment_of[writer]?;
+        let cut = &self.plans[&execution];
+        let aggregation = cut.fragments[index]
+            .nodes
+            .iter()
+            .map(|&at| &cut.plan.nodes[at as usize])
+            .find(|node| node.name == "ObjectHashAggregate")?;
+        let mut node = aggregation;
+        loop {
+            node = &cut.plan.nodes[*node.children.first()? as usize];
+            if let Some(rows) = metric(node, "number of output rows") {
+                return Some(self.runs[writer].accumulated(rows));
+            }
+        }
+    }
+
+    /// The shuffle of an exchange, and what its rows weigh.
+    fn shuffle_of(&self, node: &PlanNode, key: u64, writer: usize) -> (Shuffle, ExchangeSizes) {
         let run = &self.runs[writer];
         let records: u64 = run.metrics().flatten().map(|m| m.shuffle_write.records).sum();
         let bytes: u64 = run.metrics().flatten().map(|m| m.shuffle_write.bytes).sum();
         let data = run.accumulated(key);
         let row_bytes = if records > 0 { data.div_ceil(records).next_multiple_of(8) } else { 0 };
+        let elements = self.collected_elements(writer);
         let text = &node.simple_string;
         let number = |kind: &str| {
             let (_, rest) = text.split_once(kind)?;
@@ -196,7 +261,7 @@ impl Builder<'_> {
             map_side_combine: false,
             relocatable: true,
         };
-        (shuffle, row_bytes)
+        (shuffle, ExchangeSizes { row_bytes, data_bytes: data, elements })
     }
 
     /// A shuffle that no plan tells of: an RDD's.
@@ -221,7 +286,7 @@ impl Builder<'_> {
         self.shuffles.len() - 1
     }
 
-    fn find_broadcasts(&mut self) {
+    fn find_broadcasts(&mut self, honesty: &mut Honesty) {
         let driver: BTreeMap<u64, i64> =
             self.log.driver_accumulators.iter().map(|update| (update.accumulator, update.value)).collect();
         for (execution, cut) in &self.plans {
@@ -245,10 +310,23 @@ impl Builder<'_> {
                 });
                 let collected: u64 = builder
                     .map_or(0, |at| self.runs[at].metrics().flatten().map(|m| m.totals.result_bytes).sum());
+                let ran_out = self.log.sql.iter().any(|sql| {
+                    let error = sql.error.as_deref().unwrap_or_default();
+                    sql.id == *execution && error.contains("Not enough memory to build and broadcast")
+                });
+                let mut relation_bytes = value(Some(key));
+                if relation_bytes == 0 && ran_out {
+                    relation_bytes =
+                        relation_beyond(self.settings.driver.memory, collected, self.rates.heap_base_bytes);
+                    honesty.assume(
+                        "a broadcast table could not be built in this log; its relation is taken as the smallest that does \
+                         not fit the driver",
+                    );
+                }
                 self.broadcasts.push(Broadcast {
                     name: format!("broadcast {}", self.broadcasts.len()),
                     rows: value(metric(node, "number of output rows")),
-                    relation_bytes: value(Some(key)),
+                    relation_bytes,
                     pieces_bytes: collected,
                     build_ns: 0,
                 });
@@ -270,7 +348,10 @@ impl Builder<'_> {
             ));
         }
         let mut operators = self.operators(at, dataset, honesty);
-        let own = self.own_time(run, dataset);
+        let python = operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Python { .. }));
+        // A task that waits for its Python worker waits for work that the JVM's clock does not see.
+        let share = if python { 1.0 } else { run.processor_share() };
+        let own = self.own_time(run, dataset, share);
         share_time(&mut operators, &own);
         let parents = self.parents(at, &operators);
         Stage {
@@ -278,14 +359,30 @@ impl Builder<'_> {
             name: record.name.clone(),
             parents,
             partitioning: self.partitioning(at, &operators),
-            result_bytes: run.each(|_, metrics| metrics.totals.result_bytes),
+            result_bytes: self.result_bytes(run),
             launch_ns: run.each(|task, metrics| {
                 task.finish_ms.saturating_sub(task.launch_ms).saturating_sub(metrics.totals.run_ms)
                     * 1_000_000
             }),
             allocated_bytes: self.allocated(run, &own),
+            background_threads: self.background_threads(run, share),
             operators,
         }
+    }
+
+    /// Results of the tasks. The ones that break `spark.driver.maxResultSize` leave no event; the job's failure tells their
+    /// number and sum with the others (COLL-2).
+    fn result_bytes(&self, run: &StageRun<'_>) -> PerTask {
+        let known: Vec<Option<u64>> = run.metrics().map(|m| m.map(|m| m.totals.result_bytes)).collect();
+        let job = self.log.jobs.iter().find(|job| job.stage_ids.contains(&run.record.stage_id));
+        let broken = job.and_then(|job| match &job.result {
+            JobResult::Failed(reason) => results_too_large(reason),
+            _ => None,
+        });
+        let Some((tasks, bytes)) = broken else { return run.each(|_, metrics| metrics.totals.result_bytes) };
+        let ended = known.iter().flatten().count() as u64;
+        let rest = bytes.saturating_sub(known.iter().flatten().sum()) / tasks.saturating_sub(ended).max(1);
+        PerTask::Each(known.into_iter().map(|bytes| bytes.unwrap_or(rest)).collect())
     }
 
     fn operators(&self, at: usize, dataset: Option<usize>, honesty: &mut Honesty) -> Vec<Operator> {
@@ -310,8 +407,13 @@ impl Builder<'_> {
             broadcasts: &self.broadcast_of,
             dataset,
             types: &cut.types,
-            row_bytes_out: facts.map(|facts| facts.row_bytes).filter(|&bytes| bytes > 0),
+            row_bytes_out: facts.map(|facts| facts.sizes.row_bytes).filter(|&bytes| bytes > 0),
             python_worker_bytes: self.python_worker_bytes(),
+            exchanges_read: fragment
+                .nodes
+                .iter()
+                .filter(|&&node| boundary(&cut.plan.nodes[node as usize]) == Boundary::Shuffle)
+                .count(),
             page_bytes: self.page_bytes,
             operators: Vec::new(),
             sized: Vec::new(),
@@ -383,8 +485,19 @@ impl Builder<'_> {
         vec![first, last]
     }
 
-    /// Time of each task's own work: without collection, spilling, and what the simulation adds for caches and disks.
-    fn own_time(&self, run: &StageRun<'_>, dataset: Option<usize>) -> PerTask {
+    /// Threads of each executor that must have wanted a processor when tasks had one only for `share` of their time. The
+    /// machine is taken to have as many processors as the executors have cores.
+    fn background_threads(&self, run: &StageRun<'_>, share: f64) -> f64 {
+        let executors = self.log.executors.iter().filter_map(|executor| executor.cores);
+        let (count, cores) = executors.fold((0u32, 0u32), |(count, cores), c| (count + 1, cores + c));
+        let running = f64::from(cores.min(run.tasks.len() as u32));
+        ((f64::from(cores) / share - running) / f64::from(count.max(1))).max(0.0)
+            * f64::from(u8::from(share < 1.0))
+    }
+
+    /// Time of each task's own work: without collection, spilling, waiting for a processor, and what the simulation adds
+    /// for caches and disks.
+    fn own_time(&self, run: &StageRun<'_>, dataset: Option<usize>, share: f64) -> PerTask {
         let rates = &self.rates;
         let computed = dataset.map(|index| &self.cached[index]);
         let flags = computed.and_then(|cached| cached.computed.get(&run.record.stage_id));
@@ -403,7 +516,8 @@ impl Builder<'_> {
             let computes = flags.zip(position.get(&task.task_id)).is_some_and(|(flags, &at)| flags[at]);
             let compute_ns = if computes { computed.map_or(0, |cached| cached.compute_ns) } else { 0 };
             let run_ns = metrics.totals.run_ms as f64 * 1e6;
-            let own = run_ns - metrics.totals.gc_ms as f64 * 1e6 - spill_ns - io_ns - compute_ns as f64;
+            let worked = (run_ns - metrics.totals.gc_ms as f64 * 1e6) * share;
+            let own = worked - spill_ns - io_ns - compute_ns as f64;
             // Estimates of what to take away may exceed what there is; some work always remains.
             const LEAST_SHARE: f64 = 0.05;
             own.max(run_ns * LEAST_SHARE) as u64

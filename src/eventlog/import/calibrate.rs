@@ -11,7 +11,7 @@ use crate::sim::{Processes, SimOptions, simulate};
 use crate::workload::{PerTask, Workload};
 
 /// Runs of the workload; each takes away most of the error that is left.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 4;
 /// Bounds of one round's factor, so that a stage of a few milliseconds cannot run away.
 const FACTOR_RANGE: (f64, f64) = (0.1, 10.0);
 
@@ -40,13 +40,10 @@ pub(super) fn calibrate(workload: &mut Workload, settings: &Settings, runs: &[St
             let run_ns = observed(|m| m.totals.run_ms);
             let gc_ns = observed(|m| m.totals.gc_ms);
             let simulated_gc = stage.metrics.jvm_gc_time_ns.unwrap_or(0) as f64;
-            let own: u64 = workload.stages[at].operators.iter().map(|o| o.cpu_ns.total()).sum();
-            // What is not collection and not own work (spills, disks, caches, waiting) stays as simulated.
-            let other = stage.metrics.executor_run_time_ns as f64 - simulated_gc - own as f64;
-            let wanted = run_ns - gc_ns - other;
+            let simulated_run = stage.metrics.executor_run_time_ns as f64 - simulated_gc;
             let stage = &mut workload.stages[at];
-            if own > 0 {
-                let factor = (wanted / own as f64).clamp(FACTOR_RANGE.0, FACTOR_RANGE.1);
+            if simulated_run > 0.0 {
+                let factor = ((run_ns - gc_ns) / simulated_run).clamp(FACTOR_RANGE.0, FACTOR_RANGE.1);
                 for operator in &mut stage.operators {
                     scale(&mut operator.cpu_ns, factor);
                 }

@@ -147,7 +147,10 @@ fn compute_time(readers: &[&StageRun<'_>], computed: &BTreeMap<u32, Vec<bool>>) 
                 let flags = &computed[&run.record.stage_id];
                 run.metrics().enumerate().filter(move |(at, _)| flags[*at] == wanted).filter_map(|(_, m)| m)
             })
-            .map(|metrics| metrics.totals.run_ms.saturating_sub(metrics.totals.gc_ms) * 1_000_000)
+            .map(|metrics| {
+                let running = metrics.totals.run_ms.saturating_sub(metrics.totals.gc_ms) * 1_000_000;
+                if metrics.totals.cpu_ns > 0 { metrics.totals.cpu_ns.min(running) } else { running }
+            })
             .collect();
         times.sort_unstable();
         times.get(times.len() / 2).copied().unwrap_or(0)

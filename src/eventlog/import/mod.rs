@@ -56,7 +56,8 @@ pub fn import(log: &AppLog, notes: &ReadNotes) -> Result<Import, EventLogError> 
             running: log.running_tasks.len(),
         });
     }
-    let properties = rates::properties(log);
+    let mut properties = rates::properties(log);
+    rates::name_collector(log, &mut properties)?;
     let hosts = rates::hosts(log);
     let settings = rates::settings(log, &properties)?;
     let mut honesty = Honesty::of(log, notes);

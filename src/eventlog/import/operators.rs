@@ -10,7 +10,7 @@ use super::columns;
 use super::footprint::{self, Bounds};
 use super::fragments::{Boundary, boundary, metric};
 use super::stages::StageRun;
-use crate::eventlog::app_log::{PlanNode, SqlPlan};
+use crate::eventlog::app_log::{PlanNode, ShuffleReadMetrics, SqlPlan};
 use crate::workload::{KEY_RANGE_UNKNOWN, Operator, OperatorKind, PerTask};
 
 /// Share of a stage's time that one row costs in an operator, relative to passing it through.
@@ -32,8 +32,19 @@ fn weight(kind: &OperatorKind) -> f64 {
 pub(super) struct ExchangeFacts {
     /// Index of the shuffle in the workload.
     pub(super) shuffle: usize,
+    /// What its rows weigh.
+    pub(super) sizes: ExchangeSizes,
+}
+
+/// What the rows of an exchange weigh.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExchangeSizes {
     /// Bytes of one row.
     pub(super) row_bytes: u64,
+    /// Bytes of all rows.
+    pub(super) data_bytes: u64,
+    /// Elements in the lists that an object aggregation made of them, if one wrote the exchange.
+    pub(super) elements: Option<u64>,
 }
 
 /// What the operators of one stage are built from.
@@ -52,6 +63,8 @@ pub(super) struct StageContext<'a> {
     pub(super) row_bytes_out: Option<u64>,
     /// Resident bytes of one Python worker.
     pub(super) python_worker_bytes: u64,
+    /// Exchanges that the stage reads.
+    pub(super) exchanges_read: usize,
     /// Bytes of a page in the run of the log.
     pub(super) page_bytes: u64,
     pub(super) operators: Vec<Operator>,
@@ -162,7 +175,13 @@ impl StageContext<'_> {
             _ => rows,
         };
         let rows = rows.unwrap_or_else(|| self.operators[inputs[0]].rows.clone());
-        Some(self.push(node, kind, inputs, rows))
+        let heap = match &kind {
+            OperatorKind::ObjectHashAggregate { .. } => self.collected_heap(node, inputs[0]),
+            _ => PerTask::default(),
+        };
+        let at = self.push(node, kind, inputs, rows);
+        self.operators[at].heap_bytes = heap;
+        Some(at)
     }
 
     /// Adds the last operator of the stage.
@@ -204,6 +223,42 @@ impl StageContext<'_> {
             heap_bytes: PerTask::default(),
         });
         self.operators.len() - 1
+    }
+
+    /// Plain heap of the lists that an object aggregation collects, while it collects into few groups: with more than the
+    /// fallback threshold it sorts instead (AGG-8). What merges lists keeps the fetched rows, one object an element that
+    /// points into them, and then writes the result row; what begins lists copies each value.
+    fn collected_heap(&self, node: &PlanNode, input: usize) -> PerTask {
+        let groups = self.rows(node).unwrap_or_default();
+        let groups_of = |task: usize| match &groups {
+            PerTask::Each(values) => values.get(task).copied().unwrap_or(0),
+            PerTask::Total(_) => 0,
+        };
+        let in_lists = |task: usize| {
+            let groups = groups_of(task).max(1);
+            groups.min(OBJECT_AGGREGATION_GROUPS) as f64 / groups as f64
+        };
+        let read = &self.operators[input];
+        let PerTask::Each(rows) = &read.rows else { return PerTask::default() };
+        let sizes = match read.kind {
+            OperatorKind::ShuffleRead { shuffle, .. } => {
+                self.exchanges.values().find(|facts| facts.shuffle == shuffle).map(|facts| facts.sizes)
+            }
+            _ => None,
+        };
+        let heap = rows.iter().enumerate().map(|(task, &rows)| {
+            let bytes = match sizes {
+                Some(sizes) => {
+                    let data = rows * sizes.row_bytes;
+                    let share = data as f64 / sizes.data_bytes.max(1) as f64;
+                    let elements = sizes.elements.unwrap_or(0) as f64 * share;
+                    elements * ELEMENT_VIEW_BYTES + 2.0 * data as f64
+                }
+                None => rows as f64 * ELEMENT_COPY_BYTES,
+            };
+            (bytes * in_lists(task)) as u64
+        });
+        PerTask::Each(heap.collect())
     }
 
     /// Row size of the inputs where it is known (of a join: both sides together), else of the exchange that is written.
@@ -278,20 +333,26 @@ impl StageContext<'_> {
         let local = metric(node, "local bytes read");
         let remote = metric(node, "remote bytes read");
         let records = metric(node, "records read");
-        let sum = |ids: [Option<u64>; 2]| {
-            self.run.each(|task, _| {
-                ids.iter().flatten().filter_map(|&id| task.accumulator(id)).map(|v| v.max(0) as u64).sum()
+        // A failed attempt reports no accumulators; with a single exchange the task's own metrics say the same.
+        let only = self.exchanges_read == 1;
+        let sum = |ids: [Option<u64>; 2], own: fn(&ShuffleReadMetrics) -> u64| {
+            self.run.each(|task, metrics| {
+                let known: Vec<i64> = ids.iter().flatten().filter_map(|&id| task.accumulator(id)).collect();
+                if known.is_empty() && only {
+                    return own(&metrics.shuffle_read);
+                }
+                known.into_iter().map(|v| v.max(0) as u64).sum()
             })
         };
-        let bytes = sum([local, remote]);
-        let rows = sum([records, None]);
-        self.sized.push(facts.row_bytes > 0);
+        let bytes = sum([local, remote], |read| read.local_bytes + read.remote_bytes);
+        let rows = sum([records, None], |read| read.records);
+        self.sized.push(facts.sizes.row_bytes > 0);
         self.operators.push(Operator {
             name: "Exchange (read)".to_owned(),
             kind: OperatorKind::ShuffleRead { shuffle: facts.shuffle, bytes },
             inputs: Vec::new(),
             rows,
-            row_bytes: facts.row_bytes,
+            row_bytes: facts.sizes.row_bytes,
             cpu_ns: PerTask::default(),
             heap_bytes: PerTask::default(),
         });
@@ -321,6 +382,14 @@ impl StageContext<'_> {
         id.ends_with('L') || self.types.get(name).is_some_and(|kind| is_radix_type(kind))
     }
 }
+
+/// Groups after which an object aggregation sorts (`spark.sql.objectHashAggregate.sortBased.fallbackThreshold`).
+const OBJECT_AGGREGATION_GROUPS: u64 = 128;
+/// Heap of an element that points into a fetched row: a `UTF8String` (32 bytes) and its slot in an array that grows by
+/// half (JVM object layout with compressed pointers).
+const ELEMENT_VIEW_BYTES: f64 = 38.0;
+/// Heap of an element that was copied: the same and a byte array of its own with a header and 16 bytes.
+const ELEMENT_COPY_BYTES: f64 = 70.0;
 
 /// Rows of a window partition on the plain heap (`spark.sql.windowExec.buffer.in.memory.threshold`).
 const WINDOW_IN_MEMORY_ROWS: u64 = 4096;

@@ -7,7 +7,7 @@ use crate::cluster;
 use crate::conf::{Origin, Settings, SparkConf, SparkVersion};
 use crate::eventlog::EventLogError;
 use crate::eventlog::app_log::{AppLog, ExecutorRecord};
-use crate::sim::{HostSpec, Processes};
+use crate::sim::{ExecutorSetup, HostSpec, Processes};
 use crate::units::MIB;
 use crate::workload::Rates;
 
@@ -62,6 +62,34 @@ fn overlaps(log: &AppLog, executor: &ExecutorRecord) -> bool {
             && other.added_ms <= executor.added_ms
             && other.removed_ms.is_none_or(|removed| executor.added_ms.is_none_or(|added| removed > added))
     })
+}
+
+/// Names the collector of the run, which no event states: under each of them the JVM reports another heap, and with it
+/// the regions that the block managers registered come out differently (HEAP-2, LOG-6).
+pub(super) fn name_collector(
+    log: &AppLog,
+    properties: &mut BTreeMap<String, String>,
+) -> Result<(), EventLogError> {
+    const KNOB: &str = "spillcast.collector";
+    let registered =
+        log.executors.iter().filter(|executor| executor.cores.is_some()).find_map(|e| e.max_on_heap);
+    if properties.contains_key(KNOB) {
+        return Ok(());
+    }
+    for name in ["g1", "parallel", "serial"] {
+        properties.insert(KNOB.to_owned(), name.to_owned());
+        let settings = settings(log, properties)?;
+        let plan =
+            cluster::plan(&cluster::PlanInput { settings: &settings, hosts: &[], yarn: None, python: false });
+        let processes = Processes::new(&plan, &settings, &[]);
+        let computed = processes.ok().and_then(|p| p.executors.first().map(ExecutorSetup::max_on_heap));
+        if registered.is_none() || computed == registered {
+            return Ok(());
+        }
+    }
+    // None fits: the heap is not what the properties say, or the JVM is tuned. G1 is what most machines run.
+    properties.insert(KNOB.to_owned(), "g1".to_owned());
+    Ok(())
 }
 
 /// The settings that the application ran under.

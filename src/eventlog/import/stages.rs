@@ -22,12 +22,22 @@ impl<'a> StageRun<'a> {
         self.tasks.iter().map(|task| task.and_then(|task| task.metrics.as_ref()))
     }
 
-    /// One value a task; partitions without a successful task get the mean of the others.
+    /// One value a task; partitions without a successful task get the largest of their attempts, else the mean of the
+    /// others.
     pub(super) fn each(&self, value: impl Fn(&TaskRecord, &TaskMetrics) -> u64) -> PerTask {
+        let of = |task: &TaskRecord| task.metrics.as_ref().map(|metrics| value(task, metrics));
         let values: Vec<Option<u64>> = self
             .tasks
             .iter()
-            .map(|task| task.and_then(|task| task.metrics.as_ref().map(|metrics| value(task, metrics))))
+            .enumerate()
+            .map(|(partition, task)| match task {
+                Some(task) => of(task),
+                // An attempt that failed shows at least how far it came.
+                None => {
+                    let attempts = self.failed.iter().filter(|task| task.partition as usize == partition);
+                    attempts.filter_map(|task| of(task)).max().filter(|&most| most > 0)
+                }
+            })
             .collect();
         let known = values.iter().flatten().count().max(1) as u64;
         let mean = values.iter().flatten().sum::<u64>() / known;
@@ -35,6 +45,18 @@ impl<'a> StageRun<'a> {
             return PerTask::Total(0);
         }
         PerTask::Each(values.into_iter().map(|value| value.unwrap_or(mean)).collect())
+    }
+
+    /// Share of their running time in which the tasks had a processor: the rest went to other threads of the machine.
+    /// Collection pauses and waiting for shuffle blocks do not count as running. 1 where the log tells no processor time.
+    pub(super) fn processor_share(&self) -> f64 {
+        let (mut cpu, mut run) = (0.0, 0.0);
+        for metrics in self.metrics().flatten() {
+            let waiting = metrics.totals.gc_ms + metrics.shuffle_read.fetch_wait_ms;
+            cpu += metrics.totals.cpu_ns as f64;
+            run += metrics.totals.run_ms.saturating_sub(waiting) as f64 * 1e6;
+        }
+        if cpu <= 0.0 || run <= 0.0 { 1.0 } else { (cpu / run).clamp(LEAST_PROCESSOR_SHARE, 1.0) }
     }
 
     /// Writes a shuffle.
@@ -48,6 +70,9 @@ impl<'a> StageRun<'a> {
         self.tasks.iter().flatten().filter_map(|task| task.accumulator(id)).map(|v| v.max(0) as u64).sum()
     }
 }
+
+/// Below this a task waits for something else than a processor.
+const LEAST_PROCESSOR_SHARE: f64 = 0.3;
 
 /// All stages that ran, in the order of their submission.
 pub(super) fn runs(log: &AppLog) -> Vec<StageRun<'_>> {

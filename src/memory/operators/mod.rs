@@ -9,6 +9,29 @@
 //! Left out: what the records say, files, time, and memory that Spark does not account (merge readers, file buffers,
 //! the plain heap of row buffers and object aggregation).
 //!
+//! ```
+//! use spillcast::memory::operators::{OperatorConf, OperatorSpec, SpillLimits, Step, TaskOperators};
+//! use spillcast::memory::{MemoryManager, MemoryMode, TaskId, TaskMemoryManager, UnifiedRegions};
+//!
+//! // A sort of a million rows of 64 bytes in 64 MiB, with pages of 4 MiB.
+//! let regions = UnifiedRegions { on_heap: 64 << 20, on_heap_storage: 32 << 20, off_heap: 0, off_heap_storage: 0 };
+//! let mut manager = MemoryManager::unified(regions);
+//! let page_size = 4 << 20;
+//! let conf = OperatorConf { tungsten_mode: MemoryMode::OnHeap, page_size, limits_before_request: true };
+//! let mut task = TaskOperators::new(TaskMemoryManager::new(TaskId(1), MemoryMode::OnHeap, page_size), conf);
+//! let limits = SpillLimits::default();
+//! let sort = task.add(OperatorSpec::Sort { row_bytes: 64, radix: true, initial_records: 4096, limits });
+//!
+//! assert_eq!(task.open(sort, &mut manager), Step::Ready);
+//! assert_eq!(task.insert(sort, 1_000_000, &mut manager), Step::Ready);
+//! assert_eq!(task.finish_input(sort, &mut manager), Step::Ready);
+//! let spills = task.take_spills();
+//! assert!(!spills.is_empty() && spills.iter().all(|spill| spill.records > 100_000));
+//! assert!(task.peak(sort) <= 64 << 20);
+//! task.close(sort, &mut manager);
+//! assert_eq!(manager.execution(MemoryMode::OnHeap).used(), 0);
+//! ```
+//!
 //! Read [`TaskOperators`] next, then `unsafe_external_sorter.rs` as the typical member.
 
 mod bytes_to_bytes_map;

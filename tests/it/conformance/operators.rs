@@ -6,150 +6,163 @@
 //! refusal of a full map, and the reported peak. They are fed record by record and once more with all records at a time.
 //!
 //! The collections of RDD operations go by an estimated size, which depends on the elements of their arrays that Spark
-//! happens to sample: the estimates of the `Partitioned...` collections are demanded within a factor of 1.5, and an
-//! `ExternalAppendOnlyMap` only where that leaves no doubt whether it reaches the size at which it first asks.
+//! happens to sample: see [`super::spills`] for what is an input there.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
 use serde_json::{Map, Value};
 use spillcast::memory::operators::{
-    GroupCurve, OperatorConf, OperatorIndex, OperatorSpec, SpillLimits, Step, TaskOperators,
+    OperatorConf, OperatorIndex, OperatorSpec, SpillLimits, Step, TaskOperators,
 };
 use spillcast::memory::{MemoryManager, MemoryMode, TaskId, TaskMemoryManager, UnifiedRegions};
 
 use super::report::{Fault, Mismatch, Report};
-use super::trace::{LineResult, Op};
-
-/// Bytes of a boxed key, and of a tuple of partition and key, beside a value of known size.
-const KEY_BYTES: u64 = 16;
-const PARTITIONED_KEY_BYTES: u64 = 40;
+use super::spills;
+use super::trace::{self, LineResult, Op};
 
 /// A line with its number in the file.
-type Line = (usize, Map<String, Value>);
+pub(crate) type Line = (usize, Map<String, Value>);
 
-/// One case: its parameters, the changes in order with the line at the end as the last.
-struct Case {
+/// One case: its parameters, and the changes in order with the line at the end as the last.
+pub(crate) struct Case {
     header: Line,
-    lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Case {
+    pub(crate) fn header(&self) -> Op<'_> {
+        Op(&self.header.1)
+    }
+}
+
+/// Where the results of a case go.
+pub(crate) struct Check<'a> {
+    path: &'a Path,
+    case: String,
+    report: &'a mut Report,
+    /// Line at hand.
+    pub(crate) line: usize,
+}
+
+impl Check<'_> {
+    /// Compares a field of the line at hand.
+    pub(crate) fn compare<T: PartialEq + ToString>(&mut self, field: &str, expected: &T, found: &T) {
+        if expected != found {
+            self.differ(field, expected.to_string(), found.to_string());
+        }
+    }
+
+    pub(crate) fn differ(&mut self, field: &str, expected: String, found: String) {
+        self.report.mismatch(Mismatch {
+            file: self.path.to_owned(),
+            trace: self.case.clone(),
+            line: self.line,
+            operation: "insert".to_owned(),
+            field: field.to_owned(),
+            expected,
+            found,
+        });
+    }
 }
 
 /// Replays a file of cases.
-pub(crate) fn replay_operators(path: &Path, report: &mut Report) -> Result<(), Fault> {
-    for case in read(path)? {
+pub(crate) fn replay(path: &Path, report: &mut Report) -> Result<(), Fault> {
+    let mut cases: Vec<Case> = Vec::new();
+    trace::for_each_line(path, |number, line| {
+        if line.contains_key("case") {
+            cases.push(Case { header: (number, line.clone()), lines: Vec::new() });
+        } else if let Some(case) = cases.last_mut() {
+            case.lines.push((number, line.clone()));
+        } else {
+            return Err(Fault::new(path, number, "a change before any case"));
+        }
+        Ok(())
+    })?;
+    if cases.is_empty() {
+        return Err(Fault::new(path, 0, "no cases"));
+    }
+    for case in cases {
         report.count_trace();
-        let at = case.header.0;
-        replay_case(path, &case, report).map_err(|message| Fault::new(path, at, message))?;
+        case.lines.iter().for_each(|_| report.count_line());
+        let name = case.header().text("case").unwrap_or_default().to_owned();
+        let mut check = Check { path, case: name, report, line: case.header.0 };
+        replay_case(&case, &mut check).map_err(|message| Fault::new(path, check.line, message))?;
     }
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Vec<Case>, Fault> {
-    let file = File::open(path).map_err(|error| Fault::new(path, 0, error.to_string()))?;
-    let reader = BufReader::new(MultiGzDecoder::new(BufReader::new(file)));
-    let mut cases: Vec<Case> = Vec::new();
-    for (index, text) in reader.lines().enumerate() {
-        let number = index + 1;
-        let fault = |message: String| Fault::new(path, number, message);
-        let text = text.map_err(|error| fault(error.to_string()))?;
-        let line: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|error| fault(format!("no JSON object: {error}")))?;
-        if line.contains_key("case") {
-            cases.push(Case { header: (number, line), lines: Vec::new() });
-        } else if let Some(case) = cases.last_mut() {
-            case.lines.push((number, line));
-        } else {
-            return Err(fault("a change before any case".to_owned()));
-        }
+fn replay_case(case: &Case, check: &mut Check<'_>) -> LineResult<()> {
+    match case.header().text("class")? {
+        "PartitionedPairBuffer" | "PartitionedAppendOnlyMap" => spills::replay_estimates(case, check),
+        "ExternalAppendOnlyMap" => spills::replay_append_only_map(case, check),
+        _ => replay_pages(case, check),
     }
-    Ok(cases)
 }
 
-fn replay_case(path: &Path, case: &Case, report: &mut Report) -> LineResult<()> {
-    let header = Op(&case.header.1);
-    let name = header.text("case")?;
-    let mut check = |line: &Line, field: &str, expected: String, found: String| {
-        if expected != found {
-            report.mismatch(Mismatch {
-                file: path.to_owned(),
-                trace: name.to_owned(),
-                line: line.0,
-                operation: "insert".to_owned(),
-                field: field.to_owned(),
-                expected,
-                found,
-            });
+/// An operator that is predicted from its parameters.
+fn replay_pages(case: &Case, check: &mut Check<'_>) -> LineResult<()> {
+    let header = case.header();
+    let records = header.number("records")?;
+    let mut run = Run::new(&header, spec(&header)?)?;
+    run.one_by_one(records);
+    let (peak, after) = run.finish();
+    let mut changes = run.changes.iter();
+    let mut ended = false;
+    for (number, line) in &case.lines {
+        check.line = *number;
+        let op = Op(line);
+        if ended {
+            return Err("a line after the end of the case".to_owned());
         }
-    };
-    match header.text("class")? {
-        "PartitionedPairBuffer" | "PartitionedAppendOnlyMap" => {
-            for line in &case.lines {
-                let records = Op(&line.1).number("n")?;
-                let expected = Op(&line.1).number("estimate")?;
-                let found = estimate(&header, records)?;
-                let is_near = found * 2 <= expected * 3 && expected * 2 <= found * 3;
-                let near = if is_near { expected } else { found };
-                check(line, "estimate, within a factor of 1.5", expected.to_string(), near.to_string());
+        if line.contains_key("end") {
+            ended = true;
+            check.compare("changes left", &0, &changes.len());
+            let end = if run.failed { "full" } else { "all" };
+            check.compare("end", &op.text("end")?, &end);
+            check.compare("n", &op.number("n")?, &run.inserted);
+            check.compare("peak", &op.number("peak")?, &peak);
+            check.compare("after", &op.number("after")?, &after);
+            // The traces of some classes do not say how much was spilled in all.
+            if line.contains_key("spilled") {
+                check.compare("spilled", &op.number("spilled")?, &run.spilled);
             }
-        }
-        "ExternalAppendOnlyMap" => {
-            let Some(found) = replay_append_only_map(&header)? else { return Ok(()) };
-            for (line, found) in case.lines.iter().zip(found) {
-                check(line, "mem", Op(&line.1).number("mem")?.to_string(), found.to_string());
-            }
-        }
-        _ => {
-            let records = header.number("records")?;
-            let mut run = Run::new(&header, spec(&header)?)?;
-            run.one_by_one(records);
-            let end = case.lines.last().ok_or("a case without lines")?;
-            let (peak, after) = run.finish();
-            let mut found: Vec<String> = run.changes.iter().map(|change| format!("{change:?}")).collect();
-            let reason = if run.failed { "full" } else { "all" };
-            found
-                .push(format!("{reason} {} peak {peak} after {after} spilled {}", run.inserted, run.spilled));
-            for (index, line) in case.lines.iter().enumerate() {
-                let op = Op(&line.1);
-                let expected = if line.1.contains_key("end") {
-                    // The traces of some classes do not say how much was spilled in all.
-                    let spilled = op.number("spilled").unwrap_or(run.spilled);
-                    let (end, n, peak, after) =
-                        (op.text("end")?, op.number("n")?, op.number("peak")?, op.number("after")?);
-                    format!("{end} {n} peak {peak} after {after} spilled {spilled}")
-                } else {
-                    format!("{:?}", (op.number("n")?, op.number("mem")?, op.number("spilled").unwrap_or(0)))
-                };
-                check(line, "n, mem, spilled", expected, found.get(index).cloned().unwrap_or_default());
-            }
-            let mut bulk = Run::new(&header, spec(&header)?)?;
-            bulk.at_once(records);
-            let (bulk_peak, _) = bulk.finish();
-            let bulk = (bulk_peak, bulk.spilled, bulk.failed);
-            check(end, "all at once", format!("{:?}", (peak, run.spilled, run.failed)), format!("{bulk:?}"));
+        } else {
+            let Some(&(n, mem, spilled)) = changes.next() else {
+                check.differ("mem", "another change".to_owned(), "none".to_owned());
+                return Ok(());
+            };
+            check.compare("n", &op.number("n")?, &n);
+            check.compare("mem", &op.number("mem")?, &mem);
+            let expected = if line.contains_key("spilled") { op.number("spilled")? } else { 0 };
+            check.compare("spilled", &expected, &spilled);
         }
     }
-    for _ in &case.lines {
-        report.count_line();
+    if !ended {
+        return Err("the case has no end".to_owned());
     }
+    let mut bulk = Run::new(&header, spec(&header)?)?;
+    bulk.at_once(records);
+    let (bulk_peak, _) = bulk.finish();
+    check.compare("peak, all records at once", &peak, &bulk_peak);
+    check.compare("spilled, all records at once", &run.spilled, &bulk.spilled);
+    check.compare("failure, all records at once", &run.failed, &bulk.failed);
     Ok(())
 }
 
 /// An operator alone on a manager, and what was seen of it.
-struct Run {
+pub(crate) struct Run {
     manager: MemoryManager,
     task: TaskOperators,
     operator: OperatorIndex,
     /// Records inserted, bytes held, bytes spilled since the line before.
-    changes: Vec<(u64, u64, u64)>,
+    pub(crate) changes: Vec<(u64, u64, u64)>,
     inserted: u64,
-    spilled: u64,
+    pub(crate) spilled: u64,
     failed: bool,
 }
 
 impl Run {
-    fn new(header: &Op<'_>, spec: OperatorSpec) -> LineResult<Self> {
+    pub(crate) fn new(header: &Op<'_>, spec: OperatorSpec) -> LineResult<Self> {
         let heap = header.number("maxHeap").unwrap_or(1 << 30);
         let page_size = header.number("pageSize").unwrap_or(1 << 20);
         let regions =
@@ -169,7 +182,7 @@ impl Run {
     }
 
     /// Inserts one record at a time, as the traced run did, and notes what changes.
-    fn one_by_one(&mut self, records: u64) {
+    pub(crate) fn one_by_one(&mut self, records: u64) {
         for _ in 0..records {
             let without_request = self.task.records_until_request(self.operator) > 0;
             let held = self.task.memory_used();
@@ -187,7 +200,7 @@ impl Run {
     }
 
     /// Inserts all records at once: the changes in between are not seen, the end must not differ.
-    fn at_once(&mut self, records: u64) {
+    pub(crate) fn at_once(&mut self, records: u64) {
         let step = self.task.insert(self.operator, records, &mut self.manager);
         self.failed = matches!(step, Step::OutOfMemory(_));
         self.note(records);
@@ -203,7 +216,7 @@ impl Run {
     }
 
     /// Peak at the end of the input, and what is left after the cleanup.
-    fn finish(&mut self) -> (u64, u64) {
+    pub(crate) fn finish(&mut self) -> (u64, u64) {
         if !self.failed {
             assert_eq!(self.task.finish_input(self.operator, &mut self.manager), Step::Ready);
         }
@@ -238,39 +251,4 @@ fn spec(header: &Op<'_>) -> LineResult<OperatorSpec> {
         },
         other => return Err(format!("unknown class `{other}`")),
     })
-}
-
-/// The size that the model finds for a partitioned collection of so many records with distinct keys.
-fn estimate(header: &Op<'_>, records: u64) -> LineResult<u64> {
-    let is_map = header.text("class")? == "PartitionedAppendOnlyMap";
-    let spec = OperatorSpec::ExternalSorter {
-        entry_bytes: PARTITIONED_KEY_BYTES + header.number("valueKnownSize")?,
-        serialized_bytes: 0,
-        map_side_combine: is_map.then(|| GroupCurve::even(records, records)),
-        writes_shuffle: true,
-        initial_memory_threshold: 1 << 50,
-        limits: SpillLimits::default(),
-    };
-    let mut run = Run::new(header, spec)?;
-    run.at_once(records);
-    Ok(run.finish().0)
-}
-
-/// Memory at the start and at the end, unless the size comes too close to the threshold to tell.
-fn replay_append_only_map(header: &Op<'_>) -> LineResult<Option<[u64; 2]>> {
-    let threshold = header.number("initialMemoryThreshold")?;
-    let spec = OperatorSpec::ExternalAppendOnlyMap {
-        entry_bytes: KEY_BYTES + header.number("valueKnownSize")?,
-        serialized_bytes: 0,
-        keys: GroupCurve::even(header.number("records")?, header.number("distinctKeys")?),
-        initial_memory_threshold: threshold,
-        limits: SpillLimits::default(),
-    };
-    let mut run = Run::new(header, spec)?;
-    let start = run.task.memory_used();
-    run.one_by_one(header.number("records")?);
-    let end = run.task.memory_used();
-    let (size, _) = run.finish();
-    let doubtful = size * 3 > threshold * 2 && size * 2 < threshold * 3;
-    Ok((!doubtful).then_some([start, end]))
 }

@@ -1,16 +1,17 @@
 //! Suite `regions`: the regions and pages of a configuration, or the failure to start with it.
 
-use std::fs;
 use std::path::Path;
 
+use spillcast::conf::Collector;
+use spillcast::conf::size::{ByteUnit, SizeError, byte_string_as_bytes, conf_entry_size};
 use spillcast::memory::layout::{LayoutErrorKind, LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES};
-use spillcast::memory::{Collector, MemoryLayout, MemoryMode};
+use spillcast::memory::{MemoryLayout, MemoryMode};
 
 use super::report::{Fault, Mismatch, Report};
+use super::table::{Row, Table};
 
 /// Replays a file of configurations; its name ends in `-<version>-<collector>.csv`.
 pub(crate) fn replay(path: &Path, report: &mut Report) -> Result<(), Fault> {
-    let text = fs::read_to_string(path).map_err(|error| Fault::new(path, 0, error.to_string()))?;
     let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let version = name.split('-').nth(1).unwrap_or_default();
     let rules = match version.as_bytes().first() {
@@ -19,21 +20,12 @@ pub(crate) fn replay(path: &Path, report: &mut Report) -> Result<(), Fault> {
         Some(b'4') => LayoutRules::V4,
         _ => return Err(Fault::new(path, 0, format!("`{version}` is no known Spark version"))),
     };
-    let mut lines = text.lines();
-    let header: Vec<String> = cells(lines.next().ok_or_else(|| Fault::new(path, 1, "no header"))?);
     report.count_trace();
-    for (index, line) in lines.enumerate() {
-        let number = index + 2;
-        let values = cells(line);
-        if values.len() != header.len() {
-            let message = format!("{} cells, the header has {}", values.len(), header.len());
-            return Err(Fault::new(path, number, message));
-        }
-        let row = Row { header: &header, values: &values };
+    for (number, row) in Table::read(path)?.rows() {
         report.count_line();
-        let found = outputs(&row, rules).map_err(|message| Fault::new(path, number, message))?;
-        for (field, found) in found {
-            let expected = row.get(field).map_err(|message| Fault::new(path, number, message))?;
+        let fault = |message: String| Fault::new(path, number, message);
+        for (field, found) in outputs(&row, rules).map_err(fault)? {
+            let expected = row.get(field).map_err(fault)?;
             if expected != found {
                 report.mismatch(Mismatch {
                     file: path.to_owned(),
@@ -50,46 +42,34 @@ pub(crate) fn replay(path: &Path, report: &mut Report) -> Result<(), Fault> {
     Ok(())
 }
 
-struct Row<'a> {
-    header: &'a [String],
-    values: &'a [String],
-}
-
-impl Row<'_> {
-    fn get(&self, column: &str) -> Result<&str, String> {
-        let at = self.header.iter().position(|name| name == column);
-        at.map(|at| self.values[at].as_str()).ok_or_else(|| format!("missing column `{column}`"))
-    }
-
-    fn parsed<T: std::str::FromStr>(&self, column: &str) -> Result<Option<T>, String> {
-        let text = self.get(column)?;
-        if text.is_empty() {
-            return Ok(None);
-        }
-        text.parse().map(Some).map_err(|_| format!("`{text}` in column `{column}` is no number"))
-    }
-}
-
 /// What the layout says for each output column that it has something to say about.
 fn outputs(row: &Row<'_>, rules: LayoutRules) -> Result<Vec<(&'static str, String)>, String> {
-    let executor_memory_text = row.get("executorMemory")?;
-    let executor_memory = size(executor_memory_text).map(|size| size as u64);
+    let executor_memory = match row.get("executorMemory")? {
+        "" => None,
+        text => Some(byte_string_as_bytes(text)),
+    };
     let cores: i64 = row.parsed("cores")?.ok_or("column `cores` is empty")?;
-    let off_heap_size = size(row.get("offHeapSize")?).ok_or("column `offHeapSize` has no size")?;
+    let size = |column: &str| {
+        let text = row.get(column)?;
+        conf_entry_size(text, ByteUnit::Byte).map_err(|error| format!("column `{column}`: {error}"))
+    };
     let reserved = if row.get("testing")? == "true" { 0 } else { RESERVED_MEMORY_BYTES };
     let input = LayoutInput {
         rules,
         system_memory: row.parsed("systemMemory")?.ok_or("column `systemMemory` is empty")?,
         reserved_memory: row.parsed("reservedMemory")?.unwrap_or(reserved),
-        executor_memory,
+        executor_memory: executor_memory
+            .as_ref()
+            .and_then(|size| size.as_ref().ok())
+            .map(|&size| size as u64),
         memory_fraction: row.parsed("memoryFraction")?.unwrap_or(0.6),
         storage_fraction: row.parsed("storageFraction")?.unwrap_or(0.5),
         off_heap_enabled: row.get("offHeapEnabled")? == "true",
-        off_heap_size,
+        off_heap_size: size("offHeapSize")?,
         cores: u32::try_from(cores).unwrap_or(0),
         page_size: match row.get("pageSizeConf")? {
             "" => None,
-            text => Some(size(text).ok_or("column `pageSizeConf` has no size")? as u64),
+            _ => Some(size("pageSizeConf")? as u64),
         },
         collector: match row.get("gc")? {
             "G1" => Collector::G1,
@@ -97,19 +77,18 @@ fn outputs(row: &Row<'_>, rules: LayoutRules) -> Result<Vec<(&'static str, Strin
             other => return Err(format!("`{other}` is no collector of these files")),
         },
     };
-    let refused = executor_memory.is_none() && !executor_memory_text.is_empty();
-    let layout = match MemoryLayout::unified(&input) {
+    let layout = match (MemoryLayout::unified(&input), executor_memory) {
         // Spark reads `spark.executor.memory` right after it has found the heap large enough.
-        Ok(_) if refused => return Ok(failure("java.lang.NumberFormatException")),
-        Err(error) if refused && !matches!(error.kind, LayoutErrorKind::SystemMemory { .. }) => {
-            return Ok(failure("java.lang.NumberFormatException"));
+        (Ok(_), Some(Err(refused))) => return Ok(unreadable(&refused)),
+        (Err(error), Some(Err(refused))) if !matches!(error.kind, LayoutErrorKind::SystemMemory { .. }) => {
+            return Ok(unreadable(&refused));
         }
-        Err(error) => {
+        (Err(error), _) => {
             let mut outputs = failure(error.java_class());
             outputs.push(("errorMessage", error.to_string()));
             return Ok(outputs);
         }
-        Ok(layout) => layout,
+        (Ok(layout), _) => layout,
     };
     let regions = layout.regions;
     let tungsten_mode = if layout.tungsten_mode == MemoryMode::OnHeap { "on" } else { "off" };
@@ -131,39 +110,10 @@ fn outputs(row: &Row<'_>, rules: LayoutRules) -> Result<Vec<(&'static str, Strin
     Ok(outputs)
 }
 
+fn unreadable(error: &SizeError) -> Vec<(&'static str, String)> {
+    failure(&format!("java.lang.{}", error.java_class()))
+}
+
 fn failure(java_class: &str) -> Vec<(&'static str, String)> {
     vec![("maxHeapMemory", String::new()), ("errorClass", java_class.to_owned())]
-}
-
-/// Sizes as these files write them: digits and a suffix, bytes without one.
-fn size(text: &str) -> Option<i64> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
-    let unit = match &text[digits.len()..] {
-        "" | "b" => 1,
-        "k" => 1 << 10,
-        "m" => 1 << 20,
-        "g" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<i64>().ok().map(|number| number * unit)
-}
-
-/// Splits a line of CSV; a quoted cell may have commas and doubled quotes.
-fn cells(line: &str) -> Vec<String> {
-    let mut cells = vec![String::new()];
-    let mut quoted = false;
-    let mut letters = line.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let cell = cells.last_mut().expect("there is always a cell");
-        match letter {
-            '"' if quoted && letters.peek() == Some(&'"') => {
-                letters.next();
-                cell.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => cells.push(String::new()),
-            other => cell.push(other),
-        }
-    }
-    cells
 }

@@ -59,7 +59,6 @@ struct Suite {
     files: usize,
     traces: usize,
     lines: usize,
-    skipped: Option<&'static str>,
 }
 
 /// Counts by suite and the mismatches.
@@ -76,11 +75,6 @@ impl Report {
     pub(crate) fn begin(&mut self, suite: &str) {
         suite.clone_into(&mut self.current);
         self.suite().files += 1;
-    }
-
-    /// The current file is not replayed.
-    pub(crate) fn skip(&mut self, reason: &'static str) {
-        self.suite().skipped = Some(reason);
     }
 
     /// A trace, or a case, was begun.
@@ -115,15 +109,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, Suite { files, traces, lines, skipped }) in &self.suites {
-            write!(f, "{name:<10} {files:>3} files {traces:>6} traces {lines:>8} lines")?;
-            match skipped {
-                Some(reason) => writeln!(f, "  NOT REPLAYED: {reason}")?,
-                None => writeln!(f)?,
-            }
+        for (name, Suite { files, traces, lines }) in &self.suites {
+            writeln!(f, "{name:<10} {files:>3} files {traces:>6} traces {lines:>8} lines")?;
         }
         for mismatch in &self.shown {
             writeln!(f, "MISMATCH {mismatch}")?;
+        }
+        if self.mismatches > self.shown.len() {
+            writeln!(f, "and {} more", self.mismatches - self.shown.len())?;
         }
         write!(f, "{} lines compared, {} mismatches", self.lines(), self.mismatches)
     }

@@ -109,6 +109,7 @@ fn stages() -> impl Strategy<Value = Vec<Stage>> {
                     result_bytes,
                     launch_ns,
                     allocated_bytes,
+                    background_threads: f64::from(id % 3) * 0.7,
                 }
             })
             .collect()
