@@ -85,8 +85,9 @@ struct World<'a> {
     local: bool,
     /// Heap of the driver, bytes.
     driver_heap: u64,
-    plan: Plan,
-    programs: Vec<Vec<Instruction>>,
+    plan: &'a Plan,
+    /// By stage.
+    programs: &'a [Vec<Instruction>],
     queue: EventQueue<Event>,
     hosts: Vec<Host>,
     host_names: Vec<String>,
@@ -125,7 +126,9 @@ pub fn simulate(
     processes: &Processes,
     options: SimOptions,
 ) -> RunRecord {
-    let mut world = World::new(workload, settings, processes, options);
+    let plan = plan(workload, settings, processes.default_parallelism);
+    let programs: Vec<_> = workload.stages.iter().map(program::program).collect();
+    let mut world = World::new(workload, settings, processes, options, &plan, &programs);
     world.run();
     world.close_record();
     world.record
@@ -137,6 +140,8 @@ impl<'a> World<'a> {
         settings: &'a Settings,
         processes: &Processes,
         options: SimOptions,
+        plan: &'a Plan,
+        programs: &'a [Vec<Instruction>],
     ) -> Self {
         let rates = &workload.rates;
         let disk = rates.disk_bytes_per_s / 1e9;
@@ -160,8 +165,8 @@ impl<'a> World<'a> {
             options,
             local: processes.local,
             driver_heap: processes.driver_heap,
-            plan: plan(workload, settings, processes.default_parallelism),
-            programs: workload.stages.iter().map(program::program).collect(),
+            plan,
+            programs,
             queue: EventQueue::new(),
             hosts,
             host_names: processes.hosts.iter().map(|host| host.name.clone()).collect(),

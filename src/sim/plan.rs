@@ -97,6 +97,11 @@ impl Planner<'_> {
         }
         match shuffle.partitions {
             ShufflePartitions::Fixed(n) => n,
+            // Boundaries are drawn from the rows: there are no more ranges than rows (`RangePartitioner`).
+            ShufflePartitions::Conf if shuffle.distribution == Distribution::Range => {
+                let rows = self.rows_written(shuffle);
+                self.settings.sql.shuffle_partitions.min(u32::try_from(rows).unwrap_or(u32::MAX))
+            }
             ShufflePartitions::Conf => {
                 let adaptive = &self.settings.sql.adaptive;
                 if adaptive.enabled && adaptive.coalesce_enabled {
@@ -152,8 +157,10 @@ impl Planner<'_> {
             tasks,
             result_bytes: per_task(&stage.result_bytes, &even, layout.as_observed),
             launch_ns: match &stage.launch_ns {
-                PerTask::Total(0) => vec![self.workload.rates.task_launch_ns; tasks],
-                observed => per_task(observed, &even, layout.as_observed),
+                PerTask::Each(values) if layout.as_observed && values.len() == tasks => values.clone(),
+                // The first tasks of a JVM are not what many more would be like.
+                PerTask::Each(_) | PerTask::Total(0) => vec![self.workload.rates.task_launch_ns; tasks],
+                observed @ PerTask::Total(_) => per_task(observed, &even, layout.as_observed),
             },
             allocated_bytes: self.spread(&stage.allocated_bytes, heaviest, layout.as_observed),
             operators,
@@ -279,6 +286,20 @@ impl Planner<'_> {
         layout
     }
 
+    /// Rows that go through a shuffle, unlimited where nobody writes it.
+    fn rows_written(&self, shuffle: &Shuffle) -> u64 {
+        let writes = self.workload.stages.iter().flat_map(|stage| &stage.operators);
+        let rows = writes.filter_map(|operator| match operator.kind {
+            OperatorKind::ShuffleWrite { shuffle: s, .. }
+                if std::ptr::eq(&self.workload.shuffles[s], shuffle) =>
+            {
+                Some(operator.rows.total())
+            }
+            _ => None,
+        });
+        rows.max().unwrap_or(u64::MAX)
+    }
+
     fn bytes_written(&self, shuffle: usize) -> u64 {
         let written = self.workload.stages.iter().flat_map(|stage| &stage.operators).filter_map(|operator| {
             match &operator.kind {
@@ -326,7 +347,6 @@ fn per_task(amount: &PerTask, even: &[f64], as_observed: bool) -> Vec<u64> {
     match amount {
         PerTask::Each(values) if values.len() == even.len() && as_observed => values.clone(),
         PerTask::Each(values) => {
-            // The first tasks of a JVM are not what many more would be like.
             let mut sorted = values.clone();
             sorted.sort_unstable();
             vec![sorted.get(sorted.len() / 2).copied().unwrap_or(0); even.len()]

@@ -107,7 +107,7 @@ pub(super) struct Task {
     pub(super) metrics: Metrics,
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
     /// Lets a task go on until it is busy, waits, or ends.
     pub(super) fn run_task(&mut self, key: usize) {
         loop {
@@ -252,8 +252,9 @@ impl World<'_> {
         }
     }
 
-    fn phase(&self, stage: usize, pc: usize) -> &Phase {
-        match &self.programs[stage][pc] {
+    fn phase(&self, stage: usize, pc: usize) -> &'a Phase {
+        let programs = self.programs;
+        match &programs[stage][pc] {
             Instruction::Run(phase) => phase,
             other => unreachable!("instruction {pc} of stage {stage} is {other:?}, not a phase"),
         }
@@ -262,19 +263,13 @@ impl World<'_> {
     fn begin_phase(&mut self, key: usize, pc: usize) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
         let (stage, index, executor) = (task.stage, task.index as usize, task.executor);
-        let phase = self.phase(stage, pc).clone();
+        let phase = self.phase(stage, pc);
         let plan = &self.plan.stages[stage];
         let mut cpu: f64 =
             phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share).sum();
         // An operator that gives its rows out here has held its heap since it took them in.
         let heap_of = phase.work.iter().filter(|(op, _)| !phase.drain.contains(op));
         let heap: u64 = heap_of.map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
-        let mut reads = Vec::new();
-        for &operator in &phase.reads {
-            let rows = plan.operators[operator].rows[index];
-            let bytes = plan.operators[operator].bytes.get(index).copied().unwrap_or(0);
-            reads.push((operator, bytes, rows));
-        }
         let rows = phase.insert.map_or(0, |(_, input)| plan.operators[input].rows[index]);
         // Rows that were spilled are read back and merged while they come out.
         let rates = &self.workload.rates;
@@ -283,7 +278,9 @@ impl World<'_> {
         let merge_disk = (spilled as f64 * rates.spill_compression) as u64;
         cpu += merge_ns;
         self.lost.spill_ns += merge_ns as u64;
-        for (operator, bytes, rows) in reads {
+        for &operator in &phase.reads {
+            let rows = plan.operators[operator].rows[index];
+            let bytes = plan.operators[operator].bytes.get(index).copied().unwrap_or(0);
             self.read(key, operator, bytes, rows);
         }
         let python: u64 = phase.work.iter().map(|&(op, _)| self.python_worker_bytes(stage, op)).sum();
@@ -359,7 +356,7 @@ impl World<'_> {
     fn insert(&mut self, key: usize, flow: Flow, rows: u64) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
         let stage = task.stage;
-        let phase = self.phase(stage, flow.phase).clone();
+        let phase = self.phase(stage, flow.phase);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let manager = &mut self.executors[task.executor].manager;
         for &drained in &phase.drain {
@@ -449,7 +446,7 @@ impl World<'_> {
         use crate::workload::OperatorKind;
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
         let (stage, index) = (task.stage, task.index as usize);
-        let phase = self.phase(stage, pc).clone();
+        let phase = self.phase(stage, pc);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let manager = &mut self.executors[task.executor].manager;
         // Whoever gave out its last row frees its memory (AGG-5; a sort's iterator does likewise).

@@ -4,6 +4,8 @@
 #[cfg(feature = "cli")]
 mod cli;
 mod conformance;
+#[cfg(all(feature = "eventlog", feature = "report"))]
+mod determinism;
 #[cfg(feature = "eventlog")]
 mod eventlog;
 mod legacy;

@@ -634,9 +634,14 @@ impl Builder<'_> {
     }
 
     fn python_worker_bytes(&self) -> u64 {
-        let largest = self.log.peaks.iter().map(|record| record.peaks.python_resident).max().unwrap_or(0);
+        // Where executors are processes of their own, the driver's process tree may contain them.
+        let local = self.settings.master.is_local();
+        let of_executors = self.log.peaks.iter().filter(|record| {
+            local || self.log.executors.get(record.executor.0 as usize).is_none_or(|e| e.id != "driver")
+        });
+        let largest = of_executors.map(|record| record.peaks.python_resident).max().unwrap_or(0);
         let slots = self.log.executors.iter().filter_map(|e| e.cores).max().unwrap_or(1).max(1);
-        let driver = if self.settings.master.is_local() { PYTHON_DRIVER_BYTES } else { 0 };
+        let driver = if local { PYTHON_DRIVER_BYTES } else { 0 };
         let each = largest.saturating_sub(driver) / u64::from(slots);
         if each == 0 { PYTHON_WORKER_BYTES } else { each }
     }

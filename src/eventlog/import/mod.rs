@@ -61,6 +61,12 @@ pub fn import(log: &AppLog, notes: &ReadNotes) -> Result<Import, EventLogError> 
     let hosts = rates::hosts(log);
     let settings = rates::settings(log, &properties)?;
     let mut honesty = Honesty::of(log, notes);
+    if rates::limit_containers(log, &settings, &mut properties) {
+        honesty.assume(
+            "executors were killed from outside (exit code 137) and the log names no limit; they are held to heap plus \
+             overhead, as a cluster manager would",
+        );
+    }
     let workload = builder::workload(log, &settings, &mut honesty);
     Ok(Import { workload, properties, spark_version: log.spark_version.clone(), hosts, honesty })
 }

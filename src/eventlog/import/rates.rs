@@ -92,6 +92,24 @@ pub(super) fn name_collector(
     Ok(())
 }
 
+/// Where executors died of SIGKILL though no cluster manager's properties tell a limit, somebody held them to one: that of
+/// a container for this heap (PROC-1). True when such a limit was added.
+pub(super) fn limit_containers(
+    log: &AppLog,
+    settings: &Settings,
+    properties: &mut BTreeMap<String, String>,
+) -> bool {
+    const KNOB: &str = "spillcast.containerLimit";
+    let killed =
+        log.executors.iter().any(|e| e.removed_reason.as_deref().is_some_and(|r| r.contains("code 137")));
+    if !killed || settings.master.has_containers() || properties.contains_key(KNOB) {
+        return false;
+    }
+    let limit = cluster::container::executor_container(settings, true).total_bytes();
+    properties.insert(KNOB.to_owned(), limit.to_string());
+    true
+}
+
 /// The settings that the application ran under.
 pub(super) fn settings(
     log: &AppLog,
@@ -127,6 +145,19 @@ pub(super) fn rates(runs: &[StageRun<'_>]) -> Rates {
     for metrics in runs.iter().flat_map(StageRun::metrics).flatten() {
         memory += metrics.totals.memory_bytes_spilled;
         disk += metrics.totals.disk_bytes_spilled;
+    }
+    let mut launches: Vec<u64> = runs
+        .iter()
+        .flat_map(|run| run.tasks.iter().flatten())
+        .filter_map(|task| {
+            let run_ms = task.metrics.as_ref()?.totals.run_ms;
+            Some(task.finish_ms.saturating_sub(task.launch_ms).saturating_sub(run_ms) * 1_000_000)
+        })
+        .collect();
+    launches.sort_unstable();
+    // The lower quarter: what a task of a warm JVM needs.
+    if let Some(&warm) = launches.get(launches.len() / 4) {
+        rates.task_launch_ns = warm;
     }
     if memory > 0 && disk > 0 {
         rates.spill_compression = disk as f64 / memory as f64;
