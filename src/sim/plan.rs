@@ -6,7 +6,7 @@
 
 use crate::conf::Settings;
 use crate::workload::{
-    Distribution, Observed, OperatorKind, Partitioning, PerTask, Shuffle, ShufflePartitions, Stage, Workload,
+    Distribution, Observed, OperatorKind, Partitioning, PerTask, ShufflePartitions, Stage, Workload,
     file_partitions,
 };
 
@@ -78,7 +78,7 @@ pub fn partitioning(settings: &Settings, default_parallelism: u32) -> Observed {
 pub fn plan(workload: &Workload, settings: &Settings, default_parallelism: u32) -> Plan {
     let now = partitioning(settings, default_parallelism);
     let planner = Planner { workload, settings, now, scale: settings.knobs.data_scale };
-    let shuffle_partitions = workload.shuffles.iter().map(|s| planner.partitions_written(s)).collect();
+    let shuffle_partitions = (0..workload.shuffles.len()).map(|s| planner.partitions_written(s)).collect();
     let stages = workload.stages.iter().map(|stage| planner.stage(stage)).collect();
     Plan { stages, shuffle_partitions }
 }
@@ -91,7 +91,8 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn partitions_written(&self, shuffle: &Shuffle) -> u32 {
+    fn partitions_written(&self, index: usize) -> u32 {
+        let shuffle = &self.workload.shuffles[index];
         if shuffle.distribution == Distribution::Single {
             return 1;
         }
@@ -99,7 +100,7 @@ impl Planner<'_> {
             ShufflePartitions::Fixed(n) => n,
             // Boundaries are drawn from the rows: there are no more ranges than rows (`RangePartitioner`).
             ShufflePartitions::Conf if shuffle.distribution == Distribution::Range => {
-                let rows = self.rows_written(shuffle);
+                let rows = self.rows_written(index);
                 self.settings.sql.shuffle_partitions.min(u32::try_from(rows).unwrap_or(u32::MAX))
             }
             ShufflePartitions::Conf => {
@@ -251,7 +252,7 @@ impl Planner<'_> {
 
     fn reduce_layout(&self, shuffles: &[usize], tasks: u32, observed: Option<&Observed>) -> Layout {
         let first = &self.workload.shuffles[shuffles[0]];
-        let partitions = self.partitions_written(first) as usize;
+        let partitions = self.partitions_written(shuffles[0]) as usize;
         let by_conf =
             first.partitions == ShufflePartitions::Conf && first.distribution != Distribution::Single;
         let adaptive =
@@ -287,14 +288,10 @@ impl Planner<'_> {
     }
 
     /// Rows that go through a shuffle, unlimited where nobody writes it.
-    fn rows_written(&self, shuffle: &Shuffle) -> u64 {
+    fn rows_written(&self, shuffle: usize) -> u64 {
         let writes = self.workload.stages.iter().flat_map(|stage| &stage.operators);
         let rows = writes.filter_map(|operator| match operator.kind {
-            OperatorKind::ShuffleWrite { shuffle: s, .. }
-                if std::ptr::eq(&self.workload.shuffles[s], shuffle) =>
-            {
-                Some(operator.rows.total())
-            }
+            OperatorKind::ShuffleWrite { shuffle: s, .. } if s == shuffle => Some(operator.rows.total()),
             _ => None,
         });
         rows.max().unwrap_or(u64::MAX)
