@@ -203,22 +203,22 @@ pub(super) struct ConfArgs {
     #[arg(long, value_name = "DEPLOY_MODE")]
     deploy_mode: Option<String>,
     /// Heap of the driver, as 1000M or 2G.
-    #[arg(long, value_name = "MEM")]
+    #[arg(long, value_name = "MEM", allow_hyphen_values = true)]
     driver_memory: Option<String>,
     /// Cores of the driver, in cluster mode.
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", allow_hyphen_values = true)]
     driver_cores: Option<String>,
     /// Heap of each executor, as 1000M or 2G.
-    #[arg(long, value_name = "MEM")]
+    #[arg(long, value_name = "MEM", allow_hyphen_values = true)]
     executor_memory: Option<String>,
     /// Cores of each executor.
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", allow_hyphen_values = true)]
     executor_cores: Option<String>,
     /// Number of executors.
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", allow_hyphen_values = true)]
     num_executors: Option<String>,
     /// Cores of all executors together, on a standalone cluster.
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", allow_hyphen_values = true)]
     total_executor_cores: Option<String>,
     /// A Spark property, or a knob of this program under `spillcast.`. Repeatable.
     #[arg(long, short, value_name = "PROP=VALUE")]
