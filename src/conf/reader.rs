@@ -291,6 +291,9 @@ fn check_range(property: &Property, typed: &Typed, version: SparkVersion) -> Res
     };
     let valid = match (property.valid, refusal) {
         (_, Refusal::Ours(words)) => words.to_owned(),
+        (Valid::Whole { min: 1, max: i64::MAX, .. }, _) if matches!(property.kind, Kind::Size(_)) => {
+            format!("{what}; more than 0")
+        }
         (Valid::Whole { min, max: i64::MAX, .. }, _) => {
             format!("{what}, from {} up", echo(property.kind, &Typed::Whole(min)))
         }

@@ -132,6 +132,9 @@ fn memory(page: &mut Page, run: &RunRecord) {
     }
     if let Some(rss) = totals.peak_rss {
         let _ = write!(peaks, "; process {}", HumanBytes(rss));
+        if let Some(limit) = run.executors.iter().filter_map(|executor| executor.container_bytes).max() {
+            let _ = write!(peaks, " of a container of {}", HumanBytes(limit));
+        }
     }
     if !run.executors.is_empty() {
         page.paragraph(&format!("{peaks}."));
@@ -369,6 +372,16 @@ mod tests {
         run.causes.iter_mut().for_each(|cause| cause.lost_ns = 1);
         let text = summary(&run, "x", Style::default());
         assert!(text.contains("Where time went\n  Nothing stands out") && !text.contains("  1. "), "{text}");
+    }
+
+    #[test]
+    fn a_container_is_shown_with_what_fills_it() {
+        let mut run = fixture::tiny();
+        run.totals.peak_rss = Some(900 << 20);
+        let style = Style { width: 200, color: false };
+        assert!(summary(&run, "x", style).contains("process 900.0 MiB."));
+        run.executors[0].container_bytes = Some(2 << 30);
+        assert!(summary(&run, "x", style).contains("process 900.0 MiB of a container of 2.0 GiB."));
     }
 
     #[test]

@@ -196,9 +196,10 @@ impl World<'_> {
         let held: u64 = self.stages.iter().map(|stage| stage.busy_ns).sum();
         let lost = held.saturating_sub(totals.executor_run_time_ns);
         let text = format!(
-            "starting and ending {} tasks: {} beside their run time, {} each",
+            "starting and ending {} tasks: {} beside their run time ({:.0} % of what they hold their slots for), {} each",
             totals.tasks,
             HumanDuration(SimDuration(lost)),
+            lost as f64 / held.max(1) as f64 * 100.0,
             HumanDuration(SimDuration(lost / totals.tasks.max(1)))
         );
         Cause { kind: "task overhead", lost_ns: lost, text }

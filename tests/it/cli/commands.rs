@@ -198,7 +198,6 @@ fn executors_settings_in_local_mode_are_told_to_do_nothing() {
     assert!(!cluster.err.contains("no effect"), "{}", cluster.err);
 }
 
-/// Waiting behind another stage is not unevenness, and times are never better than calibrated.
 #[test]
 fn an_answer_says_what_it_rests_on() {
     let answer = json("run scenarios/skewed-aggregation.toml --json --quiet");
@@ -211,4 +210,11 @@ fn an_answer_says_what_it_rests_on() {
     let answer = json(&format!("run {} --json --quiet", text(&file)));
     let line = answer["confidence"]["assumed"][0].as_str().expect("an assumption");
     assert!(line.contains("see the head of"), "{line}");
+}
+
+/// Starting 200 tasks for two thousand rows is what the story is about, so it has to be the first cause.
+#[test]
+fn tiny_tasks_lose_their_time_to_starting() {
+    let answer = json("run scenarios/tiny-data-200-partitions.toml --json --quiet");
+    assert_eq!(answer["causes"][0]["kind"], "task overhead", "{}", answer["causes"]);
 }
