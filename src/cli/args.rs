@@ -13,8 +13,8 @@ Examples:
   spillcast layout --executor-memory 2g
   spillcast import eventlog_v2_app-20261121120700-0000 -o job.toml
 
-INPUT is a scenario file, a Spark event log (plain, .zstd, .lz4, .snappy, .lzf or .gz) or the folder of a rolling event
-log; what it is, its content decides, not its name.
+INPUT is a scenario file, a Spark event log (plain, .zstd, .lz4, .snappy, .lzf or .gz) or the folder of a rolling event \
+log; its content decides, not its name.
 Exit codes: 0 done; 1 a condition of --fail-on holds; 2 bad usage or bad input.";
 
 /// Find out what a Spark memory setting does before the cluster does.
@@ -158,7 +158,8 @@ pub(super) struct LayoutArgs {
     /// The configuration.
     #[command(flatten)]
     pub(super) conf: ConfArgs,
-    /// The application is a Python one: counts spark.executor.pyspark.memory and Kubernetes' larger overhead.
+    /// The application is a Python one: counts spark.executor.pyspark.memory and, on Kubernetes in cluster mode, the larger
+    /// overhead.
     #[arg(long, help_heading = "Configuration")]
     pub(super) python: bool,
     /// Print one JSON object instead of text.

@@ -37,7 +37,9 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
         Err(stop) => return refuse(stop),
     };
     let without_effect = configure::without_effect(&conf, &settings);
-    without_effect.iter().for_each(|text| console.warn(text));
+    for text in &without_effect {
+        console.warn(text);
+    }
     let placed = match configure::place(&settings, &application) {
         Ok(placed) => placed,
         Err(words) => {

@@ -239,6 +239,7 @@ fn check_tells_every_fault_of_every_file() {
     let places: Vec<_> = list.iter().map(|found| (&found["line"], &found["severity"])).collect();
     assert!(places.contains(&(&2.into(), &"error".into())), "{}", ran.out);
     assert!(places.contains(&(&3.into(), &"warning".into())), "{}", ran.out);
+    assert!(list.iter().all(|found| found["column"].as_u64() >= Some(1)), "{}", ran.out);
 }
 
 #[test]
