@@ -13,8 +13,8 @@ Examples:
   spillcast layout --executor-memory 2g
   spillcast import eventlog_v2_app-20261121120700-0000 -o job.toml
 
-INPUT is a scenario file, a Spark event log (plain, .zstd, .lz4, .snappy, .lzf or .gz) or the folder of a rolling event
-log; what it is, its content decides, not its name.
+INPUT is a scenario file, a Spark event log (plain, .zstd, .lz4, .snappy, .lzf or .gz) or the folder of a rolling event \
+log; its content decides, not its name.
 Exit codes: 0 done; 1 a condition of --fail-on holds; 2 bad usage or bad input.";
 
 /// Find out what a Spark memory setting does before the cluster does.
@@ -158,7 +158,8 @@ pub(super) struct LayoutArgs {
     /// The configuration.
     #[command(flatten)]
     pub(super) conf: ConfArgs,
-    /// The application is a Python one: counts spark.executor.pyspark.memory and Kubernetes' larger overhead.
+    /// The application is a Python one: counts spark.executor.pyspark.memory and, on Kubernetes in cluster mode, the larger
+    /// overhead.
     #[arg(long, help_heading = "Configuration")]
     pub(super) python: bool,
     /// Print one JSON object instead of text.
@@ -203,22 +204,22 @@ pub(super) struct ConfArgs {
     #[arg(long, value_name = "DEPLOY_MODE")]
     deploy_mode: Option<String>,
     /// Heap of the driver, as 1000M or 2G.
-    #[arg(long, value_name = "MEM")]
+    #[arg(long, value_name = "MEM", allow_hyphen_values = true)]
     driver_memory: Option<String>,
     /// Cores of the driver, in cluster mode.
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", allow_hyphen_values = true)]
     driver_cores: Option<String>,
     /// Heap of each executor, as 1000M or 2G.
-    #[arg(long, value_name = "MEM")]
+    #[arg(long, value_name = "MEM", allow_hyphen_values = true)]
     executor_memory: Option<String>,
     /// Cores of each executor.
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", allow_hyphen_values = true)]
     executor_cores: Option<String>,
     /// Number of executors.
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", allow_hyphen_values = true)]
     num_executors: Option<String>,
     /// Cores of all executors together, on a standalone cluster.
-    #[arg(long, value_name = "NUM")]
+    #[arg(long, value_name = "NUM", allow_hyphen_values = true)]
     total_executor_cores: Option<String>,
     /// A Spark property, or a knob of this program under `spillcast.`. Repeatable.
     #[arg(long, short, value_name = "PROP=VALUE")]

@@ -131,7 +131,14 @@ fn check_properties(
         tell(
             diagnostics::conf_warning(source, line, &message, &help),
             false,
-            json!({ "file": source.file, "line": line, "severity": "warning", "message": message, "help": help }),
+            json!({
+                "file": source.file,
+                "line": line,
+                "column": 1,
+                "severity": "warning",
+                "message": message,
+                "help": help,
+            }),
         );
     }
     let faults = match Settings::resolve(conf) {
@@ -152,6 +159,7 @@ fn check_properties(
             json!({
                 "file": source.file,
                 "line": line,
+                "column": line.map(|_| 1),
                 "severity": "error",
                 "message": format!("{} = {}: {}", fault.key, fault.value, fault.message),
                 "help": (!fault.valid.is_empty()).then(|| format!("valid: {}", fault.valid)),

@@ -21,6 +21,9 @@ use crate::sim::{HostSpec, Processes};
 
 /// Longest value that a listing shows whole, in characters.
 const VALUE_SHOWN: usize = 48;
+/// Properties of executors that are processes of their own.
+const CLUSTER_ONLY: [&str; 4] =
+    ["spark.executor.memory", "spark.executor.cores", "spark.executor.instances", "spark.cores.max"];
 /// Properties that a one-line note names.
 const NAMES_SHOWN: usize = 4;
 
@@ -100,7 +103,7 @@ pub(super) fn tell(conf: &SparkConf, args: &ConfArgs, application: Option<&Appli
         }
     }
     let mut unknown = Vec::new();
-    for key in conf.not_modelled() {
+    for key in conf.not_modelled().into_iter().filter(|key| !key.starts_with("spillcast.")) {
         let typed = conf.entry(key).filter(|entry| entry.origin != Origin::EventLog);
         match (property::find(key), property::suggest(key), typed) {
             (None, Some(near), Some(entry)) => console.warn(&format!(
@@ -124,6 +127,28 @@ pub(super) fn tell(conf: &SparkConf, args: &ConfArgs, application: Option<&Appli
     for (old, new) in conf.deprecated().iter().filter(|_| console.verbose) {
         console.note(&format!("{old} is an old name of {new}"));
     }
+}
+
+/// Settings that the user gave and that this master never reads: an answer that did not change looks as if memory did not
+/// matter.
+pub(super) fn without_effect(conf: &SparkConf, settings: &Settings) -> Vec<String> {
+    if !settings.master.is_local() {
+        return Vec::new();
+    }
+    let master = conf.entry("spark.master").map_or_else(|| "local".to_owned(), |entry| entry.value);
+    let given = |key: &&&str| {
+        let entry = conf.entry(key);
+        entry.is_some_and(|e| matches!(e.origin, Origin::CommandLine(_) | Origin::PropertiesFile(..)))
+    };
+    let tell = |key: &&str| {
+        let instead = if *key == "spark.executor.memory" {
+            "its heap is spark.driver.memory (--driver-memory)"
+        } else {
+            "its cores are those of the master's name"
+        };
+        format!("{key} has no effect under master {master}: the driver is the only executor; {instead}")
+    };
+    CLUSTER_ONLY.iter().filter(given).map(tell).collect()
 }
 
 /// Every set property: name, value, origin, and what it does here.

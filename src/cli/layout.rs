@@ -34,6 +34,9 @@ pub(super) fn run(args: &LayoutArgs, console: Console) -> anyhow::Result<Answer>
     let Ok(settings) = configure::settings(&conf, application.as_ref(), console) else {
         return Err(Told.into());
     };
+    for text in configure::without_effect(&conf, &settings) {
+        console.warn(&text);
+    }
     let (hosts, _) =
         configure::machines(&application.as_ref().map(|a| a.scenario.cluster.clone()).unwrap_or_default());
     let python = args.python || application.as_ref().is_some_and(|found| found.scenario.workload.python);

@@ -21,7 +21,8 @@ mod run;
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use console::{Console, tell_error};
@@ -51,7 +52,8 @@ impl std::error::Error for Told {}
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            name_commands(&mut error);
             // Help and versions come here too, with code 0; a reader that went away is no error.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
@@ -63,6 +65,16 @@ pub fn run() -> ExitCode {
         Ok(Answer::Done) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(error) => failure(&error),
+    }
+}
+
+/// Adds to the refusal of an unknown command which there are.
+fn name_commands(error: &mut clap::Error) {
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let command = Cli::command();
+        let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        let tip = format!("valid commands: {}", names.join(", "));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
 }
 
@@ -86,7 +98,31 @@ fn failure(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if !error.is::<Told>() {
-        tell_error(&format!("{error:#}"));
+        tell_error(&chain(error));
     }
     ExitCode::from(2)
+}
+
+/// An error and its causes, each once: some say their cause themselves.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut text, cause| {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_is_told_already_is_not_told_again() {
+        let cause = || anyhow::anyhow!("the disk is full");
+        assert_eq!(chain(&cause().context("out: cannot write")), "out: cannot write: the disk is full");
+        assert_eq!(chain(&cause().context("out: the disk is full")), "out: the disk is full");
+    }
 }

@@ -36,6 +36,10 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
         Ok(settings) => settings,
         Err(stop) => return refuse(stop),
     };
+    let without_effect = configure::without_effect(&conf, &settings);
+    for text in &without_effect {
+        console.warn(text);
+    }
     let placed = match configure::place(&settings, &application) {
         Ok(placed) => placed,
         Err(words) => {
@@ -47,6 +51,7 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
         console.warn(&not_placed(&placed));
     }
     let mut record = simulate(&application.scenario.workload, &settings, &placed.processes, options);
+    record.confidence.assumed.extend(without_effect);
     record.confidence.assumed.extend(assumptions(&application, &settings, &placed));
 
     if let Some(folder) = folder {
@@ -123,6 +128,18 @@ fn assumptions(application: &Application, settings: &Settings, placed: &Placed) 
         let lacks =
             |lacking: &crate::eventlog::Lacking| format!("the log lacks {}; {}", lacking.what, lacking.cost);
         assumed.extend(honesty.lacking.iter().map(lacks));
+    }
+    match (&application.honesty, &application.scenario.workload.observed) {
+        (Some(_), _) => {}
+        (None, Some(_)) => assumed.push(format!(
+            "what the log lacked that this scenario was imported from: see the head of {}",
+            application.input
+        )),
+        (None, None) => assumed.push(
+            "processors, disks and network are as fast as the scenario says or as the machines that this program was \
+             fitted to, not as measured on yours"
+                .to_owned(),
+        ),
     }
     let cluster = &application.scenario.cluster;
     if !cluster.tenants.is_empty() || cluster.hosts.iter().any(|host| host.swap_bytes > 0) {

@@ -284,14 +284,21 @@ fn check_range(property: &Property, typed: &Typed, version: SparkVersion) -> Res
         Refusal::Entry(_) | Refusal::Start(_) => (words.to_owned(), None),
         Refusal::Ours(_) => (format!("'{}' is no value for {key}", echo(property.kind, typed)), None),
     };
+    // The limits of the type say nothing beside narrower ones.
+    let what = match property.kind {
+        Kind::Int => "a whole number".to_owned(),
+        kind => describe(kind),
+    };
     let valid = match (property.valid, refusal) {
         (_, Refusal::Ours(words)) => words.to_owned(),
+        (Valid::Whole { min: 1, max: i64::MAX, .. }, _) if matches!(property.kind, Kind::Size(_)) => {
+            format!("{what}; more than 0")
+        }
         (Valid::Whole { min, max: i64::MAX, .. }, _) => {
-            format!("{}, from {} up", describe(property.kind), echo(property.kind, &Typed::Whole(min)))
+            format!("{what}, from {} up", echo(property.kind, &Typed::Whole(min)))
         }
         (Valid::Whole { min, max, .. }, _) => format!(
-            "{}, from {} to {}",
-            describe(property.kind),
+            "{what}, from {} to {}",
             echo(property.kind, &Typed::Whole(min)),
             echo(property.kind, &Typed::Whole(max))
         ),
@@ -332,7 +339,7 @@ fn check_unknown(key: &str, value: &str, origin: &Origin) -> Option<ConfError> {
         return None;
     }
     let valid = match property::suggest(key) {
-        Some(known) => format!("{known}?"),
+        Some(known) => known.to_owned(),
         None => "a name that begins with spark. or a knob such as spillcast.storageLevel".to_owned(),
     };
     let message = format!("there is no property {key}");

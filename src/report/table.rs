@@ -35,6 +35,20 @@ const STAGES_MAX: usize = 24;
 const DATASETS_MAX: usize = 8;
 const ASSUMPTIONS_MAX: usize = 6;
 const CAUSES_MAX: usize = 3;
+/// A cause is worth a line from this share of the task time on: one part in so many.
+const CAUSE_PARTS: u64 = 200;
+/// What each grade of fidelity holds for, in every run.
+const GRADES: [(&str, &str); 3] = [
+    ("Exact (Spark's arithmetic)", "sizes of the heap's regions, of pools, pages and shares"),
+    (
+        "Mechanistic (Spark's algorithms on sums of rows)",
+        "spills, evictions, failed allocations; close to a limit they may fall either way",
+    ),
+    (
+        "Calibrated (fitted to measured runs)",
+        "times, collector work, heap that Spark does not count, and so a full heap",
+    ),
+];
 /// Narrowest name of a stage that is still worth reading.
 const NAME_MIN: usize = 16;
 
@@ -100,9 +114,10 @@ fn memory(page: &mut Page, run: &RunRecord) {
     let heap = run.executors.iter().map(|executor| executor.heap_bytes).max().unwrap_or(0);
     let of = |used: u64, limit: u64| format!("{} of {}", HumanBytes(used), HumanBytes(limit));
     let mut peaks = format!(
-        "Peaks of an executor: execution {}, storage {}",
+        "Peaks of an executor: execution {} and storage {}, which share {}",
         HumanBytes(totals.peak_on_heap_execution),
-        of(totals.peak_on_heap_storage, unified)
+        HumanBytes(totals.peak_on_heap_storage),
+        HumanBytes(unified)
     );
     if totals.peak_off_heap_execution + totals.peak_off_heap_storage > 0 {
         let _ = write!(
@@ -117,6 +132,9 @@ fn memory(page: &mut Page, run: &RunRecord) {
     }
     if let Some(rss) = totals.peak_rss {
         let _ = write!(peaks, "; process {}", HumanBytes(rss));
+        if let Some(limit) = run.executors.iter().filter_map(|executor| executor.container_bytes).max() {
+            let _ = write!(peaks, " of a container of {}", HumanBytes(limit));
+        }
     }
     if !run.executors.is_empty() {
         page.paragraph(&format!("{peaks}."));
@@ -276,7 +294,11 @@ fn causes(page: &mut Page, run: &RunRecord) {
         return;
     }
     page.heading("Where time went");
-    let mut dearest: Vec<_> = run.causes.iter().collect();
+    let least = run.totals.executor_run_time_ns / CAUSE_PARTS;
+    let mut dearest: Vec<_> = run.causes.iter().filter(|cause| cause.lost_ns > least).collect();
+    if dearest.is_empty() {
+        page.entry("Nothing stands out: no cause takes 0.5 % of task time.");
+    }
     dearest.sort_by_key(|cause| std::cmp::Reverse(cause.lost_ns));
     for (index, cause) in dearest.into_iter().take(CAUSES_MAX).enumerate() {
         page.entry(&format!("{}. {}", index + 1, cause.text));
@@ -290,7 +312,9 @@ fn sureness(page: &mut Page, run: &RunRecord) {
     }
     page.heading("How sure");
     if !confidence.grade.is_empty() {
-        page.entry(&format!("Grade: {}, the weakest that the answer rests on.", confidence.grade));
+        for (grade, what) in GRADES {
+            page.entry(&format!("{grade}: {what}"));
+        }
     }
     for line in &confidence.replay {
         page.entry(&format!("Replay of the log: {line}"));
@@ -342,6 +366,33 @@ mod tests {
     }
 
     #[test]
+    fn causes_of_no_weight_are_not_told() {
+        let mut run = fixture::spilling();
+        assert!(summary(&run, "x", Style::default()).contains("  1. "));
+        run.causes.iter_mut().for_each(|cause| cause.lost_ns = 1);
+        let text = summary(&run, "x", Style::default());
+        assert!(text.contains("Where time went\n  Nothing stands out") && !text.contains("  1. "), "{text}");
+    }
+
+    #[test]
+    fn a_container_is_shown_with_what_fills_it() {
+        let mut run = fixture::tiny();
+        run.totals.peak_rss = Some(900 << 20);
+        let style = Style { width: 200, color: false };
+        assert!(summary(&run, "x", style).contains("process 900.0 MiB."));
+        run.executors[0].container_bytes = Some(2 << 30);
+        assert!(summary(&run, "x", style).contains("process 900.0 MiB of a container of 2.0 GiB."));
+    }
+
+    #[test]
+    fn each_part_of_an_answer_has_its_grade() {
+        let text = summary(&fixture::tiny(), "x", Style { width: 120, color: false });
+        for part in ["  Exact (", "  Mechanistic (", "  Calibrated ("] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
     fn colour_only_adds() {
         let run = fixture::failing();
         let plain = summary(&run, "x", Style { width: 100, color: false });
@@ -379,6 +430,6 @@ mod tests {
         run.totals.jvm_gc_time_ns = None;
         let text = summary(&run, "x", Style { width: 120, color: false });
         assert!(text.contains("  -  "), "{text}");
-        assert!(!text.contains("garbage"), "{text}");
+        assert!(!text.contains("garbage collection "), "{text}");
     }
 }

@@ -85,8 +85,9 @@ impl World<'_> {
         }
         self.close_datasets();
         self.record.causes = self.causes();
+        // Sizes are exact or mechanistic, but every run also tells times, and times are fitted.
         self.record.confidence =
-            Confidence { grade: "mechanistic".to_owned(), assumed: Vec::new(), replay: Vec::new() };
+            Confidence { grade: "calibrated".to_owned(), assumed: Vec::new(), replay: Vec::new() };
     }
 
     fn close_datasets(&mut self) {
@@ -182,38 +183,129 @@ impl World<'_> {
                 ),
             },
         ];
-        if let Some(cause) = self.skew() {
-            causes.push(cause);
-        }
+        causes.push(self.starting());
+        causes.extend(self.skew());
         causes.retain(|cause| cause.lost_ns > 0);
         causes.sort_by(|a, b| b.lost_ns.cmp(&a.lost_ns).then(a.kind.cmp(b.kind)));
         causes
     }
 
-    /// The stage that waits longest for its last tasks: wall time beyond an even spread over all slots.
+    /// What tasks held their slots for beside running: being sent, unpacked, started and reported.
+    fn starting(&self) -> Cause {
+        let totals = &self.record.totals;
+        let held: u64 = self.stages.iter().map(|stage| stage.busy_ns).sum();
+        let lost = held.saturating_sub(totals.executor_run_time_ns);
+        let text = format!(
+            "starting and ending {} tasks: {} beside their run time ({:.0} % of what they hold their slots for), {} each",
+            totals.tasks,
+            HumanDuration(SimDuration(lost)),
+            lost as f64 / held.max(1) as f64 * 100.0,
+            HumanDuration(SimDuration(lost / totals.tasks.max(1)))
+        );
+        Cause { kind: "task overhead", lost_ns: lost, text }
+    }
+
+    /// The stage that its longest task holds up most.
     fn skew(&self) -> Option<Cause> {
-        let slots: u64 = self.executors.iter().filter(|e| e.alive).map(|e| u64::from(e.record.cores)).sum();
-        let worst = self.stage_order.iter().map(|&stage| {
+        let slots: u64 = self.executors.iter().map(|executor| u64::from(executor.record.cores)).sum();
+        let spans = self.stage_order.iter().filter(|&&stage| self.stages[stage].complete).map(|&stage| {
             let state = &self.stages[stage];
-            let wall = state.record.completed_ns.saturating_sub(state.record.submitted_ns);
-            let usable = slots.min(state.record.metrics.tasks).max(1);
-            (wall.saturating_sub(state.busy_ns / usable.max(1)), stage, usable)
+            let span = StageSpan {
+                wall_ns: state.record.completed_ns.saturating_sub(state.record.submitted_ns),
+                busy_ns: state.busy_ns,
+                longest_ns: state.longest_ns,
+                tasks: state.record.metrics.tasks,
+                slots,
+            };
+            (span, state.record.stage_id)
         });
-        let (idle, stage, usable) =
-            worst.max_by_key(|(idle, stage, _)| (*idle, std::cmp::Reverse(*stage)))?;
-        let state = &self.stages[stage];
-        let mean = state.busy_ns / state.record.metrics.tasks.max(1);
-        let lost = idle * (usable - 1);
-        (lost > 0).then(|| Cause {
+        let (span, stage) = spans.max_by_key(|(span, id)| (span.idle_ns(), std::cmp::Reverse(*id)))?;
+        let human = |ns: u64| HumanDuration(SimDuration(ns));
+        Some(Cause {
             kind: "skew",
-            lost_ns: lost,
+            lost_ns: span.idle_ns(),
             text: format!(
-                "uneven tasks: stage {} waits {} for its last task; the longest took {}, the mean {}",
-                state.record.stage_id,
-                HumanDuration(SimDuration(idle)),
-                HumanDuration(SimDuration(state.longest_ns)),
-                HumanDuration(SimDuration(mean)),
+                "uneven tasks: stage {stage} ends {} later than with even ones, while {} of slots are idle; its longest \
+                 task takes {}, the mean {}",
+                human(span.late_ns()),
+                human(span.idle_ns()),
+                human(span.longest_ns),
+                human(span.mean_ns()),
             ),
         })
+    }
+}
+
+/// How a stage used its time.
+#[derive(Clone, Copy, Debug)]
+struct StageSpan {
+    /// From its submission to its end.
+    wall_ns: u64,
+    /// Durations of its tasks together, and of the longest.
+    busy_ns: u64,
+    longest_ns: u64,
+    tasks: u64,
+    /// Slots of all executors.
+    slots: u64,
+}
+
+impl StageSpan {
+    fn mean_ns(self) -> u64 {
+        self.busy_ns / self.tasks.max(1)
+    }
+
+    /// Slots that the stage can use at once.
+    fn usable(self) -> u64 {
+        self.slots.min(self.tasks).max(1)
+    }
+
+    /// How much later the stage ends than if its tasks were even: never more than the longest task is longer than the mean,
+    /// since waiting behind another stage's tasks is no unevenness, and never more than what its slots did not work, since a
+    /// long task that starts early holds nobody up.
+    fn late_ns(self) -> u64 {
+        let unused = self.wall_ns.saturating_sub(self.busy_ns / self.usable());
+        unused.min(self.longest_ns.saturating_sub(self.mean_ns()))
+    }
+
+    /// Slot time that goes unused meanwhile.
+    fn idle_ns(self) -> u64 {
+        self.late_ns() * (self.usable() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four slots; durations in seconds.
+    fn late(wall_ns: u64, tasks: &[u64]) -> u64 {
+        let busy_ns = tasks.iter().sum();
+        let longest_ns = tasks.iter().copied().max().unwrap_or(0);
+        StageSpan { wall_ns, busy_ns, longest_ns, tasks: tasks.len() as u64, slots: 4 }.late_ns()
+    }
+
+    #[test]
+    fn only_a_longer_task_makes_a_stage_late() {
+        assert_eq!(late(10, &[10, 10, 10, 10]), 0);
+        assert_eq!(late(10, &[10, 2, 2, 2]), 6);
+        // One task more than slots: a second wave, but of even tasks.
+        assert_eq!(late(20, &[10, 10, 10, 10, 10]), 0);
+    }
+
+    #[test]
+    fn waiting_behind_another_stage_is_not_unevenness() {
+        assert_eq!(late(110, &[10, 10, 10, 10]), 0);
+        assert_eq!(late(110, &[10, 2, 2, 2]), 6);
+    }
+
+    #[test]
+    fn a_long_task_that_starts_early_holds_nobody_up() {
+        assert_eq!(late(8, &[8, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 4]), 0);
+    }
+
+    #[test]
+    fn one_task_leaves_no_slot_of_its_stage_idle() {
+        let span = StageSpan { wall_ns: 10, busy_ns: 10, longest_ns: 10, tasks: 1, slots: 4 };
+        assert_eq!(span.idle_ns(), 0);
     }
 }

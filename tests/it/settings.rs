@@ -393,5 +393,5 @@ fn all_faults_are_reported_at_once_with_their_origin() {
         ]
     );
     let near = errors.iter().find(|e| e.key == "spillcast.containerlimit").expect("found");
-    assert_eq!(near.valid, "spillcast.containerLimit?");
+    assert_eq!(near.valid, "spillcast.containerLimit");
 }

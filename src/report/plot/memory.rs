@@ -1,4 +1,4 @@
-//! Memory of executors over time: execution, storage, user and reserved memory stacked, with the limits that they run
+//! Live memory of executors over time: execution, storage, user memory and what Spark itself holds stacked, with the limits that they run
 //! into, and rows of marks for what happened.
 //!
 //! Execution and storage lie at the bottom, so that the dashed line bounds just them (the region that they share) and the
@@ -41,7 +41,7 @@ const ON_HEAP: [Region; 4] = [
     Region { name: "execution", color: ORANGE, bytes: |point| point.on_heap_execution },
     Region { name: "storage", color: SKY_BLUE, bytes: |point| point.on_heap_storage },
     Region { name: "user", color: GREEN, bytes: |point| point.user_memory },
-    Region { name: "reserved", color: SILVER, bytes: |point| point.reserved },
+    Region { name: "Spark itself", color: SILVER, bytes: |point| point.reserved },
 ];
 
 /// Regions off the heap, from the bottom.
@@ -59,6 +59,9 @@ struct MarkRow {
     kinds: &'static [EventKind],
 }
 
+/// Name of the row that marks failures.
+const FAILED: &str = "failed";
+
 const MARK_ROWS: [MarkRow; 3] = [
     MarkRow {
         name: "spilled",
@@ -75,7 +78,7 @@ const MARK_ROWS: [MarkRow; 3] = [
         kinds: &[EventKind::Evict, EventKind::DropToDisk],
     },
     MarkRow {
-        name: "failed",
+        name: FAILED,
         noun: "failure",
         mark: Mark::Cross,
         color: INK,
@@ -228,7 +231,7 @@ impl Panel<'_> {
         let unified = self.executor.max_on_heap_memory;
         let heap = self.executor.heap_bytes;
         let limits = [(heap, "heap limit", false), (unified, "execution + storage, at most", true)];
-        self.stack(canvas, time, (y, y + HEAP_HEIGHT), &ON_HEAP, &limits, "memory on heap");
+        self.stack(canvas, time, (y, y + HEAP_HEIGHT), &ON_HEAP, &limits, "live memory on heap");
         y += HEAP_HEIGHT + PANEL_GAP;
         if self.off_heap {
             let limits = [(self.executor.max_off_heap_memory, "off-heap limit", false)];
@@ -273,11 +276,12 @@ impl Panel<'_> {
             floor = ceiling;
         }
         canvas.line(steps(&points, &floor, time, bytes, until), INK, 1);
+        self.wanted(canvas, &points, time, bytes, regions);
         canvas.line(vec![(LEFT, rows.0), (LEFT, rows.1), (RIGHT, rows.1)], INK, 1);
         let limits_at: Vec<i32> = limits.iter().map(|limit| bytes.at(limit.0)).collect();
         self.names(canvas, &points, time, bytes, regions, &limits_at);
         limit_lines(canvas, bytes, limits);
-        self.key(canvas, rows, regions, limits_at);
+        self.key(canvas, rows, regions, &limits_at);
     }
 
     /// Writes each region's name into it where it is thick enough for long enough.
@@ -323,23 +327,59 @@ impl Panel<'_> {
         }
     }
 
-    /// Lists the regions with their peaks beside the panel, in the order of the stack, away from the limits' labels.
-    fn key(&self, canvas: &Canvas, rows: (i32, i32), regions: &[Region], taken: Vec<i32>) {
-        const LINE: i32 = 17;
-        let mut y = rows.1 - LINE * regions.len() as i32 + LINE / 2;
-        if let Some(clash) = taken.into_iter().filter(|taken| *taken > y - LINE).max() {
-            // The only room left may be above the lowest limit's label.
-            y = if clash + LINE * (regions.len() as i32 + 1) <= rows.1 { clash + LINE + LINE / 2 } else { y };
+    /// Shows what was wanted at the moment of a failure: memory that did not fit is never held, so the stack alone hides it.
+    fn wanted(
+        &self,
+        canvas: &Canvas,
+        points: &[&TimelinePoint],
+        time: Axis,
+        bytes: Axis,
+        regions: &[Region],
+    ) {
+        const WIDE: i32 = 5;
+        let total = |point: &TimelinePoint| regions.iter().map(|region| (region.bytes)(point)).sum::<u64>();
+        let failed = self.rows.iter().filter(|(row, ..)| row.name == FAILED).flat_map(|(_, times, _)| times);
+        for moment in failed {
+            let then = points.iter().filter(|point| point.time_ns == *moment);
+            let Some(most) = then.max_by_key(|point| total(point)) else { continue };
+            let right = (time.at(*moment) + WIDE / 2).min(RIGHT);
+            let mut floor = 0;
+            for region in regions {
+                let ceiling = floor + (region.bytes)(most);
+                let corners = ((right - WIDE, bytes.at(ceiling)), (right, bytes.at(floor)));
+                canvas.rect(corners.0, corners.1, region.color);
+                floor = ceiling;
+            }
+            canvas.frame((right - WIDE, bytes.at(floor)), (right, bytes.at(0)), INK);
         }
-        for region in regions.iter().rev() {
+    }
+
+    /// Lists the regions with their peaks beside the panel, in the order of the stack, away from the limits' labels.
+    fn key(&self, canvas: &Canvas, rows: (i32, i32), regions: &[Region], taken: &[i32]) {
+        for (region, y) in regions.iter().zip(key_rows(rows.1, regions.len(), taken)) {
             let peak = self.points.iter().map(|point| (region.bytes)(point)).max().unwrap_or(0);
             canvas.rect((RIGHT + 12, y - 5), (RIGHT + 22, y + 5), region.color);
             canvas.frame((RIGHT + 12, y - 5), (RIGHT + 22, y + 5), INK);
             let label = format!("{}, peak {}", region.name, HumanBytes(peak));
             canvas.text(&label, (RIGHT + 30, y), SMALL, INK, Anchor::Start);
-            y += LINE;
         }
     }
+}
+
+/// The rows of a key's lines from the lowest up, none of them on a row that is `taken` by another label.
+fn key_rows(bottom: i32, lines: usize, taken: &[i32]) -> Vec<i32> {
+    const LINE: i32 = 17;
+    const CLEAR: i32 = 15;
+    let mut y = bottom - LINE / 2;
+    let mut rows = Vec::new();
+    for _ in 0..lines {
+        while let Some(label) = taken.iter().find(|label| (y - **label).abs() < CLEAR) {
+            y = label - CLEAR;
+        }
+        rows.push(y);
+        y -= LINE;
+    }
+    rows
 }
 
 /// The larger part of the rows `upper..lower` that no limit's line crosses.
@@ -427,7 +467,7 @@ mod tests {
         for (name, run) in runs {
             let svg = check(&format!("memory-{name}"), || svg(&run));
             for text in
-                ["heap limit", "time since the start", "execution + storage, at most", "reserved, peak"]
+                ["heap limit", "time since the start", "execution + storage, at most", "Spark itself, peak"]
             {
                 assert!(svg.contains(text), "{name}: {text}");
             }
@@ -456,6 +496,35 @@ mod tests {
             at("executor 38 on") < at("execution + storage, at most"),
             "the first panel is the lost executor's"
         );
+    }
+
+    #[test]
+    fn the_key_keeps_clear_of_limits() {
+        assert_eq!(key_rows(336, 4, &[117]), [328, 311, 294, 277]);
+        for label in 100..350 {
+            let rows = key_rows(336, 4, &[label, 80]);
+            assert!(rows.iter().all(|row| (row - label).abs() >= 15 && *row > 200), "{label}: {rows:?}");
+            assert!(rows.windows(2).all(|pair| pair[0] - pair[1] >= 17), "{label}: {rows:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_wanted_when_a_task_failed_can_be_seen() {
+        let mut run = fixture::tiny();
+        let end = run.app_ns;
+        let wanted = TimelinePoint { time_ns: end, user_memory: 8 << 30, ..TimelinePoint::default() };
+        run.timeline.extend([wanted, TimelinePoint { time_ns: end, ..TimelinePoint::default() }]);
+        let before = svg(&run);
+        run.events.push(crate::record::EventRecord {
+            time_ns: end,
+            executor: Some(0),
+            task_id: Some(0),
+            kind: EventKind::TaskFailed,
+            bytes: 0,
+            detail: String::new(),
+        });
+        let green = |svg: &str| svg.matches("#009E73").count();
+        assert_eq!(green(&check("memory-wanted", || svg(&run))), green(&before) + 1);
     }
 
     #[test]

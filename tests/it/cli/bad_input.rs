@@ -239,6 +239,7 @@ fn check_tells_every_fault_of_every_file() {
     let places: Vec<_> = list.iter().map(|found| (&found["line"], &found["severity"])).collect();
     assert!(places.contains(&(&2.into(), &"error".into())), "{}", ran.out);
     assert!(places.contains(&(&3.into(), &"warning".into())), "{}", ran.out);
+    assert!(list.iter().all(|found| found["column"].as_u64() >= Some(1)), "{}", ran.out);
 }
 
 #[test]
@@ -250,4 +251,32 @@ fn a_run_shows_the_line_of_a_scenario_that_is_wrong() {
         &["SC002", &format!("{bad}:1:1"), "did you mean `name`?"],
     );
     assert_eq!(listing(folder.path()).len(), 1, "nothing but the scenario");
+}
+
+#[test]
+fn an_unknown_command_names_those_there_are() {
+    refused("frobnicate", &["'frobnicate'", "valid commands: run, layout, check, import"]);
+}
+
+#[test]
+fn a_negative_size_is_told_with_its_property() {
+    refused("layout --executor-memory -1m", &["spark.executor.memory = -1m", "valid: a size such as 512m"]);
+    refused(
+        &format!("run {LOG} --conf spark.sql.shuffle.partitions=0"),
+        &["spark.sql.shuffle.partitions = 0", "valid: a whole number, from 1 up"],
+    );
+    let ran = spillcast(format!("run {LOG} --conf spillcast.storageLevl=NONE").split(' '));
+    assert_eq!(ran.err.matches("spillcast.storageLevel").count(), 1, "{}", ran.err);
+}
+
+#[test]
+fn damage_is_told_once() {
+    let folder = scratch();
+    let log = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(LOG)).expect("the log");
+    let mut damaged = log.clone();
+    damaged[log.len() / 4..log.len() / 2].fill(0x5a);
+    let path = write(folder.path(), "app.zstd", damaged);
+    let ran = spillcast(["run", &path]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    assert_eq!(ran.err.matches("corrupt zstd data").count(), 1, "{}", ran.err);
 }

@@ -183,3 +183,38 @@ fn colours_come_when_asked_for_and_never_with_no_color() {
     let colored = done(&format!("{args} --color always"));
     assert!(colored.out.contains('\u{1b}') && colored.err.contains('\u{1b}'));
 }
+
+/// The issue's own example on a log of local mode: the flag is accepted, as by Spark, and must not look as if it worked.
+#[test]
+fn executors_settings_in_local_mode_are_told_to_do_nothing() {
+    let ran = done(&format!("run {LOG} --executor-memory 512m --num-executors 3"));
+    for key in ["spark.executor.memory", "spark.executor.instances"] {
+        let told = format!("warning: {key} has no effect under master local");
+        assert!(ran.err.contains(&told), "{}", ran.err);
+        assert!(ran.out.contains(&format!("Assumed: {key} has no effect")), "{}", ran.out);
+    }
+    assert!(!done(&format!("run {LOG}")).err.contains("no effect"));
+    let cluster = done(&format!("run {LOG} --master local-cluster[2,1,1024] --executor-memory 512m"));
+    assert!(!cluster.err.contains("no effect"), "{}", cluster.err);
+}
+
+#[test]
+fn an_answer_says_what_it_rests_on() {
+    let answer = json("run scenarios/skewed-aggregation.toml --json --quiet");
+    assert_eq!(answer["confidence"]["grade"], "calibrated");
+    let assumed = answer["confidence"]["assumed"].as_array().expect("a list");
+    assert!(assumed.iter().any(|line| line.as_str().is_some_and(|line| line.contains("not as measured"))));
+    let folder = scratch();
+    let file = folder.path().join("job.toml");
+    done(&format!("import {LOG} --quiet -o {}", text(&file)));
+    let answer = json(&format!("run {} --json --quiet", text(&file)));
+    let line = answer["confidence"]["assumed"][0].as_str().expect("an assumption");
+    assert!(line.contains("see the head of"), "{line}");
+}
+
+/// Starting 200 tasks for two thousand rows is what the story is about, so it has to be the first cause.
+#[test]
+fn tiny_tasks_lose_their_time_to_starting() {
+    let answer = json("run scenarios/tiny-data-200-partitions.toml --json --quiet");
+    assert_eq!(answer["causes"][0]["kind"], "task overhead", "{}", answer["causes"]);
+}
