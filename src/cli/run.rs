@@ -53,6 +53,9 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     let mut record = simulate(&application.scenario.workload, &settings, &placed.processes, options);
     record.confidence.assumed.extend(without_effect);
     record.confidence.assumed.extend(assumptions(&application, &settings, &placed));
+    if let Some(honesty) = &application.honesty {
+        record.confidence.replay.clone_from(&honesty.replay);
+    }
 
     if let Some(folder) = folder {
         write(folder, &record, args, console)?;

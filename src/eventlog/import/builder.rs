@@ -106,7 +106,7 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
         observed: Some(partitioning(settings, default_parallelism(settings, &[]))),
         python,
     };
-    calibrate(&mut workload, settings, &builder.runs);
+    honesty.replay = calibrate(&mut workload, settings, &builder.runs);
     workload
 }
 

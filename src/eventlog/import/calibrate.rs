@@ -7,7 +7,10 @@
 use super::stages::StageRun;
 use crate::cluster;
 use crate::conf::Settings;
+use crate::eventlog::app_log::TaskMetrics;
+use crate::record::RunRecord;
 use crate::sim::{Processes, SimOptions, simulate};
+use crate::units::{HumanBytes, HumanDuration, SimDuration};
 use crate::workload::{PerTask, Workload};
 
 /// Runs of the workload; each takes away most of the error that is left.
@@ -15,11 +18,11 @@ const ROUNDS: usize = 4;
 /// Bounds of one round's factor, so that a stage of a few milliseconds cannot run away.
 const FACTOR_RANGE: (f64, f64) = (0.1, 10.0);
 
-/// Scales times and allocation of each stage to what its tasks report.
-pub(super) fn calibrate(workload: &mut Workload, settings: &Settings, runs: &[StageRun<'_>]) {
+/// Scales times and allocation of each stage to what its tasks report, and says what is left between the two.
+pub(super) fn calibrate(workload: &mut Workload, settings: &Settings, runs: &[StageRun<'_>]) -> Vec<String> {
     let input = cluster::PlanInput { settings, hosts: &[], yarn: None, python: workload.python };
     let plan = cluster::plan(&input);
-    let Ok(processes) = Processes::new(&plan, settings, &[]) else { return };
+    let Ok(processes) = Processes::new(&plan, settings, &[]) else { return Vec::new() };
     for _ in 0..ROUNDS {
         let record = simulate(workload, settings, &processes, SimOptions { seed: 1, details: false });
         let disk: u64 =
@@ -54,6 +57,36 @@ pub(super) fn calibrate(workload: &mut Workload, settings: &Settings, runs: &[St
             }
         }
     }
+    let record = simulate(workload, settings, &processes, SimOptions { seed: 1, details: false });
+    against_the_log(&record, runs)
+}
+
+/// Total after total, as simulated under the log's own configuration and as the log has it.
+fn against_the_log(record: &RunRecord, runs: &[StageRun<'_>]) -> Vec<String> {
+    let observed =
+        |value: fn(&TaskMetrics) -> u64| runs.iter().flat_map(StageRun::metrics).flatten().map(value);
+    let bytes = |name: &str, simulated: u64, logged: u64| {
+        format!("{name} {} against {} in the log", HumanBytes(simulated), HumanBytes(logged))
+    };
+    let time = |name: &str, simulated_ns: u64, logged_ms: u64| {
+        let (simulated, logged) = (SimDuration(simulated_ns), SimDuration::from_ms(logged_ms));
+        format!("{name} {} against {}", HumanDuration(simulated), HumanDuration(logged))
+    };
+    let totals = &record.totals;
+    vec![
+        bytes(
+            "memory spilled",
+            totals.memory_bytes_spilled,
+            observed(|m| m.totals.memory_bytes_spilled).sum(),
+        ),
+        bytes(
+            "largest peak execution memory",
+            totals.peak_execution_memory_max,
+            observed(|m| m.totals.peak_execution_memory).max().unwrap_or(0),
+        ),
+        time("task time", totals.executor_run_time_ns, observed(|m| m.totals.run_ms).sum()),
+        time("garbage collection", totals.jvm_gc_time_ns.unwrap_or(0), observed(|m| m.totals.gc_ms).sum()),
+    ]
 }
 
 fn scale(amount: &mut PerTask, factor: f64) {
