@@ -291,7 +291,7 @@ impl Planner<'_> {
         let writes = self.workload.stages.iter().flat_map(|stage| &stage.operators);
         let rows = writes.filter_map(|operator| match operator.kind {
             OperatorKind::ShuffleWrite { shuffle: s, .. }
-                if std::ptr::eq(&self.workload.shuffles[s], shuffle) =>
+                if std::ptr::eq(&raw const self.workload.shuffles[s], shuffle) =>
             {
                 Some(operator.rows.total())
             }

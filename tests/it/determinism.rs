@@ -50,7 +50,7 @@ fn a_run_repeats_to_the_byte() {
 
 #[test]
 fn two_runs_at_once_do_not_touch_each_other() {
-    let alone = LOGS.map(|log| whole(log));
+    let alone = LOGS.map(whole);
     let together = std::thread::scope(|scope| {
         LOGS.map(|log| scope.spawn(move || whole(log))).map(|thread| thread.join().unwrap())
     });
