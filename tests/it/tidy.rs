@@ -20,7 +20,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("sim", 3, &["units", "rng", "engine", "conf", "cluster", "memory", "host", "record", "workload"]),
     ("scenario", 4, &["units", "rng", "conf", "cluster", "memory", "workload"]),
     // Import runs the log's own configuration to calibrate itself, so it knows the simulation.
-    ("eventlog", 4, &["units", "conf", "cluster", "memory", "host", "workload", "sim"]),
+    ("eventlog", 4, &["units", "conf", "cluster", "memory", "host", "workload", "record", "sim"]),
     ("report", 5, &["units", "record"]),
     ("cli", 6, &["units", "conf", "cluster", "memory", "record", "sim", "scenario", "eventlog", "report"]),
 ];
