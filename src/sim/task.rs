@@ -48,6 +48,8 @@ pub(super) struct Flow {
     rows_left: u64,
     cpu: u64,
     cpu_left: u64,
+    /// Cost of pages just taken, to be worked off with the next rows, ns.
+    page_ns: u64,
 }
 
 /// What a step of the task's logic led to.
@@ -291,7 +293,7 @@ impl<'a> World<'a> {
         self.executors[executor].user_heap += heap;
         self.executors[executor].python_bytes += python;
         let cpu = cpu as u64;
-        let flow = Flow { phase: pc, rows, rows_left: rows, cpu, cpu_left: cpu };
+        let flow = Flow { phase: pc, rows, rows_left: rows, cpu, cpu_left: cpu, page_ns: 0 };
         let write = phase.insert.filter(|(operator, _)| phase.write == Some(*operator));
         if let Some((operator, _)) = write
             && let Some(memory) = task.memory_operators[operator]
@@ -329,11 +331,11 @@ impl<'a> World<'a> {
         let insert = self.phase(task.stage, flow.phase).insert;
         let memory = insert.and_then(|(operator, _)| task.memory_operators[operator]);
         let Some(memory) = memory.filter(|_| flow.rows_left > 0) else {
-            if flow.rows_left == 0 && flow.cpu_left == 0 {
+            if flow.rows_left == 0 && flow.cpu_left == 0 && flow.page_ns == 0 {
                 return self.end_phase(key, flow.phase);
             }
             flow.rows_left = 0;
-            let rest = std::mem::take(&mut flow.cpu_left);
+            let rest = std::mem::take(&mut flow.cpu_left) + std::mem::take(&mut flow.page_ns);
             let task = self.tasks[key].as_mut().expect("a task that steps exists");
             task.work.push_back(Work::Cpu(rest));
             task.state = State::Rows(flow);
@@ -348,7 +350,7 @@ impl<'a> World<'a> {
         flow.cpu_left -= cpu;
         flow.rows_left -= rows;
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
-        task.work.push_back(Work::Cpu(cpu));
+        task.work.push_back(Work::Cpu(cpu + std::mem::take(&mut flow.page_ns)));
         task.state = State::Insert(flow, rows);
         Progress::Continue
     }
@@ -417,7 +419,10 @@ impl<'a> World<'a> {
         let used = task.operators.memory_used();
         if used > task.memory_used {
             let ns = (used - task.memory_used) as f64 * self.workload.rates.page_ns_per_byte;
-            task.work.push_back(Work::Cpu(ns as u64));
+            match &mut task.state {
+                State::Inserting(flow) => flow.page_ns += ns as u64,
+                _ => task.work.push_back(Work::Cpu(ns as u64)),
+            }
         }
         task.memory_used = used;
         match step {
