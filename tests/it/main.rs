@@ -13,3 +13,4 @@ mod real_runs;
 #[cfg(feature = "scenario")]
 mod scenario;
 mod settings;
+mod simulate;
