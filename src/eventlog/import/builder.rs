@@ -1,7 +1,7 @@
 //! Puts the pieces together: which stage ran which fragment of which plan, what went through each exchange, when jobs
 //! followed one another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::calibrate::calibrate;
 use super::datasets::{Cached, cached_in, datasets};
@@ -86,9 +86,10 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     builder.match_fragments();
     builder.find_exchanges();
     builder.find_broadcasts(honesty);
-    let stages: Vec<Stage> = (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).collect();
+    let mut stages: Vec<Stage> = (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).collect();
     builder.observe_keys(&stages);
     let jobs = builder.jobs(honesty);
+    wait_for_jobs_only(&jobs, &mut stages);
     let python =
         stages.iter().flat_map(|s| &s.operators).any(|o| matches!(o.kind, OperatorKind::Python { .. }));
     let mut workload = Workload {
@@ -104,6 +105,14 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     };
     calibrate(&mut workload, settings, &builder.runs);
     workload
+}
+
+/// A stage whose job the log does not name never runs: nobody waits for it.
+fn wait_for_jobs_only(jobs: &[Job], stages: &mut [Stage]) {
+    let in_jobs: BTreeSet<usize> = jobs.iter().flat_map(|job| job.stages.iter().copied()).collect();
+    for stage in stages {
+        stage.parents.retain(|parent| in_jobs.contains(parent));
+    }
 }
 
 /// Tasks and bytes in Spark's words `Total size of serialized results of 4 tasks (21.3 MiB) is bigger than ...`.
