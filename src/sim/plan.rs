@@ -150,10 +150,10 @@ impl Planner<'_> {
         self.charge_tasks(stage, &mut operators, tasks);
         StagePlan {
             tasks,
-            result_bytes: self.per_task(&stage.result_bytes, &even, layout.as_observed),
+            result_bytes: Self::per_task(&stage.result_bytes, &even, layout.as_observed),
             launch_ns: match &stage.launch_ns {
                 PerTask::Total(0) => vec![self.workload.rates.task_launch_ns; tasks],
-                observed => self.per_task(observed, &even, layout.as_observed),
+                observed => Self::per_task(observed, &even, layout.as_observed),
             },
             allocated_bytes: self.spread(&stage.allocated_bytes, heaviest, layout.as_observed),
             operators,
@@ -175,7 +175,7 @@ impl Planner<'_> {
     }
 
     /// Amounts that grow with the number of tasks, not with the data: the median task's stays.
-    fn per_task(&self, amount: &PerTask, even: &[f64], as_observed: bool) -> Vec<u64> {
+    fn per_task(amount: &PerTask, even: &[f64], as_observed: bool) -> Vec<u64> {
         match amount {
             PerTask::Each(values) if values.len() == even.len() && as_observed => values.clone(),
             PerTask::Each(values) => {
@@ -307,8 +307,10 @@ impl Planner<'_> {
     fn coalesce(&self, sizes: &[u64]) -> Vec<usize> {
         let adaptive = &self.settings.sql.adaptive;
         let total: u64 = sizes.iter().sum();
-        let min_partitions = adaptive.min_partition_num.map(u64::from).unwrap_or_else(|| {
-            if adaptive.parallelism_first { u64::from(self.now.default_parallelism) } else { 1 }
+        let min_partitions = u64::from(match adaptive.min_partition_num {
+            Some(least) => least,
+            None if adaptive.parallelism_first => self.now.default_parallelism,
+            None => 1,
         });
         let target = adaptive
             .min_partition_size

@@ -411,8 +411,8 @@ fn logs_of_spark_2_4_are_read() {
 fn changed(run: &str, change: impl Fn(serde_json::Value) -> Option<serde_json::Value>) -> AppLog {
     let text = String::from_utf8(text_of(run)).unwrap();
     let lines = text.lines().filter_map(|line| change(serde_json::from_str(line).unwrap()));
-    let text: String = lines.map(|line| format!("{line}\n")).collect();
-    read_text(text).unwrap().0
+    let lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+    read_text(lines.join("\n")).unwrap().0
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Physical plans cut at their exchanges. Between two exchanges all operators run in one stage; which stage it was is told
 //! by the metrics that its tasks updated.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::stages::StageRun;
 use crate::eventlog::app_log::{PlanNode, SqlPlan};
@@ -71,9 +71,9 @@ pub(super) fn metric(node: &PlanNode, name: &str) -> Option<u64> {
 
 /// The fragment whose operators' metrics a stage's tasks updated most; of equals the first.
 pub(super) fn fragment_of(run: &StageRun<'_>, plan: &SqlPlan, fragments: &[Fragment]) -> Option<usize> {
-    let mut updated: BTreeMap<u64, ()> = BTreeMap::new();
+    let mut updated: BTreeSet<u64> = BTreeSet::new();
     for task in run.tasks.iter().flatten().chain(run.failed.iter()) {
-        updated.extend(task.accumulators.iter().map(|(id, _)| (id, ())));
+        updated.extend(task.accumulators.iter().map(|(id, _)| id));
     }
     let hits = |fragment: &Fragment| {
         let own =
@@ -87,7 +87,7 @@ pub(super) fn fragment_of(run: &StageRun<'_>, plan: &SqlPlan, fragments: &[Fragm
                 let metrics = node.metrics.iter();
                 metrics
                     .filter(|metric| !is_exchange || !names.contains(&metric.name.as_str()))
-                    .filter(|metric| updated.contains_key(&metric.accumulator))
+                    .filter(|metric| updated.contains(&metric.accumulator))
                     .count()
             })
             .sum();
@@ -96,7 +96,7 @@ pub(super) fn fragment_of(run: &StageRun<'_>, plan: &SqlPlan, fragments: &[Fragm
                 let metrics = plan.nodes[at as usize].metrics.iter();
                 metrics
                     .filter(|metric| names.contains(&metric.name.as_str()))
-                    .filter(|metric| updated.contains_key(&metric.accumulator))
+                    .filter(|metric| updated.contains(&metric.accumulator))
                     .count()
             })
             .sum();

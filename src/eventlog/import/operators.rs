@@ -138,7 +138,7 @@ impl StageContext<'_> {
                     // Part of the groups stays in the fast map, so that the peak tells less.
                     estimate
                 } else {
-                    self.fit(node, estimate, |groups, peak, page| footprint::map_entry(groups, peak, page))
+                    self.fit(node, estimate, footprint::map_entry)
                 };
                 OperatorKind::HashAggregate { key_value_bytes, fast_map }
             }
