@@ -82,9 +82,12 @@ impl Unroll {
         self.held
     }
 
-    /// Whether the size is looked at right after the element of this index, counted from 0, was added.
-    pub fn is_check_point(&self, element: u64) -> bool {
-        element.is_multiple_of(self.settings.check_period)
+    /// The least number of elements, `elements` (1 or more) or beyond, after which the size is looked at.
+    pub fn next_check(&self, elements: u64) -> u64 {
+        // Spark looks where the index, counted from 0, of the element just added is a multiple of the period.
+        (elements - 1)
+            .checked_next_multiple_of(self.settings.check_period)
+            .map_or(u64::MAX, |index| index + 1)
     }
 
     /// The estimated size from which on the next check reserves more, for callers that skip checks without effect.

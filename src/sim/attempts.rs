@@ -53,6 +53,7 @@ impl World<'_> {
             locality: locality.as_str(),
             launched: now,
             run_started: now + launch,
+            started: false,
             pc: 0,
             state: State::Fetch,
             work: std::collections::VecDeque::new(),
@@ -78,7 +79,6 @@ impl World<'_> {
         state.free_slots -= self.settings.task.cpus;
         state.running.insert(key);
         self.hosts[state.host].running += 1;
-        self.stages[stage].running += 1;
         self.queue.schedule(now + launch, Event::Delay { task: key, task_id: id });
     }
 
@@ -86,6 +86,7 @@ impl World<'_> {
     pub(super) fn start_task(&mut self, key: usize) {
         let now = self.queue.now();
         let task = self.tasks[key].as_mut().expect("a starting task exists");
+        task.started = true;
         let state = &mut self.executors[task.executor];
         task.gc_at_start = state.gc_until(now);
         state.change_allocation(now, task.allocation_rate);
@@ -100,9 +101,8 @@ impl World<'_> {
         let mut task = self.tasks[key].take().expect("an ending task exists");
         let executor = task.executor;
         let state = &mut self.executors[executor];
-        let started = now >= task.run_started;
-        let gc = if started { state.gc_until(now) - task.gc_at_start } else { 0.0 };
-        if started {
+        let gc = if task.started { state.gc_until(now) - task.gc_at_start } else { 0.0 };
+        if task.started {
             state.change_allocation(now, -task.allocation_rate);
         }
         let peak = task.operators.peak_execution_memory() + task.broadcast_bytes;
@@ -129,11 +129,11 @@ impl World<'_> {
         self.free_tasks.push(key);
         self.count_task(&task, failure);
         self.share_processors(executor);
-        self.wake_waiters(executor);
+        // Counted before others go on: what they do with the memory may kill the executor that holds this task's output.
         if failure.is_none() {
             self.task_succeeded(&task);
         }
-        self.stages[task.stage].running -= 1;
+        self.wake_waiters(executor);
         if self.ended.is_none() {
             self.offer(Some(executor));
         }
@@ -174,8 +174,14 @@ impl World<'_> {
             Some(super::task::Work::Cpu(_)) => {
                 self.executors[task.executor].cpu.leave(now, key as MemberId);
             }
-            Some(super::task::Work::Disk(_)) => self.hosts[host].disk.leave(now, key as MemberId),
-            Some(super::task::Work::Network(_)) => self.hosts[host].network.leave(now, key as MemberId),
+            Some(super::task::Work::Disk(_)) => {
+                self.hosts[host].disk.leave(now, key as MemberId);
+                self.schedule_disk(host);
+            }
+            Some(super::task::Work::Network(_)) => {
+                self.hosts[host].network.leave(now, key as MemberId);
+                self.schedule_network(host);
+            }
             None => {}
         }
     }
@@ -209,20 +215,22 @@ impl World<'_> {
     /// A counted failure: the task is tried again, or the job is aborted (FAIL-1).
     fn retry_or_abort(&mut self, key: usize, reason: &str, outcome: Outcome) {
         let task = self.tasks[key].as_ref().expect("a failing task exists");
-        let (stage, index, executor, id) = (task.stage, task.index, task.executor, task.id);
+        let (stage, index, executor, id, attempt) =
+            (task.stage, task.index, task.executor, task.id, task.attempt);
         self.finish_task(key, Some(reason));
         let failures = &mut self.stages[stage].failures_of[index as usize];
         *failures += 1;
         let failures = *failures;
         self.stages[stage].attempts_of[index as usize] += 1;
         if failures >= self.settings.task.max_failures {
-            let stage_id = self.workload.stages[stage].id;
+            let record = &self.stages[stage].record;
+            let stage_name = format!("{}.{}", record.stage_id, record.attempt);
             self.abort(
                 outcome,
                 format!(
-                    "Job aborted due to stage failure: Task {index} in stage {stage_id}.0 failed {failures} times, \
-                     most recent failure: Lost task {index}.{} in stage {stage_id}.0 (TID {id}) (executor {}): {reason}",
-                    failures - 1,
+                    "Job aborted due to stage failure: Task {index} in stage {stage_name} failed {failures} times, \
+                     most recent failure: Lost task {index}.{attempt} in stage {stage_name} (TID {id}) (executor {}): \
+                     {reason}",
                     self.executors[executor].record.id,
                 ),
             );
@@ -248,18 +256,20 @@ impl World<'_> {
             "ExecutorLostFailure (executor {} exited caused by one of the running tasks) Reason: {reason}",
             self.executors[executor].record.id
         );
+        for set in self.task_sets.values_mut() {
+            set.forget_executor(executor as u32);
+        }
+        // First the outputs, so that no task that would read them starts.
+        if self.ended.is_none() {
+            self.lose_shuffle_outputs(executor);
+        }
         for key in running {
             if self.tasks[key].is_some() && self.ended.is_none() {
                 self.retry_or_abort(key, &lost, outcome);
             }
         }
-        let state = &mut self.executors[executor];
-        state.manager.clear_blocks();
-        for set in self.task_sets.values_mut() {
-            set.forget_executor(executor as u32);
-        }
+        self.executors[executor].manager.clear_blocks();
         if self.ended.is_none() {
-            self.lose_shuffle_outputs(executor);
             let start = SimDuration(self.workload.rates.executor_start_ns);
             self.queue.schedule(now + start, Event::ExecutorStarted { replaces: executor });
         }

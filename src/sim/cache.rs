@@ -98,13 +98,16 @@ impl World<'_> {
     }
 
     pub(super) fn scaled(&self, partition: CachedPartition) -> CachedPartition {
-        let scale = self.settings.knobs.data_scale;
-        let times = |bytes: u64| (bytes as f64 * scale).round() as u64;
         CachedPartition {
-            memory_bytes: times(partition.memory_bytes),
-            serialized_bytes: times(partition.serialized_bytes),
-            disk_bytes: times(partition.disk_bytes),
+            memory_bytes: self.scaled_bytes(partition.memory_bytes),
+            serialized_bytes: self.scaled_bytes(partition.serialized_bytes),
+            disk_bytes: self.scaled_bytes(partition.disk_bytes),
         }
+    }
+
+    /// Bytes of a table or block under the scale of the data.
+    pub(super) fn scaled_bytes(&self, bytes: u64) -> u64 {
+        (bytes as f64 * self.settings.knobs.data_scale).round() as u64
     }
 
     /// Work to compute the cached partitions that a task reads, ns, if none is found.
@@ -246,7 +249,7 @@ impl World<'_> {
         };
         if !locked {
             // Another task of this executor has it in hand; this one computes for itself.
-            let elements = self.workload.datasets[dataset].elements as f64;
+            let elements = self.workload.datasets[dataset].elements.max(1) as f64;
             let task = self.tasks[key].as_mut().expect("a task that unrolls exists");
             task.work.push_back(Work::Cpu((elements * ns_per_element) as u64));
             return Progress::Continue;
@@ -281,11 +284,9 @@ impl World<'_> {
         }
         if caching.unroll.is_accepting() && caching.elements < total {
             // The first element after which the estimate reaches the threshold, at a check point.
-            let reaching = (caching.unroll.threshold() as f64 / element_bytes.max(1e-9)).ceil() as u64;
-            let mut next = reaching.max(caching.elements + 1).min(total);
-            while next < total && !caching.unroll.is_check_point(next - 1) {
-                next += 1;
-            }
+            let reaching =
+                (caching.unroll.threshold() as f64 / element_bytes.max(f64::MIN_POSITIVE)).ceil() as u64;
+            let next = caching.unroll.next_check(reaching.max(caching.elements + 1)).min(total);
             let ns = (next - caching.elements) as f64 * caching.ns_per_element;
             caching.elements = next;
             let task = self.tasks[key].as_mut().expect("a task that unrolls exists");
@@ -351,17 +352,19 @@ impl World<'_> {
     /// Makes a broadcast table available on the task's executor (BCAST-3, BCAST-4): its pieces and its value are blocks.
     pub(super) fn use_broadcast(&mut self, key: usize, index: BroadcastIndex) -> Progress {
         let broadcast = &self.workload.broadcasts[index];
+        let (relation_bytes, pieces_bytes) =
+            (self.scaled_bytes(broadcast.relation_bytes), self.scaled_bytes(broadcast.pieces_bytes));
         let task = self.tasks[key].as_mut().expect("a task that probes exists");
         let (task_id, executor) = (task.id, task.executor);
         let id = TaskId(task_id as i64);
-        task.broadcast_bytes += broadcast.relation_bytes;
+        task.broadcast_bytes += relation_bytes;
         let manager = &mut self.executors[executor].manager;
         let value = BlockId::Broadcast(index as u64);
         if manager.store().lookup(value).is_none() {
             let piece = BlockId::BroadcastPiece { broadcast: index as u64, piece: 0 };
             let level = StorageLevel::MEMORY_AND_DISK_SER;
             // A driver's own executor has the pieces already; they are the same blocks.
-            let _ = manager.put_bytes(id, piece, broadcast.pieces_bytes, MemoryMode::OnHeap, level);
+            let _ = manager.put_bytes(id, piece, pieces_bytes, MemoryMode::OnHeap, level);
             let unroll = UnrollSettings {
                 initial_threshold: self.settings.storage.unroll_threshold,
                 check_period: self.settings.storage.unroll_check_period,
@@ -370,8 +373,8 @@ impl World<'_> {
             manager.store_mut().lock_new_for_writing(id, value, StorageLevel::MEMORY_AND_DISK);
             let stored = match Unroll::start(manager, unroll, id, value, MemoryMode::OnHeap) {
                 Ok(mut unroll) => {
-                    unroll.check(manager, broadcast.relation_bytes);
-                    match unroll.finish(manager, broadcast.relation_bytes, EntryForm::Values) {
+                    unroll.check(manager, relation_bytes);
+                    match unroll.finish(manager, relation_bytes, EntryForm::Values) {
                         UnrollOutcome::Stored { .. } => true,
                         UnrollOutcome::Failed { held } => {
                             manager.release_unroll_for_task(id, held, MemoryMode::OnHeap);
@@ -389,13 +392,13 @@ impl World<'_> {
             // same while tasks probe it.
             if !stored {
                 let task = self.tasks[key].as_mut().expect("a task that probes exists");
-                task.user_heap += broadcast.relation_bytes;
-                self.executors[executor].user_heap += broadcast.relation_bytes;
+                task.user_heap += relation_bytes;
+                self.executors[executor].user_heap += relation_bytes;
             }
-            let ns = broadcast.pieces_bytes as f64 * self.workload.rates.serialize_ns_per_byte;
+            let ns = pieces_bytes as f64 * self.workload.rates.serialize_ns_per_byte;
             let task = self.tasks[key].as_mut().expect("a task that probes exists");
             if !self.local {
-                task.work.push_back(Work::Network(broadcast.pieces_bytes));
+                task.work.push_back(Work::Network(pieces_bytes));
             }
             task.work.push_back(Work::Cpu(ns as u64));
         }

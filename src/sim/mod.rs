@@ -23,7 +23,7 @@ mod uses;
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
 pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::conf::{Collector, Settings};
@@ -98,6 +98,8 @@ struct World<'a> {
     /// Stages in the order of their first submission.
     stage_order: Vec<usize>,
     failed_attempts: Vec<StageRecord>,
+    /// Stages whose lost outputs are to be computed again once their parents' are there.
+    to_resubmit: BTreeSet<usize>,
     task_sets: BTreeMap<(usize, usize), scheduler::TaskSet>,
     /// Running tasks; positions are reused.
     tasks: Vec<Option<Task>>,
@@ -108,7 +110,7 @@ struct World<'a> {
     use_plan: Arc<UsePlan>,
     /// Shapes of group growth found so far, by stage and operator.
     group_curves: BTreeMap<(usize, usize), GroupCurve>,
-    active_jobs: usize,
+    active_jobs: BTreeSet<usize>,
     active_since: SimTime,
     /// Offer rounds so far.
     offers: u64,
@@ -180,6 +182,7 @@ impl<'a> World<'a> {
             stages: workload.stages.iter().map(|_| StageState::default()).collect(),
             stage_order: Vec::new(),
             failed_attempts: Vec::new(),
+            to_resubmit: BTreeSet::new(),
             task_sets: BTreeMap::new(),
             tasks: Vec::new(),
             free_tasks: Vec::new(),
@@ -187,7 +190,7 @@ impl<'a> World<'a> {
             datasets: vec![cache::DatasetState::default(); workload.datasets.len()],
             group_curves: BTreeMap::new(),
             use_plan: Arc::default(),
-            active_jobs: 0,
+            active_jobs: BTreeSet::new(),
             active_since: SimTime::ZERO,
             offers: 0,
             offers_at: None,
@@ -201,6 +204,11 @@ impl<'a> World<'a> {
                 ..RunRecord::default()
             },
         };
+        for (next, job) in workload.jobs.iter().enumerate() {
+            for &before in &job.after {
+                world.jobs[before].followers.push(next);
+            }
+        }
         world.use_plan = Arc::new(world.plan_uses());
         for setup in &processes.executors {
             world.add_executor(setup, setup.id.clone());

@@ -22,7 +22,6 @@ pub(super) struct StageState {
     pub(super) complete: bool,
     /// Partitions without a result.
     pub(super) left: usize,
-    pub(super) running: u32,
     /// The executor that holds each partition's output.
     pub(super) output_of: Vec<Option<u32>>,
     pub(super) attempts_of: Vec<u32>,
@@ -42,37 +41,68 @@ pub(super) struct JobState {
     pub(super) waits_for: usize,
     pub(super) submitted: bool,
     pub(super) done: bool,
+    /// The jobs that wait for this one.
+    pub(super) followers: Vec<JobIndex>,
 }
 
 impl World<'_> {
     /// Submits a job: its stages without unfinished parents start.
     pub(super) fn submit_job(&mut self, job: JobIndex) {
         self.jobs[job].submitted = true;
-        if self.active_jobs == 0 {
+        if self.active_jobs.is_empty() {
             self.active_since = self.queue.now();
         }
-        self.active_jobs += 1;
+        self.active_jobs.insert(job);
         for &stage in &self.workload.jobs[job].stages {
-            self.stages[stage].job = job;
+            if !self.stages[stage].submitted {
+                self.stages[stage].job = job;
+            }
         }
-        if self.workload.jobs[job].stages.is_empty() {
+        if self.stages_complete(job) {
             self.complete_job(job);
             return;
         }
         self.submit_ready_stages(job);
+        self.offer(None);
     }
 
-    fn submit_ready_stages(&mut self, job: JobIndex) {
+    fn stages_complete(&self, job: JobIndex) -> bool {
+        self.workload.jobs[job].stages.iter().all(|&stage| self.stages[stage].complete)
+    }
+
+    fn parents_complete(&self, stage: usize) -> bool {
+        self.workload.stages[stage].parents.iter().all(|&parent| self.stages[parent].complete)
+    }
+
+    /// Submits the stages of a job whose parents are done; tells whether there were any.
+    fn submit_ready_stages(&mut self, job: JobIndex) -> bool {
         let workload = self.workload;
+        let mut any = false;
         for &stage in &workload.jobs[job].stages {
-            let state = &self.stages[stage];
-            let parents_done =
-                workload.stages[stage].parents.iter().all(|&parent| self.stages[parent].complete);
-            if !state.submitted && parents_done {
+            if !self.stages[stage].submitted && self.parents_complete(stage) {
                 self.submit_stage(stage);
+                any = true;
             }
         }
-        self.offer(None);
+        any
+    }
+
+    /// Ends the active jobs whose stages are all complete; the others submit what became ready. Jobs that run side by side
+    /// may share a stage, or wait for each other's. Tells whether any stage was submitted.
+    fn advance_jobs(&mut self) -> bool {
+        let mut any = false;
+        let active: Vec<JobIndex> = self.active_jobs.iter().copied().collect();
+        for job in active {
+            if self.jobs[job].done {
+                continue;
+            }
+            if self.stages_complete(job) {
+                self.complete_job(job);
+            } else {
+                any |= self.submit_ready_stages(job);
+            }
+        }
+        any
     }
 
     fn submit_stage(&mut self, stage: usize) {
@@ -161,6 +191,10 @@ impl World<'_> {
         let keys: Vec<(JobIndex, usize)> = self.task_sets.keys().copied().collect();
         let mut wake_at: Option<SimTime> = None;
         for key in keys {
+            // What was lost is computed again before the others of the stage fetch it (FAIL-7).
+            if !self.parents_complete(key.1) {
+                continue;
+            }
             loop {
                 let mut launched = false;
                 for &executor in &order {
@@ -205,13 +239,11 @@ impl World<'_> {
         }
         self.task_sets.remove(&(job, stage));
         self.advance_uses();
-        let workload = self.workload;
-        if workload.jobs[job].stages.iter().all(|&other| self.stages[other].complete) {
-            if !self.jobs[job].done {
-                self.complete_job(job);
-            }
-        } else {
-            self.submit_ready_stages(job);
+        let resubmitted = self.stages[stage].record.attempt > 0;
+        self.resubmit_ready();
+        let submitted = self.advance_jobs();
+        if submitted || resubmitted || !self.jobs[job].done {
+            self.offer(None);
         }
     }
 
@@ -222,11 +254,10 @@ impl World<'_> {
             return None;
         };
         let table = &self.workload.broadcasts[broadcast];
-        let scale = self.settings.knobs.data_scale;
-        let bytes = |bytes: u64| (bytes as f64 * scale) as u64;
-        let relation = bytes(table.relation_bytes);
+        let relation = self.scaled_bytes(table.relation_bytes);
+        let pieces = self.scaled_bytes(table.pieces_bytes);
         let array = if relation == 0 { 0 } else { 1 << relation.ilog2() };
-        let needed = relation + array / 2 + bytes(table.pieces_bytes);
+        let needed = relation + array / 2 + pieces;
         let base = self.workload.rates.heap_base_bytes;
         let (heap, live) = match self.executors.first() {
             Some(executor) if self.local => (executor.heap_max, executor.live_heap(base)),
@@ -238,7 +269,7 @@ impl World<'_> {
                  ({} rows: {} of relation and {} collected, beside {} in use, in a driver heap of {})",
                 table.rows,
                 crate::units::HumanBytes(relation),
-                crate::units::HumanBytes(bytes(table.pieces_bytes)),
+                crate::units::HumanBytes(pieces),
                 crate::units::HumanBytes(live),
                 crate::units::HumanBytes(heap)
             )
@@ -249,8 +280,8 @@ impl World<'_> {
         let now = self.queue.now();
         let workload = self.workload;
         self.jobs[job].done = true;
-        self.active_jobs -= 1;
-        if self.active_jobs == 0 {
+        self.active_jobs.remove(&job);
+        if self.active_jobs.is_empty() {
             self.record.wall_ns += now.since(self.active_since).0;
         }
         self.record.app_ns = now.0;
@@ -263,12 +294,11 @@ impl World<'_> {
                 _ => 0,
             })
             .sum();
-        for (next, data) in workload.jobs.iter().enumerate() {
-            if data.after.contains(&job) {
-                self.jobs[next].waits_for -= 1;
-                if self.jobs[next].waits_for == 0 {
-                    self.queue.schedule(now + SimDuration(data.gap_ns + built), Event::SubmitJob(next));
-                }
+        for next in std::mem::take(&mut self.jobs[job].followers) {
+            self.jobs[next].waits_for -= 1;
+            if self.jobs[next].waits_for == 0 {
+                let gap = SimDuration(workload.jobs[next].gap_ns) + SimDuration(built);
+                self.queue.schedule(now + gap, Event::SubmitJob(next));
             }
         }
         self.unpersist_after(job);
@@ -299,35 +329,38 @@ impl World<'_> {
         self.ended = Some(outcome);
         self.record.outcome = outcome;
         self.record.reason = reason;
-        if self.active_jobs > 0 {
+        if !self.active_jobs.is_empty() {
             self.record.wall_ns += now.since(self.active_since).0;
         }
         self.record.app_ns = now.0;
         for &stage in &self.stage_order {
-            let record = &mut self.stages[stage].record;
-            if record.completed_ns == 0 && record.submitted_ns <= now.0 {
+            let state = &mut self.stages[stage];
+            let record = &mut state.record;
+            if !state.complete && record.completed_ns == 0 {
                 record.completed_ns = now.0;
                 record.failure.clone_from(&self.record.reason);
             }
         }
     }
 
-    /// Map outputs on a lost executor are gone: their stages run those tasks again before the stages that read them go on
-    /// (FAIL-5, FAIL-7). With an external shuffle service they stay (FAIL-6).
+    /// Map outputs on a lost executor are gone: the stages whose outputs somebody will still read run those tasks again
+    /// before the stages that read them go on (FAIL-5, FAIL-7). With an external shuffle service they stay (FAIL-6).
     pub(super) fn lose_shuffle_outputs(&mut self, executor: usize) {
         if self.settings.shuffle.service_enabled {
             return;
         }
         let workload = self.workload;
-        for stage in 0..self.stages.len() {
+        // Children first: a child that must run again needs its parents' outputs again.
+        for stage in (0..self.stages.len()).rev() {
             let writes = workload.stages[stage]
                 .operators
                 .last()
                 .is_some_and(|last| matches!(last.kind, OperatorKind::ShuffleWrite { .. }));
-            let state = &mut self.stages[stage];
-            if !writes || !state.submitted || self.jobs[state.job].done {
+            let state = &self.stages[stage];
+            if !writes || !state.submitted || (state.complete && !self.is_read_later(stage)) {
                 continue;
             }
+            let state = &mut self.stages[stage];
             let lost: Vec<u32> = (0..state.output_of.len() as u32)
                 .filter(|&index| state.output_of[index as usize] == Some(executor as u32))
                 .collect();
@@ -350,15 +383,36 @@ impl World<'_> {
         }
     }
 
-    /// Runs the missing tasks of a stage that was complete.
+    /// A stage that is not complete, of this job or a later one, reads the output of `stage`.
+    fn is_read_later(&self, stage: usize) -> bool {
+        let children = self.workload.stages.iter().zip(&self.stages);
+        children.into_iter().any(|(child, state)| !state.complete && child.parents.contains(&stage))
+    }
+
+    /// The missing tasks of a stage that was complete are to run as soon as its own parents are complete.
     pub(super) fn resubmit_stage(&mut self, stage: usize) {
-        if self.stages[stage].complete || self.ended.is_some() {
-            return;
-        }
-        let state = &mut self.stages[stage];
-        self.failed_attempts.push(state.record.clone());
-        state.record.attempt += 1;
-        self.submit_stage(stage);
+        self.to_resubmit.insert(stage);
+        self.resubmit_ready();
+        self.advance_jobs();
         self.offer(None);
+    }
+
+    fn resubmit_ready(&mut self) {
+        while let Some(stage) = self.to_resubmit.iter().copied().find(|&stage| self.parents_complete(stage)) {
+            self.to_resubmit.remove(&stage);
+            if !self.is_read_later(stage) {
+                // Its readers had all they needed.
+                self.stages[stage].complete = true;
+                continue;
+            }
+            let state = &mut self.stages[stage];
+            self.failed_attempts.push(state.record.clone());
+            // A new attempt counts its failures anew.
+            state.record.attempt += 1;
+            state.attempts_of.fill(0);
+            state.failures_of.fill(0);
+            (state.busy_ns, state.longest_ns) = (0, 0);
+            self.submit_stage(stage);
+        }
     }
 }

@@ -87,6 +87,8 @@ pub(super) struct Task {
     pub(super) locality: &'static str,
     pub(super) launched: SimTime,
     pub(super) run_started: SimTime,
+    /// The delay before its code runs is over.
+    pub(super) started: bool,
     pub(super) pc: usize,
     pub(super) state: State,
     pub(super) work: VecDeque<Work>,

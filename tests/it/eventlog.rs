@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use spillcast::eventlog::app_log::{BlockName, JobResult, PeakSource, TaskEndState, TaskMetrics};
 use spillcast::eventlog::{
-    AppLog, Codec, DirectoryLog, EventLogError, LogPart, Missing, ReadNotes, look_at_directory, read_app_log,
+    AppLog, Codec, DirectoryLog, EventLogError, LogPart, Missing, ReadNotes, import, look_at_directory,
+    read_app_log,
 };
 
 fn data(name: &str) -> PathBuf {
@@ -404,4 +405,42 @@ fn logs_of_spark_2_4_are_read() {
     assert_eq!((log.running_tasks[0].task_id, log.running_tasks[0].index), (6, 4));
     assert_eq!(log.exclusions["SparkListenerExecutorBlacklisted"], 1);
     assert_eq!(notes.missing, [Missing::Environment, Missing::ExecutorPeaks]);
+}
+
+/// A log of the lines of a real one that `keep` lets through, each changed by `change`.
+fn changed(run: &str, change: impl Fn(serde_json::Value) -> Option<serde_json::Value>) -> AppLog {
+    let text = String::from_utf8(text_of(run)).unwrap();
+    let lines = text.lines().filter_map(|line| change(serde_json::from_str(line).unwrap()));
+    let lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+    read_text(lines.join("\n")).unwrap().0
+}
+
+#[test]
+fn no_stage_waits_for_one_whose_job_the_log_lost() {
+    let log = changed("w9-base-rolling", |event| {
+        (event["Event"] != "SparkListenerJobStart" || event["Job ID"] != 0).then_some(event)
+    });
+    let workload = import(&log, &ReadNotes::default()).unwrap().workload;
+    let waits = workload.stages.iter().flat_map(|stage| &stage.parents);
+    for parent in waits {
+        assert!(workload.jobs.iter().any(|job| job.stages.contains(parent)), "stage {parent} never runs");
+    }
+}
+
+#[test]
+fn a_stage_of_some_partitions_has_no_more_tasks_than_ran() {
+    // As under `take`, whose second job runs partitions from 1 on; and one with a number that no RDD has.
+    let shift = |first: u64| {
+        let log = changed("w9-base-rolling", |mut event| {
+            if let Some(info) = event.get_mut("Task Info") {
+                info["Partition ID"] = (info["Index"].as_u64().unwrap() + first).into();
+            }
+            Some(event)
+        });
+        let stages = import(&log, &ReadNotes::default()).unwrap().workload.stages;
+        stages.iter().map(|stage| stage.partitioning.clone()).collect::<Vec<_>>()
+    };
+    let plain = shift(0);
+    assert_eq!(shift(1), plain);
+    assert_eq!(shift(4_000_000_000), plain);
 }

@@ -19,4 +19,5 @@ mod scenario;
 #[cfg(feature = "cli")]
 mod scenarios;
 mod settings;
+mod simulate;
 mod tidy;

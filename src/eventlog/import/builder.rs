@@ -1,7 +1,7 @@
 //! Puts the pieces together: which stage ran which fragment of which plan, what went through each exchange, when jobs
 //! followed one another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::calibrate::calibrate;
 use super::datasets::{Cached, cached_in, datasets};
@@ -11,7 +11,7 @@ use super::operators::{ExchangeFacts, ExchangeSizes, StageContext, share_time};
 use super::rates::{default_parallelism, page_bytes, rates};
 use super::stages::{StageRun, runs};
 use crate::conf::Settings;
-use crate::eventlog::app_log::{AppLog, JobResult, PlanNode, SqlPlan};
+use crate::eventlog::app_log::{AppLog, JobRecord, JobResult, PlanNode, SqlPlan};
 use crate::host::{GcCost, PYTHON_WORKER_BYTES};
 use crate::sim::partitioning;
 use crate::workload::{
@@ -38,6 +38,10 @@ struct Builder<'a> {
     log: &'a AppLog,
     settings: &'a Settings,
     runs: Vec<StageRun<'a>>,
+    /// Runs by stage id.
+    run_of: BTreeMap<u32, usize>,
+    /// The first job of each stage, by stage id.
+    job_of: BTreeMap<u32, usize>,
     plans: BTreeMap<u64, CutPlan<'a>>,
     /// By run: execution and fragment.
     fragment_of: Vec<Option<(u64, usize)>>,
@@ -74,6 +78,12 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
         log,
         settings,
         fragment_of: vec![None; runs.len()],
+        run_of: runs.iter().enumerate().map(|(at, run)| (run.record.stage_id, at)).collect(),
+        // Backwards, so that the first job has the last word.
+        job_of: (0..log.jobs.len())
+            .rev()
+            .flat_map(|job| log.jobs[job].stage_ids.iter().map(move |&stage| (stage, job)))
+            .collect(),
         runs,
         plans,
         cached,
@@ -90,9 +100,10 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     builder.find_exchanges();
     builder.estimate_spill_compression();
     builder.find_broadcasts(honesty);
-    let stages: Vec<Stage> = (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).collect();
+    let mut stages: Vec<Stage> = (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).collect();
     builder.observe_keys(&stages);
     let jobs = builder.jobs(honesty);
+    wait_for_jobs_only(&jobs, &mut stages);
     let python =
         stages.iter().flat_map(|s| &s.operators).any(|o| matches!(o.kind, OperatorKind::Python { .. }));
     let mut workload = Workload {
@@ -108,6 +119,14 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     };
     honesty.replay = calibrate(&mut workload, settings, &builder.runs);
     workload
+}
+
+/// A stage whose job the log does not name never runs: nobody waits for it.
+fn wait_for_jobs_only(jobs: &[Job], stages: &mut [Stage]) {
+    let in_jobs: BTreeSet<usize> = jobs.iter().flat_map(|job| job.stages.iter().copied()).collect();
+    for stage in stages {
+        stage.parents.retain(|parent| in_jobs.contains(parent));
+    }
 }
 
 /// Tasks and bytes in Spark's words `Total size of serialized results of 4 tasks (21.3 MiB) is bigger than ...`.
@@ -151,10 +170,14 @@ fn column_types(plan: &SqlPlan) -> BTreeMap<String, String> {
     types
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn job_of(&self, run: &StageRun<'_>) -> Option<&'a JobRecord> {
+        self.job_of.get(&run.record.stage_id).map(|&job| &self.log.jobs[job])
+    }
+
     fn match_fragments(&mut self) {
         for (at, run) in self.runs.iter().enumerate() {
-            let job = self.log.jobs.iter().find(|job| job.stage_ids.contains(&run.record.stage_id));
+            let job = self.job_of(run);
             let Some(execution) = job.and_then(|job| job.sql_execution) else { continue };
             let Some(cut) = self.plans.get(&execution) else { continue };
             self.fragment_of[at] = fragment_of(run, cut.plan, &cut.fragments).map(|index| (execution, index));
@@ -170,7 +193,7 @@ impl Builder<'_> {
             if self.fragment_of[at].is_some() || run.tasks.iter().any(Option::is_some) {
                 continue;
             }
-            let job = self.log.jobs.iter().find(|job| job.stage_ids.contains(&run.record.stage_id));
+            let job = self.job_of(run);
             let Some(execution) = job.and_then(|job| job.sql_execution) else { continue };
             let Some(cut) = self.plans.get(&execution) else { continue };
             let free = cut.fragments.iter().enumerate().find(|(index, fragment)| {
@@ -393,7 +416,7 @@ impl Builder<'_> {
     /// number and sum with the others (COLL-2).
     fn result_bytes(&self, run: &StageRun<'_>) -> PerTask {
         let known: Vec<Option<u64>> = run.metrics().map(|m| m.map(|m| m.totals.result_bytes)).collect();
-        let job = self.log.jobs.iter().find(|job| job.stage_ids.contains(&run.record.stage_id));
+        let job = self.job_of(run);
         let broken = job.and_then(|job| match &job.result {
             JobResult::Failed(reason) => results_too_large(reason),
             _ => None,
@@ -639,7 +662,7 @@ impl Builder<'_> {
         let ids = &self.runs[at].record.parent_ids;
         ids.iter()
             .filter_map(|&id| {
-                if let Some(run) = self.runs.iter().position(|run| run.record.stage_id == id) {
+                if let Some(&run) = self.run_of.get(&id) {
                     return Some(run);
                 }
                 let skipped = self.log.stages.iter().find(|stage| stage.stage_id == id)?;
@@ -693,16 +716,17 @@ impl Builder<'_> {
     }
 
     fn jobs(&self, honesty: &mut Honesty) -> Vec<Job> {
-        let ends: Vec<Option<u64>> = self.log.jobs.iter().map(|job| job.complete_ms).collect();
+        // The jobs before the one at hand, by their ends.
+        let mut ended: BTreeSet<(u64, usize)> = BTreeSet::new();
         let start = self.log.start_ms.or(self.log.jobs.first().and_then(|job| job.submit_ms)).unwrap_or(0);
         let mut jobs = Vec::new();
         for (index, job) in self.log.jobs.iter().enumerate() {
             let submitted = job.submit_ms.unwrap_or(start);
             // The job that ended last before this one was submitted is what the driver waited for.
-            let before = (0..index)
-                .filter(|&other| ends[other].is_some_and(|end| end <= submitted))
-                .max_by_key(|&other| (ends[other], other));
-            let since = before.and_then(|other| ends[other]).unwrap_or(start);
+            let last = ended.range(..=(submitted, usize::MAX)).next_back();
+            let before = last.map(|&(_, other)| other);
+            let since = last.map_or(start, |&(end, _)| end);
+            ended.extend(job.complete_ms.map(|end| (end, index)));
             if let JobResult::Failed(reason) = &job.result {
                 honesty.assume(format!(
                     "job {} failed in this log ({}); what it would have done afterwards is unknown",
@@ -712,11 +736,8 @@ impl Builder<'_> {
             }
             let execution = job.sql_execution.and_then(|id| self.log.sql.iter().find(|sql| sql.id == id));
             let name = execution.map(|sql| sql.description.clone()).filter(|text| !text.is_empty());
-            let stages: Vec<usize> = job
-                .stage_ids
-                .iter()
-                .filter_map(|&id| self.runs.iter().position(|run| run.record.stage_id == id))
-                .collect();
+            let stages: Vec<usize> =
+                job.stage_ids.iter().filter_map(|id| self.run_of.get(id).copied()).collect();
             let name = name
                 .or_else(|| stages.last().map(|&at| self.runs[at].record.name.clone()))
                 .unwrap_or_else(|| format!("job {}", job.job_id));

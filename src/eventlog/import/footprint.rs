@@ -46,6 +46,10 @@ pub(super) fn sort_row(rows: u64, peak: u64, page: u64, radix: bool) -> Bounds {
         2 * rows.saturating_sub(1) + 1 < usable
     };
     while !fits(array) {
+        // Also where a log's counts are out of all proportion.
+        if array > peak {
+            return Bounds::NONE;
+        }
         array *= 2;
     }
     bounds(rows, peak, array, page, SORT_ROW_HEADER)
@@ -55,13 +59,16 @@ pub(super) fn sort_row(rows: u64, peak: u64, page: u64, radix: bool) -> Bounds {
 pub(super) fn map_entry(keys: u64, peak: u64, page: u64) -> Bounds {
     let mut capacity = AGGREGATION_INITIAL_CAPACITY;
     while keys >= capacity / 2 {
+        if capacity > peak / MAP_SLOT_BYTES {
+            return Bounds::NONE;
+        }
         capacity *= 2;
     }
-    bounds(keys, peak, capacity * MAP_SLOT_BYTES, page - MAP_PAGE_HEADER, MAP_ENTRY_HEADER)
+    bounds(keys, peak, capacity * MAP_SLOT_BYTES, page.saturating_sub(MAP_PAGE_HEADER), MAP_ENTRY_HEADER)
 }
 
 fn bounds(records: u64, peak: u64, array: u64, page: u64, header: u64) -> Bounds {
-    let Some(data) = peak.checked_sub(array).filter(|_| records > 0) else { return Bounds::NONE };
+    let Some(data) = peak.checked_sub(array).filter(|_| records > 0 && page > 0) else { return Bounds::NONE };
     let pages = (data as f64 / page as f64).round() as u64;
     // Bytes that are no whole number of pages: something else is in this peak.
     if pages == 0 || data.abs_diff(pages * page) > pages * 64 {
@@ -93,8 +100,16 @@ mod tests {
     }
 
     #[test]
+    fn counts_beyond_every_peak_end_the_search_for_an_array() {
+        const PAGE: u64 = 2 * 1024 * 1024 - 16;
+        assert_eq!(sort_row(i64::MAX as u64, i64::MAX as u64, PAGE, true), Bounds::NONE);
+        assert_eq!(map_entry(i64::MAX as u64, i64::MAX as u64, PAGE), Bounds::NONE);
+    }
+
+    #[test]
     fn a_peak_that_is_not_made_of_pages_says_nothing() {
         assert_eq!(sort_row(1000, 1_000_000, 2_097_136, true), Bounds::NONE);
         assert_eq!(sort_row(0, 65_536, 2_097_136, true), Bounds::NONE);
+        assert_eq!(sort_row(100, 65_537, 0, true), Bounds::NONE);
     }
 }

@@ -93,6 +93,8 @@ pub(super) fn share_time(operators: &mut [Operator], own_ns: &PerTask) {
     }
 }
 
+/// Bytes of a row without columns: its null bits.
+const LEAST_ROW_BYTES: u64 = 8;
 /// Bytes of a row whose size nobody counted: four columns.
 const ROW_BYTES_UNKNOWN: u64 = 8 + 4 * 8;
 
@@ -249,10 +251,10 @@ impl StageContext<'_> {
         let heap = rows.iter().enumerate().map(|(task, &rows)| {
             let bytes = match sizes {
                 Some(sizes) => {
-                    let data = rows * sizes.row_bytes;
-                    let share = data as f64 / sizes.data_bytes.max(1) as f64;
+                    let data = rows as f64 * sizes.row_bytes as f64;
+                    let share = data / sizes.data_bytes.max(1) as f64;
                     let elements = sizes.elements.unwrap_or(0) as f64 * share;
-                    elements * ELEMENT_VIEW_BYTES + 2.0 * data as f64
+                    elements * ELEMENT_VIEW_BYTES + 2.0 * data
                 }
                 None => rows as f64 * ELEMENT_COPY_BYTES,
             };
@@ -309,7 +311,7 @@ impl StageContext<'_> {
             let Some(peak) = task.accumulator(peaks).filter(|&peak| peak > 0 && !spilled) else { continue };
             bounds = bounds.and(bounds_of(rows, peak as u64, self.page_bytes));
         }
-        bounds.nearest(estimate)
+        bounds.nearest(estimate).max(LEAST_ROW_BYTES)
     }
 
     fn rows(&self, node: &PlanNode) -> Option<PerTask> {

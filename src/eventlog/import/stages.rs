@@ -10,16 +10,24 @@ use crate::workload::PerTask;
 pub(super) struct StageRun<'a> {
     /// Its last attempt.
     pub(super) record: &'a StageRecord,
-    /// By partition; none where no task succeeded before the log ends or the job was aborted.
+    /// By position in the first attempt, which is the partition unless an action such as `take` runs some partitions
+    /// only; none where no task succeeded before the log ends or the job was aborted.
     pub(super) tasks: Vec<Option<&'a TaskRecord>>,
     /// Attempts that failed.
     pub(super) failed: Vec<&'a TaskRecord>,
+    /// Positions of the partitions whose number is another one.
+    shifted: BTreeMap<u32, usize>,
 }
 
 impl<'a> StageRun<'a> {
     /// The task metrics by partition.
     pub(super) fn metrics(&self) -> impl Iterator<Item = Option<&'a TaskMetrics>> + '_ {
         self.tasks.iter().map(|task| task.and_then(|task| task.metrics.as_ref()))
+    }
+
+    /// Position of the partition that a task worked on.
+    fn position(&self, task: &TaskRecord) -> usize {
+        self.shifted.get(&task.partition).copied().unwrap_or(task.partition as usize)
     }
 
     /// One value a task; partitions without a successful task get the largest of their attempts, else the mean of the
@@ -30,11 +38,11 @@ impl<'a> StageRun<'a> {
             .tasks
             .iter()
             .enumerate()
-            .map(|(partition, task)| match task {
+            .map(|(position, task)| match task {
                 Some(task) => of(task),
                 // An attempt that failed shows at least how far it came.
                 None => {
-                    let attempts = self.failed.iter().filter(|task| task.partition as usize == partition);
+                    let attempts = self.failed.iter().filter(|task| self.position(task) == position);
                     attempts.filter_map(|task| of(task)).max().filter(|&most| most > 0)
                 }
             })
@@ -77,28 +85,45 @@ const LEAST_PROCESSOR_SHARE: f64 = 0.3;
 /// All stages that ran, in the order of their submission.
 pub(super) fn runs(log: &AppLog) -> Vec<StageRun<'_>> {
     let mut latest: BTreeMap<u32, &StageRecord> = BTreeMap::new();
+    // The number of tasks of a retried attempt is only what was missing.
+    let mut first: BTreeMap<u32, &StageRecord> = BTreeMap::new();
     for stage in log.stages.iter().filter(|stage| stage.submit_ms.is_some()) {
         latest.insert(stage.stage_id, stage);
+        first.entry(stage.stage_id).or_insert(stage);
     }
     let mut runs: Vec<StageRun<'_>> = latest
         .values()
         .map(|record| StageRun {
             record,
-            tasks: vec![None; record.number_of_tasks as usize],
+            tasks: vec![None; first[&record.stage_id].number_of_tasks.max(record.number_of_tasks) as usize],
             failed: Vec::new(),
+            shifted: BTreeMap::new(),
         })
         .collect();
     let position: BTreeMap<u32, usize> =
         runs.iter().enumerate().map(|(i, run)| (run.record.stage_id, i)).collect();
+    for task in log.tasks.iter().filter(|task| task.index != task.partition) {
+        let Some(&at) = position.get(&task.stage_id) else { continue };
+        if first[&task.stage_id].attempt == task.stage_attempt && first[&task.stage_id].attempt == 0 {
+            runs[at].shifted.insert(task.partition, task.index as usize);
+        }
+    }
     for task in &log.tasks {
         let Some(run) = position.get(&task.stage_id).map(|&at| &mut runs[at]) else { continue };
         if !task.succeeded() {
             run.failed.push(task);
             continue;
         }
-        // The number of tasks of a retried attempt is only what was missing; partitions tell the rest.
-        let at = task.partition as usize;
+        let at = run.position(task);
         if at >= run.tasks.len() {
+            // Only where the log lost the first attempt; no stage has more partitions than its RDDs.
+            let partitions = run.record.rdds.iter().filter_map(|rdd| {
+                let found = log.rdds.binary_search_by_key(&rdd.rdd_id, |known| known.rdd_id).ok()?;
+                Some(log.rdds[found].partitions as usize)
+            });
+            if partitions.max().is_none_or(|most| at >= most) {
+                continue;
+            }
             run.tasks.resize(at + 1, None);
         }
         run.tasks[at] = Some(task);

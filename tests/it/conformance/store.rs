@@ -185,7 +185,7 @@ impl Store {
         let mut estimates = op.list("est")?.iter();
         let mut taken = 0;
         while taken < count && unroll.is_accepting() {
-            if unroll.is_check_point(taken) {
+            if unroll.next_check(taken + 1) == taken + 1 {
                 let estimated = estimates.next().and_then(Value::as_u64);
                 unroll.check(manager, estimated.ok_or("field `est` is too short or has no numbers")?);
             }
