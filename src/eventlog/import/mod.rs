@@ -6,18 +6,22 @@
 //! ([`Honesty`]).
 //!
 //! Read `stages` (the runs of stages and their tasks), `fragments` (plans cut at exchanges), `operators` (fragments to
-//! operators), `datasets` (what was cached), `rates` (what work costs).
+//! operators), `exchanges` (what went between stages), `datasets` (what was cached), `times` and `rates` (what work costs),
+//! `jobs` (what followed what), `builder` (all of it put together), `calibrate` (fitted to the log by running it).
 
 mod builder;
 mod calibrate;
 mod columns;
 mod datasets;
+mod exchanges;
 mod footprint;
 mod fragments;
 mod honesty;
+mod jobs;
 mod operators;
 mod rates;
 mod stages;
+mod times;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,229 @@
+//! What goes between stages: the shuffles and broadcasts of the plans, what their rows weigh and how they fall on keys.
+
+use std::collections::BTreeMap;
+
+use super::builder::{Builder, SHUFFLE_ROW_BYTES_UNKNOWN};
+use super::fragments::{Boundary, boundary, metric};
+use super::honesty::Honesty;
+use super::operators::{ExchangeFacts, ExchangeSizes};
+use super::stages::StageRun;
+use crate::eventlog::app_log::PlanNode;
+use crate::workload::{
+    Broadcast, Distribution, Keys, OperatorKind, PerTask, Shuffle, ShufflePartitions, Stage,
+};
+
+/// Bytes of a spilled row for one of the same row shuffled: sorted rows lie beside their like (0.69 for aggregated longs,
+/// 0.89 for random text, in runs that both shuffled and spilled).
+const SORTED_COMPRESSION: f64 = 0.8;
+
+impl Builder<'_> {
+    pub(super) fn find_exchanges(&mut self) {
+        for at in 0..self.runs.len() {
+            if !self.runs[at].is_map_stage() {
+                continue;
+            }
+            let written = self.fragment_of[at].and_then(|(execution, index)| {
+                let cut = &self.plans[&execution];
+                let node = &cut.plan.nodes[cut.fragments[index].writes? as usize];
+                (boundary(node) == Boundary::Shuffle).then_some(node)
+            });
+            let Some(node) = written else {
+                let shuffle = self.planless_shuffle(at);
+                self.planless.insert(at, shuffle);
+                continue;
+            };
+            let Some(key) = metric(node, "data size") else { continue };
+            if let Some(facts) = self.exchanges.get(&key) {
+                self.writers[facts.shuffle].push(at);
+                continue;
+            }
+            let (shuffle, sizes) = self.shuffle_of(node, key, at);
+            self.shuffles.push(shuffle);
+            self.writers.push(vec![at]);
+            self.exchanges.insert(key, ExchangeFacts { shuffle: self.shuffles.len() - 1, sizes });
+        }
+    }
+
+    /// A log without spills does not tell how well they compress; its shuffles tell how well the same rows do.
+    pub(super) fn estimate_spill_compression(&mut self) {
+        let spilled =
+            self.runs.iter().flat_map(StageRun::metrics).flatten().any(|m| m.totals.disk_bytes_spilled > 0);
+        let (mut plain, mut compressed) = (0.0, 0.0);
+        for facts in self.exchanges.values() {
+            let bytes = facts.sizes.data_bytes as f64;
+            plain += bytes;
+            compressed += bytes * self.shuffles[facts.shuffle].compression;
+        }
+        if !spilled && plain > 0.0 {
+            self.rates.spill_compression = SORTED_COMPRESSION * compressed / plain;
+        }
+    }
+
+    /// Rows that an object aggregation of the stage put into its lists, if it has one (AGG-8).
+    pub(super) fn collected_elements(&self, writer: usize) -> Option<u64> {
+        let (execution, index) = self.fragment_of[writer]?;
+        let cut = &self.plans[&execution];
+        let aggregation = cut.fragments[index]
+            .nodes
+            .iter()
+            .map(|&at| &cut.plan.nodes[at as usize])
+            .find(|node| node.name == "ObjectHashAggregate")?;
+        let mut node = aggregation;
+        loop {
+            node = &cut.plan.nodes[*node.children.first()? as usize];
+            if let Some(rows) = metric(node, "number of output rows") {
+                return Some(self.runs[writer].accumulated(rows));
+            }
+        }
+    }
+
+    /// The shuffle of an exchange, and what its rows weigh.
+    pub(super) fn shuffle_of(&self, node: &PlanNode, key: u64, writer: usize) -> (Shuffle, ExchangeSizes) {
+        let run = &self.runs[writer];
+        let records: u64 = run.metrics().flatten().map(|m| m.shuffle_write.records).sum();
+        let bytes: u64 = run.metrics().flatten().map(|m| m.shuffle_write.bytes).sum();
+        let data = run.accumulated(key);
+        let row_bytes = if records > 0 { data.div_ceil(records).next_multiple_of(8) } else { 0 };
+        let elements = self.collected_elements(writer);
+        let text = &node.simple_string;
+        let number = |kind: &str| {
+            let (_, rest) = text.split_once(kind)?;
+            let (inside, _) = rest.rsplit_once("), ").or_else(|| rest.rsplit_once(')'))?;
+            let inside = inside.split("), ").next().unwrap_or(inside);
+            inside.rsplit([',', '(']).next()?.trim().parse::<u32>().ok()
+        };
+        let (distribution, partitions) = if text.contains("SinglePartition") {
+            (Distribution::Single, Some(1))
+        } else if text.contains("rangepartitioning") {
+            (Distribution::Range, number("rangepartitioning"))
+        } else if text.contains("RoundRobinPartitioning") {
+            (Distribution::RoundRobin, number("RoundRobinPartitioning"))
+        } else {
+            (Distribution::Hash, number("hashpartitioning"))
+        };
+        let by_user = text.contains("REPARTITION_BY_NUM");
+        let partitions = match partitions {
+            Some(n) if by_user || distribution == Distribution::Single => ShufflePartitions::Fixed(n),
+            _ => ShufflePartitions::Conf,
+        };
+        let shuffle = Shuffle {
+            name: text.split(", ENSURE_REQUIREMENTS").next().unwrap_or(text).chars().take(80).collect(),
+            partitions,
+            distribution,
+            keys: Keys { salt: key, ..Keys::default() },
+            record_bytes: row_bytes,
+            compression: bytes as f64 / data.max(1) as f64,
+            map_side_combine: false,
+            relocatable: true,
+        };
+        (shuffle, ExchangeSizes { row_bytes, data_bytes: data, elements })
+    }
+
+    /// A shuffle that no plan tells of: an RDD's.
+    pub(super) fn planless_shuffle(&mut self, writer: usize) -> usize {
+        let run = &self.runs[writer];
+        let records: u64 = run.metrics().flatten().map(|m| m.shuffle_write.records).sum();
+        let bytes: u64 = run.metrics().flatten().map(|m| m.shuffle_write.bytes).sum();
+        let readers = self.runs.iter().find(|other| other.record.parent_ids.contains(&run.record.stage_id));
+        let partitions = readers.map_or(1, |reader| reader.record.number_of_tasks);
+        let record_bytes = bytes.checked_div(records).map_or(SHUFFLE_ROW_BYTES_UNKNOWN, |b| b.max(8) * 2);
+        self.shuffles.push(Shuffle {
+            name: run.record.name.clone(),
+            partitions: ShufflePartitions::Fixed(partitions.max(1)),
+            distribution: Distribution::Hash,
+            keys: Keys { salt: u64::from(run.record.stage_id), ..Keys::default() },
+            record_bytes,
+            compression: 0.5,
+            map_side_combine: false,
+            relocatable: false,
+        });
+        self.writers.push(vec![writer]);
+        self.shuffles.len() - 1
+    }
+
+    pub(super) fn find_broadcasts(&mut self, honesty: &mut Honesty) {
+        let driver: BTreeMap<u64, i64> =
+            self.log.driver_accumulators.iter().map(|update| (update.accumulator, update.value)).collect();
+        for (execution, cut) in &self.plans {
+            for node in &cut.plan.nodes {
+                if boundary(node) != Boundary::Broadcast {
+                    continue;
+                }
+                let Some(key) = metric(node, "data size") else { continue };
+                if self.broadcast_of.contains_key(&key) {
+                    continue;
+                }
+                let value =
+                    |id: Option<u64>| id.and_then(|id| driver.get(&id)).map_or(0, |v| (*v).max(0) as u64);
+                let builder = self.fragment_of.iter().position(|fragment| {
+                    fragment.is_some_and(|(of, index)| {
+                        of == *execution
+                            && cut.fragments[index].writes.is_some_and(|at| {
+                                metric(&cut.plan.nodes[at as usize], "data size") == Some(key)
+                            })
+                    })
+                });
+                let collected: u64 = builder
+                    .map_or(0, |at| self.runs[at].metrics().flatten().map(|m| m.totals.result_bytes).sum());
+                let ran_out = self.log.sql.iter().any(|sql| {
+                    let error = sql.error.as_deref().unwrap_or_default();
+                    sql.id == *execution && error.contains("Not enough memory to build and broadcast")
+                });
+                let mut relation_bytes = value(Some(key));
+                if relation_bytes == 0 && ran_out {
+                    relation_bytes =
+                        relation_beyond(self.settings.driver.memory, collected, self.rates.heap_base_bytes);
+                    honesty.assume(
+                        "a broadcast table could not be built in this log; its relation is taken as the smallest that does \
+                         not fit the driver",
+                    );
+                }
+                self.broadcasts.push(Broadcast {
+                    name: format!("broadcast {}", self.broadcasts.len()),
+                    rows: value(metric(node, "number of output rows")),
+                    relation_bytes,
+                    pieces_bytes: collected,
+                    build_ns: 0,
+                });
+                self.broadcast_of.insert(key, self.broadcasts.len() - 1);
+            }
+        }
+    }
+
+    /// Key popularity of each shuffle, from the first stage that reads it.
+    pub(super) fn observe_keys(&mut self, stages: &[Stage]) {
+        for stage in stages {
+            for operator in &stage.operators {
+                let OperatorKind::ShuffleRead { shuffle, .. } = operator.kind else { continue };
+                let PerTask::Each(rows) = &operator.rows else { continue };
+                let keys = &mut self.shuffles[shuffle].keys;
+                if !keys.observed.is_empty() {
+                    continue;
+                }
+                let total = rows.iter().sum::<u64>().max(1) as f64;
+                keys.observed = rows.iter().map(|&n| n as f64 / total).collect();
+                let mut sorted = rows.clone();
+                sorted.sort_unstable();
+                let median = sorted[sorted.len() / 2];
+                // A partition far above the median is explained by one key on top of the smooth rest.
+                const HOT_FACTOR: u64 = 3;
+                keys.hot = sorted
+                    .iter()
+                    .rev()
+                    .take_while(|&&n| rows.len() > 2 && n > HOT_FACTOR * median.max(1))
+                    .map(|&n| (n - median) as f64 / total)
+                    .collect();
+            }
+        }
+    }
+}
+
+/// The smallest relation, in powers of two as its rows' array grows (HJ-4), that does not fit a driver's heap while it is
+/// built.
+pub(super) fn relation_beyond(heap: u64, collected: u64, base: u64) -> u64 {
+    let mut relation: u64 = 1 << 20;
+    while base + collected + relation + relation / 2 <= heap {
+        relation *= 2;
+    }
+    relation
+}
