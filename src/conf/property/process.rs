@@ -59,7 +59,7 @@ pub(super) static ROWS: &[Property] = &[
     p("spark.kubernetes.driver.limit.cores", Text, Unset, NotModelled, "CPU that the driver's pod may use."),
     p("spark.kubernetes.executor.request.cores", Text, Key("spark.executor.cores"), NotModelled, "CPU that an executor's pod asks for; the number of slots does not change."),
     p("spark.kubernetes.executor.limit.cores", Text, Unset, NotModelled, "CPU that an executor's pod may use."),
-    p("spark.kubernetes.local.dirs.tmpfs", Bool, Value("false"), Modelled, "Whether spill and shuffle files are in memory and count in the pod.").since(3, 0),
+    p("spark.kubernetes.local.dirs.tmpfs", Bool, Value("false"), NotModelled, "Whether spill and shuffle files are in memory and count in the pod.").since(3, 0),
     p("spillcast.storageLevel", Choice(STORAGE_LEVELS), Unset, Modelled, "Storage level of every cached dataset, instead of the application's own."),
     p("spillcast.evictionPolicy", Choice(&["lru", "fifo", "lfu", "lrc", "mrd", "cost", "belady"]), Value("lru"), Modelled, "Which cached block is dropped first; Spark has only lru."),
     p("spillcast.dataScale", Double, Value("1"), Modelled, "Factor on the size of all input data.").real(|x| x > 0.0 && x.is_finite(), Ours("a factor above 0")),
