@@ -339,7 +339,7 @@ pub(super) fn yarn_bytes(bytes: u64) -> String {
         .into_iter()
         .find(|&(unit, _)| bytes >= unit)
         .unwrap_or((1_u64, "B"));
-    if bytes % unit == 0 {
+    if bytes.is_multiple_of(unit) {
         format!("{} {name}", bytes / unit)
     } else {
         format!("{:.1} {name}", bytes as f64 / unit as f64)
