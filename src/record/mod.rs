@@ -3,6 +3,7 @@
 
 pub mod columns;
 mod fall;
+pub mod study;
 
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
 

@@ -4,6 +4,7 @@
 mod bad_input;
 mod commands;
 mod files;
+mod studies;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
