@@ -16,7 +16,7 @@ pub mod workload;
 pub mod cli;
 #[cfg(feature = "eventlog")]
 pub mod eventlog;
-#[cfg(feature = "cli")]
+#[cfg(feature = "experiment")]
 pub mod experiment;
 #[cfg(feature = "report")]
 pub mod report;
