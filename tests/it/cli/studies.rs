@@ -33,7 +33,8 @@ steps = [
 name = "large"
 conf = { "spark.driver.memory" = "2g" }
 "#;
-const VARY: &str = "--vary spark.driver.memory=480m,512m,1g --vary spark.sql.shuffle.partitions=2..8:log:3 --replications 4";
+const VARY: &str =
+    "--vary spark.driver.memory=480m,512m,1g --vary spark.sql.shuffle.partitions=2..8:log:3 --replications 4";
 const TABLES: [&str; 2] = ["sweep.csv", "sweep-summary.csv"];
 
 fn job(folder: &Path) -> PathBuf {
@@ -63,7 +64,11 @@ fn threads_change_no_byte() {
     assert_eq!(tables(&out), expected);
     let rows: Vec<&str> = expected[0].split("\r\n").collect();
     assert_eq!(rows.len(), 1 + 9 * 4 + 1, "a header, a row a run, and the end");
-    assert!(rows[0].starts_with("point,replication,spark.driver.memory,spark.sql.shuffle.partitions,allocatedMemory,"));
+    assert!(
+        rows[0].starts_with(
+            "point,replication,spark.driver.memory,spark.sql.shuffle.partitions,allocatedMemory,"
+        )
+    );
     assert!(rows[1].starts_with("0,0,480m,2,"), "{}", rows[1]);
     assert!(rows[36].starts_with("8,3,1g,8,"), "{}", rows[36]);
     let walls: Vec<&str> = (33..37).map(|row| rows[row].split(',').nth(10).expect("wallMs")).collect();
@@ -82,7 +87,8 @@ fn a_study_that_is_killed_goes_on_and_ends_in_the_same_bytes() {
             .stderr(Stdio::null())
             .spawn()
             .expect("started");
-        let done_lines = || fs::read(&journal).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count());
+        let done_lines =
+            || fs::read(&journal).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count());
         while done_lines() < lines && child.try_wait().expect("a child").is_none() {
             std::thread::yield_now();
         }
@@ -154,7 +160,8 @@ fn shards_and_pipes_give_the_same_study() {
 fn a_list_of_points_is_a_study_too() {
     let folder = scratch();
     let points = folder.path().join("points.jsonl");
-    fs::write(&points, "{\"spark.driver.memory\": \"1g\"}\n\n{\"spark.sql.shuffle.partitions\": 4}\n").expect("written");
+    fs::write(&points, "{\"spark.driver.memory\": \"1g\"}\n\n{\"spark.sql.shuffle.partitions\": 4}\n")
+        .expect("written");
     let out = folder.path().join("out");
     let command = format!("sweep {} --points {} --replications 1", text(&job(folder.path())), text(&points));
     done(&format!("{command} --out {}", text(&out)));
@@ -172,8 +179,11 @@ fn precision_adds_runs_where_they_are_wanted() {
     let command = format!("sweep {} --vary spark.sql.shuffle.partitions=1,8", text(&job(folder.path())));
     done(&format!("{command} --precision 2% --max-replications 60 --threads 2 --out {}", text(&out)));
     let rows = &tables(&out)[1];
-    let runs: Vec<u32> =
-        rows.lines().skip(1).map(|row| row.split(',').nth(2).expect("runs").parse().expect("a number")).collect();
+    let runs: Vec<u32> = rows
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').nth(2).expect("runs").parse().expect("a number"))
+        .collect();
     assert_eq!(runs[0], 5, "one partition leaves nothing to chance");
     assert!(runs[1] > 5 && runs[1] <= 60, "{runs:?}");
     let again = folder.path().join("again");
@@ -191,7 +201,10 @@ fn variants_and_levels_are_axes() {
         text(&out)
     ));
     let rows = &tables(&out)[0];
-    assert!(rows.contains("\r\n0,0,base,1,536870912,") && rows.contains("\r\n3,0,large,2,2147483648,"), "{rows}");
+    assert!(
+        rows.contains("\r\n0,0,base,1,536870912,") && rows.contains("\r\n3,0,large,2,2147483648,"),
+        "{rows}"
+    );
 }
 
 #[test]
@@ -202,10 +215,16 @@ fn what_makes_no_study_is_refused() {
     let sweep = |rest: &str| format!("sweep {job} {rest} --out {}", text(&out));
     for (rest, parts) in [
         ("", vec!["nothing is varied"]),
-        ("--vary spark.driver.memroy=1g,2g", vec!["--vary spark.driver.memroy", "did you mean spark.driver.memory?"]),
+        (
+            "--vary spark.driver.memroy=1g,2g",
+            vec!["--vary spark.driver.memroy", "did you mean spark.driver.memory?"],
+        ),
         ("--vary spark.driver.memory=2g..1g:1g", vec!["2g..1g:1g is reversed"]),
         ("--vary spark.driver.memory=1g,abc", vec!["spark.driver.memory=abc", "valid:"]),
-        ("--vary spark.sql.shuffle.partitions=1..1000:1 --vary spark.task.cpus=1..1001:1", vec!["1001000 points", "--yes"]),
+        (
+            "--vary spark.sql.shuffle.partitions=1..1000:1 --vary spark.task.cpus=1..1001:1",
+            vec!["1001000 points", "--yes"],
+        ),
         ("--vary spillcast.variant=base,lagre", vec!["there is no such variant; valid: base, large"]),
         ("--vary spillcast.host.memory=1g,2g", vec!["has no [[host]]"]),
         ("--vary spillcast.storageLevel.x=DISK_ONLY", vec!["there is no cached dataset 'x'"]),
@@ -218,13 +237,19 @@ fn what_makes_no_study_is_refused() {
         assert!(!out.exists(), "{rest}");
     }
     done(&sweep("--vary spark.driver.memory=1g,2g --replications 1"));
-    refused(&sweep("--vary spark.driver.memory=1g,3g --replications 1"), &["holds another study: it has other values"]);
+    refused(
+        &sweep("--vary spark.driver.memory=1g,3g --replications 1"),
+        &["holds another study: it has other values"],
+    );
     refused(&sweep("--vary spark.driver.memory=1g,2g --replications 2"), &["it has other replications"]);
     refused(
         &sweep("--vary spark.driver.memory=1g,2g --replications 1 --conf spark.memory.fraction=0.5"),
         &["its application, configuration or seed differ"],
     );
-    refused(&sweep("--vary spark.driver.memory=1g,2g --replications 1 --shard 1/2"), &["holds the whole of this study"]);
+    refused(
+        &sweep("--vary spark.driver.memory=1g,2g --replications 1 --shard 1/2"),
+        &["holds the whole of this study"],
+    );
     let other = folder.path().join("other");
     done(&format!("sweep {job} --vary spark.driver.memory=1g,3g --replications 1 --out {}", text(&other)));
     let both = format!("merge {} {} --out {}", text(&out), text(&other), text(&folder.path().join("both")));
