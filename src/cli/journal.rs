@@ -183,7 +183,11 @@ mod tests {
             assert_eq!(bytes(&path), whole);
             journal.sort();
             let mut walls = Vec::new();
-            journal.rows(|row| Ok(walls.push((row.point, row.replication)))).expect("rows");
+            let each = |row: SweepRow| {
+                walls.push((row.point, row.replication));
+                Ok(())
+            };
+            journal.rows(each).expect("rows");
             assert_eq!(walls, [(0, 0), (1, 0)]);
         }
         let mut changed = whole.clone();

@@ -26,9 +26,6 @@ pub(super) struct MergeArgs {
     /// Folder of the whole study.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
-    /// Print one JSON object instead of text.
-    #[arg(long, help_heading = "Output")]
-    json: bool,
 }
 
 /// Runs the command.
@@ -54,7 +51,7 @@ pub(super) fn run(args: &MergeArgs, console: Console) -> anyhow::Result<Answer> 
     }
     folder.journal.sort();
     complete(&folder, &args.parts)?;
-    answer(None, folder, None, args.json, console)
+    answer(folder, console)
 }
 
 /// The first line that says what is studied.

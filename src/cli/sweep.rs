@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::args::ConfArgs;
 use super::configure;
-use super::console::{Console, color_on_stdout, print, tell_error, width};
+use super::console::{Console, tell_error};
 use super::input::{self, count};
 use super::pipe;
 use super::progress::Progress;
@@ -72,9 +72,6 @@ pub(super) struct SweepArgs {
     /// Write the runs that the study would make, one JSON object a line, and run none: for --points elsewhere.
     #[arg(long, conflicts_with = "out", help_heading = "Output")]
     list_points: bool,
-    /// Print the answer as one JSON object instead of text.
-    #[arg(long, conflicts_with_all = ["jsonl", "list_points"], help_heading = "Output")]
-    json: bool,
 }
 
 /// Runs the command.
@@ -114,7 +111,7 @@ pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> 
     }
     let target = args.out.as_deref().context("--out DIR is missing")?;
     let folder = Folder::open(target, identity)?;
-    into_folder(args, &study, folder, console)
+    into_folder(&study, folder, console)
 }
 
 /// Reads INPUT and its configuration.
@@ -163,7 +160,9 @@ fn replications(args: &SweepArgs) -> anyhow::Result<Replications> {
 fn check(base: &Base, space: &Space, yes: bool, console: Console) -> anyhow::Result<()> {
     let unknown: Vec<String> = space.keys().iter().filter_map(|key| base.check_key(key).err()).collect();
     if !unknown.is_empty() {
-        unknown.iter().for_each(|why| tell_error(&format!("--vary {why}")));
+        for why in &unknown {
+            tell_error(&format!("--vary {why}"));
+        }
         return Err(Told.into());
     }
     if space.is_empty() {
@@ -230,20 +229,12 @@ fn into_folder(
         Err(Stopped::Sink(error)) => return Err(error),
         Err(Stopped::Faulty(why) | Stopped::Broken(why)) => bail!("{why}; kept: {}", folder.told()),
     }
-    answer(Some(study.base), folder, Some(study), args.json, console)
+    answer(folder, console)
 }
 
-/// Writes the tables and pictures of a study whose runs are all there, and says what they show. Without the application
-/// (`merge` has none) nothing is said about causes.
-pub(super) fn answer(
-    base: Option<&Base>,
-    mut folder: Folder,
-    study: Option<&Study>,
-    json: bool,
-    console: Console,
-) -> anyhow::Result<Answer> {
-    let (overview, spots) = folder.finish(|_, _| Vec::new())?;
-    let _ = (base, study, json, overview, spots, color_on_stdout(), width(), print(b""));
+/// Writes the tables of a study whose runs are all there.
+pub(super) fn answer(mut folder: Folder, console: Console) -> anyhow::Result<Answer> {
+    folder.finish(|_, _| Vec::new())?;
     console.note(&folder.told());
     Ok(Answer::Done)
 }

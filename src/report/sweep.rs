@@ -55,7 +55,9 @@ impl<W: io::Write> Rows<W> {
         self.record.clear();
         let cells = || SWEEP.cells(&self.no_run, row).map(|cell| cell.1);
         push(&mut self.record, cells().take(2));
-        values.iter().for_each(|value| self.record.push_field(value.as_bytes()));
+        for value in values {
+            self.record.push_field(value.as_bytes());
+        }
         push(&mut self.record, cells().skip(2));
         push(&mut self.record, row.summary.iter().cloned());
         self.writer.write_byte_record(&self.record).map_err(io_error)
@@ -69,7 +71,9 @@ impl<W: io::Write> Rows<W> {
         self.record.clear();
         let cells = || SWEEP_SUMMARY.cells(&self.no_run, point).map(|cell| cell.1);
         push(&mut self.record, cells().take(1));
-        values.iter().for_each(|value| self.record.push_field(value.as_bytes()));
+        for value in values {
+            self.record.push_field(value.as_bytes());
+        }
         push(&mut self.record, cells().skip(1));
         self.writer.write_byte_record(&self.record).map_err(io_error)
     }
