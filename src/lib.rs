@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod conf;
 pub mod engine;
+pub mod experiment;
 pub mod host;
 pub mod memory;
 pub mod record;

@@ -2,6 +2,9 @@
 //! share are declared once, in `columns`.
 
 pub mod columns;
+mod observed;
+
+pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
 
 /// How an application ended (design: JSON contract).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
