@@ -4,7 +4,6 @@
 pub mod cluster;
 pub mod conf;
 pub mod engine;
-pub mod experiment;
 pub mod host;
 pub mod memory;
 pub mod record;
@@ -17,6 +16,8 @@ pub mod workload;
 pub mod cli;
 #[cfg(feature = "eventlog")]
 pub mod eventlog;
+#[cfg(feature = "experiment")]
+pub mod experiment;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(feature = "scenario")]

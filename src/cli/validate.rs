@@ -11,13 +11,12 @@ use anyhow::{anyhow, bail};
 use self::logs::Logged;
 use super::Answer;
 use super::args::ValidateArgs;
-use super::configure;
 use super::console::{Console, color_on_stdout, print, width};
 use super::fail_on::{Limit, parse_limits};
 use super::output::Unfinished;
 use super::progress::Progress;
 use crate::conf::{Origin, Settings, SparkConf};
-use crate::experiment::{Comparison, Naive, compare, summarise};
+use crate::experiment::{Comparison, Naive, compare, place, summarise};
 use crate::record::{Outcome, RunRecord};
 use crate::report::validation::{self, Validation};
 use crate::report::{csv, table};
@@ -110,7 +109,7 @@ fn predict(base: &Logged, target: &Logged) -> Result<RunRecord, String> {
     let settings = Settings::resolve(&conf)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let workload = &application.scenario.workload;
-    match configure::place(&settings, application) {
+    match place(&settings, &application.scenario) {
         Ok(placed) => {
             let options = SimOptions { seed: application.scenario.seed, details: false };
             Ok(simulate(workload, &settings, &placed.processes, options))

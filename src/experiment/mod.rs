@@ -1,10 +1,15 @@
-//! Experiments: predictions held against real runs. `score` compares one prediction with what a run was seen to do,
-//! `summary` puts many comparisons together.
+//! Many runs of one application: the points of a study, their replications, what the numbers are worth, and the search
+//! for the cheapest configuration; and predictions held against real runs (`score` compares one prediction with what a run
+//! was seen to do, `summary` puts many comparisons together).
 //!
-//! Left out: opening logs and making configurations of them (`cli`), how results look (`report`).
+//! A run itself is [`crate::sim`]'s matter. Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
 
+mod place;
+mod reseed;
 pub mod score;
 pub mod summary;
 
+pub use place::{Placed, machines, place};
+pub use reseed::reseed;
 pub use score::{Comparison, Naive, compare};
 pub use summary::{Summary, summarise};

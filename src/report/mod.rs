@@ -10,6 +10,7 @@ pub mod json;
 pub mod plot;
 pub mod table;
 mod text;
+#[cfg(feature = "experiment")]
 pub mod validation;
 
 #[cfg(test)]

@@ -21,7 +21,11 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("scenario", 4, &["units", "rng", "conf", "cluster", "memory", "workload"]),
     // Import runs the log's own configuration to calibrate itself, so it knows the simulation.
     ("eventlog", 4, &["units", "conf", "cluster", "memory", "host", "workload", "record", "sim"]),
-    ("experiment", 5, &["units", "rng", "conf", "cluster", "workload", "record", "sim"]),
+    (
+        "experiment",
+        5,
+        &["units", "rng", "conf", "cluster", "memory", "workload", "record", "sim", "scenario"],
+    ),
     ("report", 6, &["units", "record", "experiment"]),
     (
         "cli",
