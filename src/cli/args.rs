@@ -91,6 +91,7 @@ Examples:
   spillcast validate app-20261121120700-0000.zstd
   spillcast validate before.zstd after.zstd --csv errors.csv
   spillcast validate --base before.zstd --target after.zstd
+  spillcast validate --host measurements/ --csv errors.csv
   spillcast validate logs/ --fail-on outcome --fail-on 'memoryBytesSpilled>10%'
 
 A replay runs a log under its own configuration. From --base to --target, the base log runs under the configuration and \
@@ -208,7 +209,7 @@ pub(super) struct ImportArgs {
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
     /// Event logs, folders of rolling logs, or folders of logs (looked into one folder deep).
-    #[arg(value_name = "LOG", required_unless_present = "base", conflicts_with = "base")]
+    #[arg(value_name = "LOG", required_unless_present_any = ["base", "host"], conflicts_with = "base")]
     pub(super) logs: Vec<PathBuf>,
     /// Log to predict from.
     #[arg(long, value_name = "LOG", requires = "target")]
@@ -223,7 +224,10 @@ pub(super) struct ValidateArgs {
     /// error, as `memoryBytesSpilled>10%` or `blocksDropped>1`. Repeatable.
     #[arg(long, value_name = "CONDITION")]
     pub(super) fail_on: Vec<String>,
-    /// Write every error into this file.
+    /// Folder with tables of measured physics (gc.csv and others, docs/host.md): garbage collection, memory of processes.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["logs", "base", "fail_on", "json"])]
+    pub(super) host: Option<PathBuf>,
+    /// Write every error to this file.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(super) csv: Option<PathBuf>,
     /// Replace the file if it is already there.

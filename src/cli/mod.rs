@@ -18,6 +18,7 @@ mod output;
 mod progress;
 mod run;
 mod validate;
+mod validate_host;
 
 use std::io;
 use std::process::ExitCode;

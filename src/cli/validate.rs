@@ -3,18 +3,16 @@
 
 mod logs;
 
-use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use anyhow::{anyhow, bail};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::logs::Logged;
-use super::Answer;
 use super::args::ValidateArgs;
 use super::console::{Console, color_on_stdout, print, width};
 use super::fail_on::{Limit, parse_limits};
 use super::output::Unfinished;
 use super::progress::Progress;
+use super::{Answer, validate_host};
 use crate::conf::{Origin, Settings, SparkConf};
 use crate::experiment::{Comparison, Naive, compare, place, summarise};
 use crate::record::{Outcome, RunRecord};
@@ -24,6 +22,9 @@ use crate::sim::{SimOptions, simulate};
 
 /// Runs the command.
 pub(super) fn run(args: &ValidateArgs, console: Console) -> anyhow::Result<Answer> {
+    if let Some(host) = &args.host {
+        return validate_host::run(host, args.csv.as_deref(), args.force, console);
+    }
     let limits = parse_limits(&args.fail_on)?;
     let csv = match &args.csv {
         Some(file) => Some((Unfinished::file(file, args.force)?, file)),
@@ -80,7 +81,7 @@ fn all(paths: &[std::path::PathBuf], console: Console) -> anyhow::Result<Validat
         }
     }
     let progress = Progress::counting(work.len(), "predicting", console);
-    let mut comparisons = in_parallel(&work, |&(base, target)| {
+    let predicted = work.par_iter().map(|&(base, target)| {
         let (base, target) = (&logs[base], &logs[target]);
         let record = predict(base, target);
         let replay = std::ptr::eq(base, target);
@@ -88,6 +89,7 @@ fn all(paths: &[std::path::PathBuf], console: Console) -> anyhow::Result<Validat
         progress.advance();
         compare(naive, &target.observed, record.as_ref().map_err(Clone::clone))
     });
+    let mut comparisons: Vec<Comparison> = predicted.collect();
     progress.finish();
     let pairs = comparisons.split_off(logs.len());
     if comparisons.iter().all(|found| found.predicted.0.is_none()) {
@@ -118,30 +120,6 @@ fn predict(base: &Logged, target: &Logged) -> Result<RunRecord, String> {
     }
 }
 
-/// Applies `work` to each item on all processors; results in the order of the items.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(items.len().max(1));
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(at) else { return done };
-            done.push((at, work(item)));
-        }
-    };
-    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        let join = |worker: std::thread::ScopedJoinHandle<'_, _>| match worker.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        workers.into_iter().flat_map(join).collect()
-    });
-    results.sort_unstable_by_key(|result| result.0);
-    results.into_iter().map(|result| result.1).collect()
-}
-
 /// Holds the limits against the pairs, or against the replays where there are no pairs.
 fn judge(limits: &[Limit], found: &Validation, console: Console) -> Answer {
     let judged: &[Comparison] = if found.pairs.is_empty() { &found.replays } else { &found.pairs };
@@ -151,19 +129,4 @@ fn judge(limits: &[Limit], found: &Validation, console: Console) -> Answer {
         console.finding(&format!("--fail-on {text}"), true);
     }
     if broken.is_empty() { Answer::Done } else { Answer::No }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_come_in_the_order_of_the_items() {
-        let items: Vec<u64> = (0..100).collect();
-        assert_eq!(
-            in_parallel(&items, |item| item * 2),
-            items.iter().map(|item| item * 2).collect::<Vec<_>>()
-        );
-        assert_eq!(in_parallel(&[] as &[u64], |item| *item), Vec::<u64>::new());
-    }
 }

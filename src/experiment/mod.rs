@@ -2,8 +2,10 @@
 //! for the cheapest configuration; and predictions held against real runs (`score` compares one prediction with what a run
 //! was seen to do, `summary` puts many comparisons together).
 //!
-//! A run itself is [`crate::sim`]'s matter. Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
+//! A run itself is [`crate::sim`]'s matter. [`host`] holds the physics under Spark against tables of measurements.
+//! Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
 
+pub mod host;
 mod place;
 mod reseed;
 pub mod score;
