@@ -22,6 +22,7 @@ mod progress;
 mod run;
 mod study;
 mod sweep;
+mod validate;
 mod validate_host;
 
 use std::io;
@@ -92,7 +93,7 @@ fn answer(command: &Command, console: Console) -> anyhow::Result<Answer> {
         Command::Layout(args) => layout::run(args, console),
         Command::Check(args) => check::run(args, console),
         Command::Import(args) => import::run(args, console),
-        Command::Validate(args) => validate_host::run(&args.host, args.csv.as_deref(), args.force, console),
+        Command::Validate(args) => validate::run(args, console),
         Command::Schema => manual::schema(),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { command } => manual::page(command.as_deref()),

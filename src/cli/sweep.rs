@@ -197,12 +197,7 @@ fn check(base: &Base, space: &Space, yes: bool, console: Console) -> anyhow::Res
     Ok(())
 }
 
-fn into_folder(
-    args: &SweepArgs,
-    study: &Study,
-    mut folder: Folder,
-    console: Console,
-) -> anyhow::Result<Answer> {
+fn into_folder(study: &Study, mut folder: Folder, console: Console) -> anyhow::Result<Answer> {
     let kept = folder.journal.runs.clone();
     let known = |point: u64, replication: u32| {
         let key = (point, replication);
@@ -214,7 +209,7 @@ fn into_folder(
         console.note(&format!("{} of this study are there already", count(kept.len(), "run")));
     }
     output::say_when_interrupted(folder.kept());
-    let bar = Progress::counting(study.runs(), kept.len() as u64, "runs", console);
+    let bar = Progress::of_study(study.runs(), kept.len() as u64, "runs", console);
     let done = study.run(
         &known,
         |row| {

@@ -1,178 +1,191 @@
-//! From the runs of a study to what is known of each point: means with intervals, shares of outcomes, the best point and
-//! which others cannot be told from it.
+//! Many comparisons in one table: for each quantity the median, the 90th percentile and the worst error, beside those of the
+//! naive answer.
 
-use super::statistics::{Intervals, Sample, holm, quantile};
-use crate::record::study::{MEASURES, MeasureSummary, OUTCOMES, PointSummary, SweepRow, summary_column};
+use super::score::{Comparison, Measure, QUANTITIES, Quantity};
+use crate::record::{ErrorRecord, Outcome};
 
-/// What is held of every run of a study at once, 32 bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RunKey {
-    /// Its point.
-    pub point: u32,
-    /// Its replication.
-    pub replication: u32,
-    /// Where its row is kept.
-    pub offset: u64,
-    /// `wallMs`; not a number where it failed.
-    pub wall_ms: f64,
-    /// Bytes that its executors take; 0 where it did not start.
-    pub allocated_memory: u64,
-}
+/// Worst comparisons that a row names.
+const WORST: usize = 2;
+/// Two runs whose times differ by less than this factor are alike: real runs repeat to 10 to 25 %.
+pub const NOISE_FACTOR: f64 = 1.3;
 
-/// A whole study at a glance.
+/// What many comparisons come to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Overview {
-    /// The point with the least mean `wallMs` among those where every replication ended well; of equals the one that takes
-    /// least memory, then the first.
-    pub best: Option<u64>,
-    /// Its mean `wallMs`.
-    pub best_wall_ms: f64,
-    /// Point and corrected probability (see [`PointSummary::p_against_best`]), by point.
-    pub p_against_best: Vec<(u64, f64)>,
-    /// More than one replication was run and no point's differ in `wallMs`: nothing in this application is random.
-    pub all_alike: bool,
+pub struct Summary {
+    /// Comparisons.
+    pub comparisons: usize,
+    /// Comparisons without an answer: base, target, why.
+    pub unanswered: Vec<(String, String, String)>,
+    /// The class of the ending was right.
+    pub outcome_right: usize,
+    /// Whether the run dies was right.
+    pub died_right: usize,
+    /// The run died and was said to end well.
+    pub said_ok: usize,
+    /// The base run's ending was the right answer.
+    pub naive_right: usize,
+    /// Endings that were not as predicted: base, target, predicted, real.
+    pub wrong_endings: Vec<(String, String, Option<Outcome>, Outcome)>,
+    /// Runs that ended well, and among them those where spill or no spill was right; and where the naive answer was.
+    pub spill_or_not: (usize, usize, usize),
+    /// Pairs of targets of one base whose times differ by more than the noise, and those called in the right order.
+    pub order: (usize, usize),
+    /// Row after row.
+    pub rows: Vec<SummaryRow>,
 }
 
-impl Overview {
-    /// Looks over `runs`, which are in the order of points and replications.
-    pub fn of(runs: &[RunKey], confidence: f64) -> Self {
-        let points = || runs.chunk_by(|a, b| a.point == b.point);
-        let mean = |runs: &[RunKey]| Sample::of(runs.iter().map(|run| run.wall_ms)).mean;
-        let whole = |runs: &&[RunKey]| runs.iter().all(|run| !run.wall_ms.is_nan());
-        let best = points().filter(whole).min_by(|a, b| {
-            let key = |runs: &[RunKey]| (mean(runs), runs[0].allocated_memory);
-            let ((a_wall, a_memory), (b_wall, b_memory)) = (key(a), key(b));
-            a_wall.total_cmp(&b_wall).then(a_memory.cmp(&b_memory))
-        });
-        let varies =
-            |runs: &[RunKey]| runs.iter().any(|run| run.wall_ms.to_bits() != runs[0].wall_ms.to_bits());
-        let all_alike = points().any(|runs| runs.len() > 1) && !points().any(varies);
-        let Some(best) = best else { return Self { all_alike, ..Self::default() } };
-        let mut intervals = Intervals::new(confidence);
-        let mut found: Vec<(u64, f64)> = Vec::new();
-        for other in points().filter(whole).filter(|other| other[0].point != best[0].point) {
-            let pairs = best.iter().zip(other).map(|(best, other)| (best.wall_ms, other.wall_ms));
-            if let Some(p) = intervals.paired(pairs).p {
-                found.push((u64::from(other[0].point), p));
+/// Errors of one quantity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SummaryRow {
+    /// Which.
+    pub quantity: Quantity,
+    /// Comparisons that have it.
+    pub compared: usize,
+    /// Those without an answer.
+    pub unanswered: usize,
+    /// Median, 90th percentile and largest error.
+    pub errors: [f64; 3],
+    /// Median and 90th percentile of the naive answer; `None` in replays.
+    pub naive: Option<[f64; 2]>,
+    /// The worst, worst first.
+    pub worst: Vec<ErrorRecord>,
+}
+
+/// Puts comparisons together.
+pub fn summarise(comparisons: &[Comparison]) -> Summary {
+    let mut summary = Summary { comparisons: comparisons.len(), ..Summary::default() };
+    for found in comparisons {
+        let (real, predicted) = (found.real.0, found.predicted.0);
+        let names = || (found.base.clone(), found.target.clone());
+        if predicted.is_none() {
+            let (base, target) = names();
+            summary.unanswered.push((base, target, found.predicted.1.clone()));
+        }
+        summary.outcome_right += usize::from(predicted == Some(real));
+        let died = predicted.map(|outcome| outcome != Outcome::Ok);
+        summary.died_right += usize::from(died == Some(real != Outcome::Ok));
+        summary.said_ok += usize::from(predicted == Some(Outcome::Ok) && real != Outcome::Ok);
+        summary.naive_right += usize::from(found.naive == real);
+        if predicted != Some(real) {
+            let (base, target) = names();
+            summary.wrong_endings.push((base, target, predicted, real));
+        }
+        if let Some(spill) = line(found, "memoryBytesSpilled") {
+            let spills = |value: Option<f64>| value.map(|value| value > 0.0);
+            summary.spill_or_not.0 += 1;
+            summary.spill_or_not.1 += usize::from(spills(spill.predicted) == spills(Some(spill.real)));
+            summary.spill_or_not.2 += usize::from(spills(spill.naive) == spills(Some(spill.real)));
+        }
+    }
+    summary.order = order(comparisons);
+    summary.rows = QUANTITIES.iter().filter_map(|quantity| row(*quantity, comparisons)).collect();
+    summary
+}
+
+fn line<'a>(found: &'a Comparison, column: &str) -> Option<&'a ErrorRecord> {
+    found.totals.iter().find(|line| line.quantity == column)
+}
+
+fn row(quantity: Quantity, comparisons: &[Comparison]) -> Option<SummaryRow> {
+    // Where nothing really spilled, an amount is right or wrong, and that is a row of its own.
+    let counts = |line: &&ErrorRecord| quantity.measure != Measure::Relative || line.real > 0.0;
+    let lines: Vec<&ErrorRecord> =
+        comparisons.iter().filter_map(|found| line(found, quantity.column)).filter(counts).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    let mut answered: Vec<&ErrorRecord> = lines.iter().copied().filter(|line| line.error.is_some()).collect();
+    let errors: Vec<f64> = answered.iter().filter_map(|line| line.error).collect();
+    let naive: Vec<f64> = answered.iter().filter_map(|line| line.naive_error).collect();
+    answered.sort_by(|a, b| {
+        let by_error = b.error.unwrap_or(0.0).total_cmp(&a.error.unwrap_or(0.0));
+        by_error.then_with(|| (&a.base, &a.target).cmp(&(&b.base, &b.target)))
+    });
+    Some(SummaryRow {
+        quantity,
+        compared: lines.len(),
+        unanswered: lines.len() - answered.len(),
+        errors: [0.5, 0.9, 1.0].map(|q| quantile(&errors, q)),
+        naive: (!naive.is_empty()).then(|| [0.5, 0.9].map(|q| quantile(&naive, q))),
+        worst: answered.into_iter().take(WORST).cloned().collect(),
+    })
+}
+
+/// The value below which a share `q` of the values lies; not a number when there is none.
+pub fn quantile(values: &[f64], q: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = ((q * sorted.len() as f64) as usize).min(sorted.len().saturating_sub(1));
+    sorted.get(at).copied().unwrap_or(f64::NAN)
+}
+
+/// Any two targets of one base whose real times differ by more than the noise: how many there are, and in how many of them
+/// the prediction calls the right one faster.
+fn order(comparisons: &[Comparison]) -> (usize, usize) {
+    let timed = |found: &Comparison| Some((line(found, "wallMs")?.real, line(found, "wallMs")?.predicted));
+    let (mut all, mut right) = (0, 0);
+    for (at, one) in comparisons.iter().enumerate() {
+        for two in comparisons[..at].iter().filter(|two| two.base == one.base && one.base != one.target) {
+            let (Some((real_one, one)), Some((real_two, two))) = (timed(one), timed(two)) else { continue };
+            if real_one.max(real_two) <= NOISE_FACTOR * real_one.min(real_two) {
+                continue;
             }
-        }
-        let corrected = holm(&found.iter().map(|(_, p)| *p).collect::<Vec<_>>());
-        Self {
-            best: Some(u64::from(best[0].point)),
-            best_wall_ms: mean(best),
-            p_against_best: found.iter().zip(corrected).map(|((point, _), p)| (*point, p)).collect(),
-            all_alike,
+            all += 1;
+            let as_real =
+                one.zip(two).is_some_and(|(one, two)| one != two && (one > two) == (real_one > real_two));
+            right += usize::from(as_real);
         }
     }
-
-    /// The corrected probability of a point.
-    pub fn p(&self, point: u64) -> Option<f64> {
-        let at = self.p_against_best.binary_search_by_key(&point, |(point, _)| *point).ok()?;
-        Some(self.p_against_best[at].1)
-    }
-}
-
-/// Sums up the rows of one point.
-#[derive(Debug)]
-pub struct Summariser {
-    intervals: Intervals,
-    measures: [usize; 12],
-    outcome: usize,
-}
-
-impl Summariser {
-    /// Intervals of `confidence`.
-    pub fn new(confidence: f64) -> Self {
-        let column = |name| summary_column(name).expect("every measure is a column of the summary");
-        Self {
-            intervals: Intervals::new(confidence),
-            measures: MEASURES.map(column),
-            outcome: column("outcome"),
-        }
-    }
-
-    /// The summary of a point whose rows are `rows`, with what an overview says of it.
-    pub fn point(&mut self, rows: &[SweepRow], p_against_best: Option<f64>) -> PointSummary {
-        let mut outcomes = [0; 12];
-        for row in rows {
-            let text = row.text(self.outcome);
-            let at =
-                OUTCOMES.iter().position(|outcome| outcome.as_str() == text).unwrap_or(OUTCOMES.len() - 1);
-            outcomes[at] += 1;
-        }
-        let ok: Vec<&SweepRow> = rows.iter().filter(|row| row.text(self.outcome) == "ok").collect();
-        let runs = rows.len() as u64;
-        let measures = self.measures.map(|column| {
-            let sample = Sample::of(ok.iter().filter_map(|row| row.number(column)));
-            (sample.count > 0).then(|| MeasureSummary {
-                mean: sample.mean,
-                deviation: sample.deviation(),
-                interval: self.intervals.mean(&sample).map(|interval| (interval.low, interval.high)),
-            })
-        });
-        let mut walls: Vec<f64> = ok.iter().filter_map(|row| row.number(self.measures[0])).collect();
-        walls.sort_by(f64::total_cmp);
-        PointSummary {
-            point: rows.first().map_or(0, |row| row.point),
-            runs,
-            outcomes,
-            ok_interval: self
-                .intervals
-                .share(outcomes[0], runs)
-                .map(|interval| (interval.low, interval.high)),
-            allocated_memory: rows.iter().find_map(|row| row.allocated_memory),
-            measures,
-            wall_median: quantile(&walls, 0.5),
-            wall_p95: quantile(&walls, 0.95),
-            p_against_best,
-        }
-    }
+    (all, right)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Outcome, RunRecord};
 
-    fn runs(points: &[&[f64]]) -> Vec<RunKey> {
-        let key = |point: usize, replication: usize, wall_ms: f64| RunKey {
-            point: point as u32,
-            replication: replication as u32,
-            offset: 0,
-            wall_ms,
-            allocated_memory: 100 - point as u64,
-        };
-        let each = points.iter().enumerate();
-        each.flat_map(|(point, walls)| walls.iter().enumerate().map(move |(r, wall)| key(point, r, *wall)))
-            .collect()
+    fn comparison(target: &str, real: f64, predicted: Option<f64>, naive: f64) -> Comparison {
+        let totals = ["memoryBytesSpilled", "wallMs"].map(|quantity| ErrorRecord {
+            base: "base".to_owned(),
+            target: target.to_owned(),
+            quantity,
+            real,
+            predicted,
+            naive: Some(naive),
+            error: predicted.map(|p| (p - real).abs() / real),
+            naive_error: Some((naive - real).abs() / real),
+            ..ErrorRecord::default()
+        });
+        Comparison {
+            base: "base".to_owned(),
+            target: target.to_owned(),
+            predicted: (predicted.map(|_| Outcome::Ok), String::new()),
+            totals: totals.into(),
+            ..Comparison::default()
+        }
     }
 
     #[test]
-    fn the_best_point_never_fails_and_equals_go_to_less_memory() {
-        let overview = Overview::of(&runs(&[&[1.0, f64::NAN], &[5.0, 5.2], &[5.0, 5.2], &[9.0, 9.3]]), 0.95);
-        assert_eq!(overview.best, Some(2));
-        assert!(!overview.all_alike);
-        assert_eq!(overview.p(1), Some(1.0), "the same in every pair");
-        assert!(overview.p(3).is_some_and(|p| p < 0.05));
-        assert_eq!((overview.p(0), overview.p(2)), (None, None));
-        assert_eq!(Overview::of(&runs(&[&[f64::NAN]]), 0.95).best, None);
-        assert!(Overview::of(&runs(&[&[2.0, 2.0], &[3.0, 3.0]]), 0.95).all_alike);
+    fn quantiles_are_values_that_occurred() {
+        let values = [3.0, 1.0, 2.0, 10.0];
+        assert_eq!([0.0, 0.5, 0.9, 1.0].map(|q| quantile(&values, q)), [1.0, 3.0, 10.0, 10.0]);
+        assert!(quantile(&[], 0.5).is_nan());
     }
 
     #[test]
-    fn times_are_over_the_runs_that_ended_well() {
-        let run = |wall_ms: u64, outcome| {
-            let run = RunRecord { wall_ns: wall_ms * 1_000_000, outcome, ..RunRecord::default() };
-            SweepRow::of(4, 0, Some(7), &run)
-        };
-        let rows = [run(10, Outcome::Ok), run(14, Outcome::Ok), run(1, Outcome::HeapOom)];
-        let summary = Summariser::new(0.95).point(&rows, None);
-        assert_eq!(
-            (summary.point, summary.runs, summary.ok(), summary.failure()),
-            (4, 3, 2, Some(Outcome::HeapOom))
-        );
-        assert_eq!(summary.wall_ms(), Some(12.0));
-        assert_eq!((summary.wall_median, summary.allocated_memory), (Some(12.0), Some(7)));
-        assert_eq!(summary.measures[3], None, "collection was not modelled in these records");
+    fn rows_hold_the_spread_of_errors_and_name_the_worst() {
+        let found = [
+            comparison("a", 100.0, Some(110.0), 50.0),
+            comparison("b", 200.0, Some(100.0), 50.0),
+            comparison("c", 101.0, None, 50.0),
+        ];
+        let summary = summarise(&found);
+        let row = &summary.rows[0];
+        assert_eq!((row.compared, row.unanswered), (3, 1));
+        assert_eq!(row.errors, [0.5, 0.5, 0.5]);
+        assert_eq!(row.worst[0].target, "b");
+        assert_eq!(summary.unanswered.len(), 1);
+        assert_eq!((summary.outcome_right, summary.said_ok, summary.naive_right), (2, 0, 3));
+        // Of a, b and c, b differs from both; b is called faster than a though it is slower, c has no answer.
+        assert_eq!(summary.order, (2, 0));
     }
 }
