@@ -235,8 +235,10 @@ impl<'a> Builder<'a> {
             exchanges_read: fragment
                 .nodes
                 .iter()
-                .filter(|&&node| boundary(&cut.plan.nodes[node as usize]) == Boundary::Shuffle)
-                .count(),
+                .map(|&node| &cut.plan.nodes[node as usize])
+                .filter(|node| boundary(node) == Boundary::Shuffle)
+                .map(|node| metric(node, "data size"))
+                .collect(),
             page_bytes: self.page_bytes,
             operators: Vec::new(),
             sized: Vec::new(),

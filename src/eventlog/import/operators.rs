@@ -63,8 +63,8 @@ pub(super) struct StageContext<'a> {
     pub(super) row_bytes_out: Option<u64>,
     /// Resident bytes of one Python worker.
     pub(super) python_worker_bytes: u64,
-    /// Exchanges that the stage reads.
-    pub(super) exchanges_read: usize,
+    /// The `data size` accumulator of each exchange that the stage reads; one that is reused comes once for each reader.
+    pub(super) exchanges_read: Vec<Option<u64>>,
     /// Bytes of a page in the run of the log.
     pub(super) page_bytes: u64,
     pub(super) operators: Vec<Operator>,
@@ -331,19 +331,22 @@ impl StageContext<'_> {
     }
 
     fn shuffle_read(&mut self, node: &PlanNode) -> Option<usize> {
-        let facts = *self.exchanges.get(&metric(node, "data size")?)?;
+        let exchange = metric(node, "data size")?;
+        let facts = *self.exchanges.get(&exchange)?;
+        // An exchange that a stage reads twice (`ReusedExchange`) adds both readings to the same accumulators.
+        let readers = self.exchanges_read.iter().filter(|&&id| id == Some(exchange)).count().max(1) as u64;
         let local = metric(node, "local bytes read");
         let remote = metric(node, "remote bytes read");
         let records = metric(node, "records read");
         // A failed attempt reports no accumulators; with a single exchange the task's own metrics say the same.
-        let only = self.exchanges_read == 1;
+        let only = self.exchanges_read.len() == 1;
         let sum = |ids: [Option<u64>; 2], own: fn(&ShuffleReadMetrics) -> u64| {
             self.run.each(|task, metrics| {
                 let known: Vec<i64> = ids.iter().flatten().filter_map(|&id| task.accumulator(id)).collect();
                 if known.is_empty() && only {
                     return own(&metrics.shuffle_read);
                 }
-                known.into_iter().map(|v| v.max(0) as u64).sum()
+                known.into_iter().map(|v| v.max(0) as u64).sum::<u64>() / readers
             })
         };
         let bytes = sum([local, remote], |read| read.local_bytes + read.remote_bytes);
