@@ -2,6 +2,9 @@
 //! share are declared once, in `columns`.
 
 pub mod columns;
+mod fall;
+
+pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
 
 /// How an application ended (design: JSON contract).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +87,10 @@ pub struct RunRecord {
     pub events: Vec<EventRecord>,
     /// Memory by region over time.
     pub timeline: Vec<TimelinePoint>,
+    /// How close each limit came, in the order of [`Limit`]; limits that nothing came under are not there.
+    pub limits: Vec<Approach>,
+    /// Limits that were passed, in the order of time; only the first ones of many.
+    pub falls: Vec<Fall>,
     /// Where time went that a better configuration could save.
     pub causes: Vec<Cause>,
     /// What the answer rests on.

@@ -12,6 +12,7 @@ mod cache;
 mod consumers;
 mod event;
 mod executor;
+mod falls;
 mod plan;
 mod processes;
 mod program;

@@ -23,7 +23,7 @@ pub(super) struct NewPlan {
     pub(super) assumed: Vec<String>,
 }
 
-/// Plans a query anew; `None` when every join is done as in the log.
+/// Plans a query anew; `None` when every join is done as in the log, with the same exchanges.
 pub(super) fn plan(
     workload: &Workload,
     query: &Query,
@@ -79,10 +79,11 @@ pub(super) fn plan(
             }
         }
     }
-    if joins.iter().all(|(index, join)| strategies[index] == join.ran) {
+    let root = Planner { query, strategies: &strategies, written: &written }.plan()?;
+    let as_ran = joins.iter().all(|(index, join)| strategies[index] == join.ran);
+    if as_ran && exchanges(&root) == exchanges_of_log(query) {
         return None;
     }
-    let root = Planner { query, strategies: &strategies, written: &written }.plan()?;
     Some(NewPlan { root, strategies, assumed })
 }
 
@@ -109,6 +110,21 @@ impl Sizes<'_> {
         (0..of.inputs.len()).any(|input| written(step, input).is_some())
             || of.inputs.iter().any(|&input| self.rests_on_written(input, written))
     }
+}
+
+/// The exchanges of a plan that the log has; `None` among them where there is a new one.
+fn exchanges(root: &Node) -> BTreeSet<Option<StepIndex>> {
+    let all = root.all().into_iter();
+    all.filter_map(|node| match node {
+        Node::Exchange { old, .. } => Some(*old),
+        _ => None,
+    })
+    .collect()
+}
+
+fn exchanges_of_log(query: &Query) -> BTreeSet<Option<StepIndex>> {
+    let steps = query.steps.iter().enumerate();
+    steps.filter(|(_, step)| matches!(step.kind, StepKind::Exchange { .. })).map(|(at, _)| Some(at)).collect()
 }
 
 /// The step whose rows go through the exchange at an edge.
