@@ -1,12 +1,28 @@
 //! Many runs of one application: the points of a study, their replications, what the numbers are worth, and the search
-//! for the cheapest configuration.
+//! for the cheapest configuration; and predictions held against real runs (`score` compares one prediction with what a run
+//! was seen to do, `summary` puts many comparisons together).
 //!
 //! A run itself is [`crate::sim`]'s matter. [`host`] holds the physics under Spark against tables of measurements.
 //! Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
 
+mod base;
 pub mod host;
+mod overview;
 mod place;
+mod points;
 mod reseed;
+pub mod score;
+pub mod statistics;
+mod study;
+pub mod summary;
+mod vary;
 
+pub use base::{Base, HOST_AXES, NO_VARIANT, Prepared, VARIANT};
+pub use overview::{Overview, RunKey, Summariser};
 pub use place::{Placed, machines, place};
+pub use points::Space;
 pub use reseed::reseed;
+pub use score::{Comparison, Naive, compare};
+pub use study::{Known, Replications, Shard, Stopped, Study};
+pub use summary::{Summary, summarise};
+pub use vary::Axis;

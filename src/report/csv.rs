@@ -7,8 +7,8 @@ use std::io;
 
 use ::csv::{ByteRecord, Terminator, Writer, WriterBuilder};
 
-use crate::record::RunRecord;
 use crate::record::columns::{self, Table, Value};
+use crate::record::{ErrorRecord, RunRecord};
 
 /// A file of the output directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +98,23 @@ pub fn write_summaries<'a>(
     writer.flush()
 }
 
+/// Writes the errors of predictions with their header.
+///
+/// # Errors
+///
+/// Only those of `out`.
+pub fn write_errors<'a>(lines: impl Iterator<Item = &'a ErrorRecord>, out: impl io::Write) -> io::Result<()> {
+    let mut writer = writer(out);
+    writer.write_record(columns::ERRORS.columns().map(|column| column.0)).map_err(io_error)?;
+    let (mut record, no_run) = (ByteRecord::new(), RunRecord::default());
+    for line in lines {
+        record.clear();
+        push(&mut record, columns::ERRORS.cells(&no_run, line).map(|cell| cell.1));
+        writer.write_byte_record(&record).map_err(io_error)?;
+    }
+    writer.flush()
+}
+
 fn rows<'a, R: 'static>(
     table: &Table<R>,
     run: &'a RunRecord,
@@ -115,11 +132,11 @@ fn rows<'a, R: 'static>(
     writer.flush()
 }
 
-fn writer<W: io::Write>(out: W) -> Writer<W> {
+pub(super) fn writer<W: io::Write>(out: W) -> Writer<W> {
     WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out)
 }
 
-fn push<'a>(record: &mut ByteRecord, cells: impl Iterator<Item = Value<'a>>) {
+pub(super) fn push<'a>(record: &mut ByteRecord, cells: impl Iterator<Item = Value<'a>>) {
     for value in cells {
         match value {
             Value::Int(number) => record.push_field(number.to_string().as_bytes()),
@@ -130,7 +147,7 @@ fn push<'a>(record: &mut ByteRecord, cells: impl Iterator<Item = Value<'a>>) {
     }
 }
 
-fn io_error(error: ::csv::Error) -> io::Error {
+pub(super) fn io_error(error: ::csv::Error) -> io::Error {
     error.into()
 }
 
