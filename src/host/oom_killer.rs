@@ -86,7 +86,7 @@ impl QosClass {
 }
 
 /// The kernel tries to free pages before it gives up, s: measured 0.25 at 100 MB/s and more.
-const GIVE_UP_S: f64 = 0.23;
+pub const GIVE_UP_S: f64 = 0.23;
 /// Bytes that it still finds by then, so that a slow process reaches the end later: measured 0.41 s at 25 MB/s and 0.46 s at
 /// 20 MB/s.
 const LAST_BYTES: f64 = 4.3 * 1_048_576.0;

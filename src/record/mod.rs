@@ -2,6 +2,9 @@
 //! share are declared once, in `columns`.
 
 pub mod columns;
+mod host;
+
+pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};
 
 /// How an application ended (design: JSON contract).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +87,12 @@ pub struct RunRecord {
     pub events: Vec<EventRecord>,
     /// Memory by region over time.
     pub timeline: Vec<TimelinePoint>,
+    /// Machines whose memory is known.
+    pub hosts: Vec<HostRecord>,
+    /// Neighbours on them.
+    pub tenants: Vec<TenantRecord>,
+    /// Memory of their processes over time.
+    pub host_timeline: Vec<HostPoint>,
     /// Where time went that a better configuration could save.
     pub causes: Vec<Cause>,
     /// What the answer rests on.
@@ -290,6 +299,8 @@ pub enum EventKind {
     TaskFailed,
     /// An executor died.
     ExecutorLost,
+    /// The kernel killed a process.
+    Kill,
     /// The application ended early.
     Abort,
 }
@@ -310,6 +321,7 @@ impl EventKind {
             Self::Recompute => "recompute",
             Self::TaskFailed => "task_failed",
             Self::ExecutorLost => "executor_lost",
+            Self::Kill => "kill",
             Self::Abort => "abort",
         }
     }

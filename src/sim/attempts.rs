@@ -182,6 +182,10 @@ impl World<'_> {
                 self.hosts[host].network.leave(now, key as MemberId);
                 self.schedule_network(host);
             }
+            Some(super::task::Work::Swap(_)) => {
+                self.hosts[host].swap.leave(now, key as MemberId);
+                self.schedule_swap(host);
+            }
             None => {}
         }
     }
@@ -280,6 +284,12 @@ impl World<'_> {
         let task = self.tasks[key].as_ref().expect("a checked task exists");
         let executor = task.executor;
         self.refresh(executor);
+        let swap_ns = self.take_swap_debt(self.executors[executor].host);
+        if swap_ns > 0
+            && let Some(task) = self.tasks[key].as_mut()
+        {
+            task.work.push_back(super::task::Work::Swap(swap_ns));
+        }
         let state = &self.executors[executor];
         let base = self.workload.rates.heap_base_bytes;
         let live = state.live_heap(base);

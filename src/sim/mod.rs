@@ -11,6 +11,7 @@ mod cache;
 mod consumers;
 mod event;
 mod executor;
+mod host;
 mod plan;
 mod processes;
 mod program;
@@ -21,13 +22,13 @@ mod task;
 mod uses;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
-pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
+pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, regions};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::conf::{Collector, Settings};
-use crate::engine::{EventQueue, SharedResource};
+use crate::engine::EventQueue;
 use crate::host::GcCost;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
@@ -37,6 +38,7 @@ use crate::workload::Workload;
 
 use event::Event;
 use executor::Executor;
+use host::Host;
 use program::Instruction;
 use stages::{JobState, StageState};
 use task::Task;
@@ -56,27 +58,6 @@ impl Default for SimOptions {
     }
 }
 
-/// A machine's shared resources.
-#[derive(Debug)]
-struct Host {
-    cores: u32,
-    /// Tasks that run on it.
-    running: u32,
-    /// Threads of its JVMs that want a processor beside the tasks.
-    background: f64,
-    disk: SharedResource,
-    disk_epoch: u64,
-    network: SharedResource,
-    network_epoch: u64,
-}
-
-impl Host {
-    /// Share of a processor that each thread gets.
-    fn processor_share(&self) -> f64 {
-        (f64::from(self.cores) / (f64::from(self.running) + self.background).max(1.0)).min(1.0)
-    }
-}
-
 /// The state of everything.
 struct World<'a> {
     workload: &'a Workload,
@@ -90,7 +71,6 @@ struct World<'a> {
     programs: &'a [Vec<Instruction>],
     queue: EventQueue<Event>,
     hosts: Vec<Host>,
-    host_names: Vec<String>,
     setups: Vec<ExecutorSetup>,
     executors: Vec<Executor>,
     jobs: Vec<JobState>,
@@ -133,6 +113,7 @@ pub fn simulate(
     let mut world = World::new(workload, settings, processes, options, &plan, &programs);
     world.run();
     world.close_record();
+    world.close_hosts();
     world.record
 }
 
@@ -151,14 +132,9 @@ impl<'a> World<'a> {
         let hosts = processes
             .hosts
             .iter()
-            .map(|host| Host {
-                cores: host.cores.max(1),
-                running: 0,
-                background: 0.0,
-                disk: SharedResource::new(disk, disk),
-                disk_epoch: 0,
-                network: SharedResource::new(network, network),
-                network_epoch: 0,
+            .enumerate()
+            .map(|(at, host)| {
+                Host::new(&host.name, host.cores, disk, network, processes.memory.get(at).cloned())
             })
             .collect();
         let mut world = Self {
@@ -171,7 +147,6 @@ impl<'a> World<'a> {
             programs,
             queue: EventQueue::new(),
             hosts,
-            host_names: processes.hosts.iter().map(|host| host.name.clone()).collect(),
             setups: processes.executors.clone(),
             executors: Vec::new(),
             jobs: workload
@@ -230,7 +205,7 @@ impl<'a> World<'a> {
         manager.set_step(self.first_incomplete_step());
         let record = ExecutorRecord {
             id,
-            host: self.host_names[setup.host].clone(),
+            host: self.hosts[setup.host].name.clone(),
             cores: setup.cores,
             added_ns: self.queue.now().0,
             heap_bytes: setup.heap,
@@ -315,6 +290,15 @@ impl<'a> World<'a> {
                     self.schedule_network(host);
                 }
             }
+            Event::Swap { host, epoch } => {
+                if self.hosts[host].swap_epoch == epoch {
+                    while let Some(key) = self.hosts[host].swap.pop_completed(now) {
+                        self.io_done(key as usize);
+                    }
+                    self.schedule_swap(host);
+                }
+            }
+            Event::OutOfMemory { host } => self.kill_somebody(host),
             Event::Delay { task, task_id } => {
                 let waiting = self.tasks[task].as_ref().is_some_and(|t| t.id == task_id);
                 if waiting {

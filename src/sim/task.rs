@@ -21,6 +21,8 @@ pub(super) enum Work {
     Disk(u64),
     /// Bytes over the host's network.
     Network(u64),
+    /// Nanoseconds of the host's swap device, for pages that go out to make room.
+    Swap(u64),
 }
 
 /// What a task does when it has no physical work left.
@@ -123,7 +125,7 @@ impl<'a> World<'a> {
                 task.doing = Some(work);
                 let host = self.executors[executor].host;
                 match work {
-                    Work::Cpu(0) | Work::Disk(0) | Work::Network(0) => {
+                    Work::Cpu(0) | Work::Disk(0) | Work::Network(0) | Work::Swap(0) => {
                         task.doing = None;
                         continue;
                     }
@@ -139,6 +141,10 @@ impl<'a> World<'a> {
                     Work::Network(bytes) => {
                         self.hosts[host].network.join(now, key as u64, bytes);
                         self.schedule_network(host);
+                    }
+                    Work::Swap(ns) => {
+                        self.hosts[host].swap.join(now, key as u64, ns);
+                        self.schedule_swap(host);
                     }
                 }
                 return;
