@@ -16,6 +16,8 @@ pub mod workload;
 pub mod cli;
 #[cfg(feature = "eventlog")]
 pub mod eventlog;
+#[cfg(feature = "experiment")]
+pub mod experiment;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(feature = "scenario")]

@@ -13,6 +13,7 @@ use super::input::{Application, count, open_scenario};
 use super::{Answer, Told};
 use crate::conf::property;
 use crate::conf::{Origin, Settings, SparkConf};
+use crate::experiment;
 use crate::scenario::{self, Severity};
 
 /// Faults of all files.
@@ -143,7 +144,7 @@ fn check_properties(
     }
     let faults = match Settings::resolve(conf) {
         Ok(settings) => {
-            if let Err(words) = configure::place(&settings, application) {
+            if let Err(words) = experiment::place(&settings, &application.scenario) {
                 let finding = json!({ "file": source.file, "severity": "error", "message": words });
                 tell(diagnostics::plain(&format!("{}: {words}", source.file)), true, finding);
             }

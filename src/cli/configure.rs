@@ -1,5 +1,5 @@
-//! The configuration of a run: what INPUT says, `--properties-file`, `--conf` and the flags, each over the one before;
-//! its meaning; and the processes that come of it. Faults are told with key, value, where it came from and what is valid.
+//! The configuration of a run: what INPUT says, `--properties-file`, `--conf` and the flags, each over the one before,
+//! and its meaning. Faults are told with key, value, where it came from and what is valid.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,13 +11,10 @@ use super::args::ConfArgs;
 use super::console::{Console, tell_error};
 use super::diagnostics;
 use super::input::Application;
-use crate::cluster::{self, ClusterPlan, HostShape, PlanInput};
 use crate::conf::property::{self, Support};
 use crate::conf::{
     ConfError, ErrorKind, Origin, Settings, SparkConf, SparkVersion, properties, spark_submit,
 };
-use crate::scenario::ClusterSpec;
-use crate::sim::{HostSpec, Processes};
 
 /// Longest value that a listing shows whole, in characters.
 const VALUE_SHOWN: usize = 48;
@@ -213,53 +210,6 @@ pub(super) fn settings(
             None => Stop::Faulty,
         }
     })
-}
-
-/// The processes of an application.
-#[derive(Debug)]
-pub(super) struct Placed {
-    /// As planned: containers, executors not placed.
-    pub(super) plan: ClusterPlan,
-    /// As simulated.
-    pub(super) processes: Processes,
-}
-
-/// Plans the processes.
-///
-/// # Errors
-/// The words with which Spark or the cluster manager refuses to start them.
-pub(super) fn place(settings: &Settings, application: &Application) -> Result<Placed, String> {
-    let (shapes, hosts) = machines(&application.scenario.cluster);
-    let python = application.scenario.workload.python;
-    let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python });
-    if let Some(words) = &plan.refusal {
-        return Err(words.clone());
-    }
-    let hosts =
-        if application.scenario.workload.observed.is_some() { with_room(hosts, &plan) } else { hosts };
-    let processes = Processes::new(&plan, settings, &hosts).map_err(|error| error.to_string())?;
-    Ok(Placed { plan, processes })
-}
-
-/// Machines of a log: it tells how many cores were used, not how many there are, so that more slots mean more cores.
-fn with_room(mut hosts: Vec<HostSpec>, plan: &ClusterPlan) -> Vec<HostSpec> {
-    for (index, host) in hosts.iter_mut().enumerate() {
-        let wanted =
-            plan.executors.iter().filter(|executor| executor.host == index).map(|executor| executor.cores);
-        host.cores = host.cores.max(wanted.sum());
-    }
-    hosts
-}
-
-/// The machines of a scenario, as planning and as the simulation want them.
-pub(super) fn machines(cluster: &ClusterSpec) -> (Vec<HostShape>, Vec<HostSpec>) {
-    let each = cluster.hosts.iter().flat_map(|host| (0..host.count).map(move |number| (host, number)));
-    each.map(|(host, number)| {
-        let shape = HostShape { cores: host.cores, memory: host.memory_bytes, container_memory: None };
-        let name = if host.count > 1 { format!("{}-{}", host.name, number + 1) } else { host.name.clone() };
-        (shape, HostSpec { name, cores: host.cores })
-    })
-    .unzip()
 }
 
 /// Refuses what makes no sense together, before any work.

@@ -12,6 +12,7 @@ use super::input::{self, Application};
 use super::{Answer, Told};
 use crate::cluster::{self, ClusterPlan, ContainerSize, HostShape, PlanInput};
 use crate::conf::{Collector, DeployMode, Master, Origin, Settings, SparkConf};
+use crate::experiment;
 use crate::memory::MemoryMode;
 use crate::memory::layout::SystemMemory;
 use crate::sim::{Regions, regions};
@@ -38,7 +39,7 @@ pub(super) fn run(args: &LayoutArgs, console: Console) -> anyhow::Result<Answer>
         console.warn(&text);
     }
     let (hosts, _) =
-        configure::machines(&application.as_ref().map(|a| a.scenario.cluster.clone()).unwrap_or_default());
+        experiment::machines(&application.as_ref().map(|a| a.scenario.cluster.clone()).unwrap_or_default());
     let python = args.python || application.as_ref().is_some_and(|found| found.scenario.workload.python);
 
     let plan = cluster::plan(&PlanInput { settings: &settings, hosts: &hosts, yarn: None, python });

@@ -1,13 +1,14 @@
 //! `spillcast run`: one simulation, its answer on standard output, its details in a folder.
 
 use super::args::RunArgs;
-use super::configure::{self, Placed, Stop};
+use super::configure::{self, Stop};
 use super::console::{Console, color_on_stdout, print, tell_error, width};
 use super::fail_on::Condition;
 use super::input::{self, Application, count};
 use super::output::Unfinished;
 use super::{Answer, Told};
 use crate::conf::{Settings, SparkConf};
+use crate::experiment::{Placed, place, reseed};
 use crate::record::{Outcome, RunRecord};
 use crate::report::csv::File;
 use crate::report::{json, plot, table};
@@ -25,7 +26,8 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
         args.fail_on.iter().map(|text| Condition::parse(text)).collect::<anyhow::Result<_>>()?;
     configure::check_pairs(&args.conf)?;
     let folder = prepare(args)?;
-    let application = input::open(&args.input, console)?;
+    let mut application = input::open(&args.input, console)?;
+    draw(&mut application, args.seed);
     let conf = configure::conf(Some(&application), &args.conf, console)?;
     configure::tell(&conf, &args.conf, Some(&application), console);
     let options =
@@ -40,7 +42,7 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     for text in &without_effect {
         console.warn(text);
     }
-    let placed = match configure::place(&settings, &application) {
+    let placed = match place(&settings, &application.scenario) {
         Ok(placed) => placed,
         Err(words) => {
             tell_error(&words);
@@ -63,6 +65,15 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     answer(&record, args, &application)?;
     hint(&application, console);
     Ok(judge(&conditions, &record, console))
+}
+
+/// Draws the workload with another seed than its own.
+fn draw(application: &mut Application, seed: Option<u64>) {
+    let scenario = &mut application.scenario;
+    if let Some(seed) = seed.filter(|seed| *seed != scenario.seed) {
+        scenario.workload = reseed(&scenario.workload, scenario.seed, application.text.as_deref(), seed);
+        scenario.seed = seed;
+    }
 }
 
 fn prepare(args: &RunArgs) -> anyhow::Result<Option<Unfinished>> {

@@ -138,6 +138,21 @@ pub fn parse(text: &str, file: &str) -> (Option<Scenario>, Vec<Diagnostic>) {
     (scenario, sink.into_diagnostics())
 }
 
+/// The workload of a scenario in the short form with every size and key drawn from `seed` instead of the file's own
+/// seed. `None` where nothing is drawn: a workload in the full form holds what was observed.
+pub fn drawn_with(text: &str, file: &str, seed: u64) -> Option<Workload> {
+    let mut sink = Sink::new(text, file);
+    let (document, _) = DeTable::parse_recoverable(text);
+    let root = View::new(document.get_ref(), 0..0);
+    if root.has("workload") {
+        return None;
+    }
+    let conf = entries(&root, &sink);
+    let declared = short::decode(&root, &conf, &mut sink);
+    let name = root.text("name").map_or_else(|| stem(file), str::to_owned);
+    (!sink.has_errors()).then(|| lower::lower(&name, seed, &conf, &declared))
+}
+
 /// Reads everything but the application: what can be checked of a scenario in which something else is wrong. Faults are
 /// not reported, [`parse`] does that; what cannot be read has its default.
 pub fn outline(text: &str, file: &str) -> Scenario {

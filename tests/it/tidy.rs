@@ -21,8 +21,28 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("scenario", 4, &["units", "rng", "conf", "cluster", "memory", "workload"]),
     // Import runs the log's own configuration to calibrate itself, so it knows the simulation.
     ("eventlog", 4, &["units", "conf", "cluster", "memory", "host", "workload", "record", "sim"]),
+    (
+        "experiment",
+        5,
+        &["units", "rng", "conf", "cluster", "memory", "workload", "record", "sim", "scenario"],
+    ),
     ("report", 5, &["units", "record"]),
-    ("cli", 6, &["units", "conf", "cluster", "memory", "record", "sim", "scenario", "eventlog", "report"]),
+    (
+        "cli",
+        6,
+        &[
+            "units",
+            "conf",
+            "cluster",
+            "memory",
+            "record",
+            "sim",
+            "scenario",
+            "eventlog",
+            "experiment",
+            "report",
+        ],
+    ),
 ];
 
 /// The highest layer of the pure core: no files, clocks, environment, output, threads, text formats.

@@ -1,0 +1,10 @@
+//! Many runs of one application: the points of a study, their replications, what the numbers are worth, and the search
+//! for the cheapest configuration.
+//!
+//! A run itself is [`crate::sim`]'s matter. Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
+
+mod place;
+mod reseed;
+
+pub use place::{Placed, machines, place};
+pub use reseed::reseed;
