@@ -12,8 +12,6 @@ pub struct HostRecord {
     pub swap_bytes: u64,
     /// When most memory and swap was wanted, ns since the start.
     pub peak_ns: u64,
-    /// Who held it then, the kernel first, then executors, neighbours, files in memory and page cache.
-    pub ledger: Vec<LedgerEntry>,
     /// Bytes read back from swap.
     pub swap_in_bytes: u64,
     /// Bytes written to swap.
@@ -24,9 +22,12 @@ pub struct HostRecord {
     pub copies_killed_ns: Vec<u64>,
 }
 
-/// A line of a host's ledger.
+/// A line of a host's ledger at the moment when most was wanted: the kernel, executors, neighbours, files in memory, page
+/// cache.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LedgerEntry {
+    /// Host.
+    pub host: String,
     /// Who: an executor's id, a neighbour's name, `kernel`, `files in memory`, `page cache`.
     pub process: String,
     /// Bytes in memory.

@@ -89,6 +89,8 @@ pub struct RunRecord {
     pub timeline: Vec<TimelinePoint>,
     /// Machines whose memory is known.
     pub hosts: Vec<HostRecord>,
+    /// Who held their memory when most was wanted.
+    pub ledger: Vec<LedgerEntry>,
     /// Neighbours on them.
     pub tenants: Vec<TenantRecord>,
     /// Memory of their processes over time.

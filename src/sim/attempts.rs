@@ -68,6 +68,7 @@ impl World<'_> {
             gc_at_start: 0.0,
             waiting_since: None,
             broadcast_bytes: 0,
+            files: 0,
             metrics: Metrics::default(),
         };
         let key = self.free_tasks.pop().unwrap_or_else(|| {
@@ -114,7 +115,9 @@ impl World<'_> {
         state.free_slots += self.settings.task.cpus;
         state.running.remove(&key);
         state.waiting.retain(|&waiter| waiter != key);
-        self.hosts[state.host].running -= 1;
+        let host = state.host;
+        self.hosts[host].running -= 1;
+        self.delete_files(host, task.files);
         let metrics = &mut task.metrics;
         metrics.tasks = 1;
         metrics.failed_tasks = u64::from(failure.is_some());
@@ -210,6 +213,10 @@ impl World<'_> {
                     self.lose_executor(executor, &format!("exit code 52: {reason}"), Outcome::HeapOom);
                 }
             }
+            Failure::DiskFull(reason) => {
+                self.event(EventKind::TaskFailed, Some(executor), Some(id), 0, &reason);
+                self.retry_or_abort(key, &reason, Outcome::DiskFull);
+            }
             Failure::ContainerKilled(text) => {
                 self.lose_executor(executor, &text, Outcome::ContainerKilled);
             }
@@ -273,6 +280,7 @@ impl World<'_> {
             }
         }
         self.executors[executor].manager.clear_blocks();
+        self.note_footprint(executor, 0);
         if self.ended.is_none() {
             let start = SimDuration(self.workload.rates.executor_start_ns);
             self.queue.schedule(now + start, Event::ExecutorStarted { replaces: executor });

@@ -7,6 +7,7 @@
 
 use super::World;
 use super::event::Event;
+use super::task::Failure;
 use super::processes::HostMemory;
 use crate::engine::SharedResource;
 use crate::host::oom_killer::{Candidate, GIVE_UP_S, swap_out_bytes_per_s, victim};
@@ -86,6 +87,8 @@ pub(super) struct HostLedger {
     /// Demand and busy threads at the last balance, and when that was.
     seen: (u64, f64),
     seen_at: SimTime,
+    /// Demand at the last point of the time line, and when that was.
+    pointed: Option<(u64, SimTime)>,
     /// Everybody's share while memory is short, executors first; empty while all fits.
     shares: Vec<Share>,
     page_ins_per_s: f64,
@@ -100,6 +103,7 @@ pub(super) struct HostLedger {
     swap_in_pages: f64,
     swap_out_pages: f64,
     peak: u64,
+    peak_lines: Vec<LedgerEntry>,
     record: HostRecord,
 }
 
@@ -115,6 +119,8 @@ struct Neighbour {
 const STEP_BYTES: u64 = 2 << 20;
 /// A balance is drawn anew at least so often while memory is short, since tasks change what they do.
 const BALANCE_MAX_AGE: SimDuration = SimDuration::from_ms(500);
+/// Points of the time line are at least so far apart unless memory moves.
+const POINT_EVERY: SimDuration = SimDuration::from_ms(100);
 /// From this slow-down on the tasks of a host stand nearly still.
 const STANDSTILL: f64 = 20.0;
 /// So long a standstill ends the application: nobody waits longer (`spark.network.timeout` is 120 s; five of them).
@@ -145,6 +151,7 @@ impl HostLedger {
             files: 0,
             seen: (0, -1.0),
             seen_at: SimTime::ZERO,
+            pointed: None,
             shares: Vec::new(),
             page_ins_per_s: 0.0,
             swapped_pages: 0.0,
@@ -156,6 +163,7 @@ impl HostLedger {
             swap_in_pages: 0.0,
             swap_out_pages: 0.0,
             peak: 0,
+            peak_lines: Vec::new(),
             record,
         }
     }
@@ -202,6 +210,7 @@ impl World<'_> {
     /// An executor's process now has `resident` bytes.
     pub(super) fn note_footprint(&mut self, executor: usize, resident: u64) {
         let at = self.executors[executor].host;
+        let resident = if self.executors[executor].alive { resident } else { 0 };
         let before = std::mem::replace(&mut self.executors[executor].footprint, resident);
         if let Some(ledger) = self.hosts[at].memory.as_deref_mut() {
             ledger.executors = ledger.executors + resident - before;
@@ -273,10 +282,11 @@ impl World<'_> {
         let still = ledger.unresponsive_ns > STANDSTILL_MAX_NS;
         if demand > ledger.peak {
             ledger.peak = demand;
+            ledger.peak = demand;
             ledger.record.peak_ns = now.0;
             let lines = self.ledger_lines(at);
             let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
-            ledger.record.ledger = lines;
+            ledger.peak_lines = lines;
         }
         for (&executor, slow) in own.iter().zip(slowdowns) {
             self.executors[executor].swap_slow = slow;
@@ -296,6 +306,57 @@ impl World<'_> {
                 HumanDuration(SimDuration(STANDSTILL_MAX_NS as u64)),
             );
             self.abort(Outcome::Timeout, reason);
+        }
+    }
+
+    /// Bytes of a host's disk that must move to read `bytes` of Spark's files: what the page cache does not hold. Where the
+    /// memory of the host is not known, the disk's bandwidth already stands for both.
+    pub(super) fn from_disk(&self, at: usize, bytes: u64) -> u64 {
+        let host = &self.hosts[at];
+        let Some(ledger) = host.memory.as_deref() else { return bytes };
+        if ledger.setup.local_dir_in_memory {
+            return 0;
+        }
+        let files = (ledger.files as f64 * host.copies) as u64;
+        let cache = ledger.room().saturating_sub(ledger.demand(host.copies));
+        if cache >= files {
+            return 0;
+        }
+        (bytes as f64 * (1.0 - cache as f64 / files as f64)) as u64
+    }
+
+    /// A task writes `bytes` of files to its host's disk, if they fit.
+    pub(super) fn write_files(&mut self, key: usize, bytes: u64) -> Result<u64, Failure> {
+        let task = self.tasks[key].as_ref().expect("a task that writes exists");
+        let at = self.executors[task.executor].host;
+        let host = &mut self.hosts[at];
+        let Some(ledger) = host.memory.as_deref_mut() else { return Ok(bytes) };
+        ledger.files += bytes;
+        let wanted = (ledger.files as f64 * host.copies) as u64;
+        if let Some(room) = ledger.setup.disk_bytes.filter(|room| wanted > *room) {
+            ledger.files -= bytes;
+            return Err(Failure::DiskFull(format!(
+                "java.io.IOException: No space left on device ({} of Spark's files on a disk with {} for them)",
+                HumanBytes(wanted),
+                HumanBytes(room)
+            )));
+        }
+        let in_memory = ledger.setup.local_dir_in_memory;
+        if in_memory {
+            self.update_ledger(at, false);
+        }
+        Ok(if in_memory { 0 } else { bytes })
+    }
+
+    /// Files of a task that ends are deleted.
+    pub(super) fn delete_files(&mut self, at: usize, bytes: u64) {
+        if bytes > 0
+            && let Some(ledger) = self.hosts[at].memory.as_deref_mut()
+        {
+            ledger.files = ledger.files.saturating_sub(bytes);
+            if ledger.setup.local_dir_in_memory {
+                self.update_ledger(at, false);
+            }
         }
     }
 
@@ -481,9 +542,11 @@ impl World<'_> {
         let mut shares = ledger.shares.iter();
         let mut line = |process: String, bytes: u64| {
             let swapped = shares.next().map_or(0, |share| (share.swapped_pages * PAGE_BYTES as f64) as u64).min(bytes);
-            LedgerEntry { process, resident_bytes: bytes - swapped, swapped_bytes: swapped }
+            let resident_bytes = bytes - swapped;
+            LedgerEntry { host: host.name.clone(), process, resident_bytes, swapped_bytes: swapped }
         };
         let plain = |process: &str, bytes: u64| LedgerEntry {
+            host: host.name.clone(),
             process: process.to_owned(),
             resident_bytes: bytes,
             swapped_bytes: 0,
@@ -519,7 +582,17 @@ impl World<'_> {
     }
 
     fn record_host_points(&mut self, at: usize) {
-        let time_ns = self.queue.now().0;
+        let now = self.queue.now();
+        let time_ns = now.0;
+        let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
+        let demand = ledger.seen.0;
+        let due = ledger.pointed.is_none_or(|(before, since)| {
+            now.since(since) >= POINT_EVERY || before.abs_diff(demand) > ledger.setup.memory_bytes / 64
+        });
+        if !due {
+            return;
+        }
+        ledger.pointed = Some((demand, now));
         let lines = self.ledger_lines(at);
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
         let latency = |name: &str| {
@@ -567,6 +640,7 @@ impl World<'_> {
             swap_in += record.swap_in_bytes;
             swap_out += record.swap_out_bytes;
             self.record.hosts.push(record);
+            self.record.ledger.append(&mut ledger.peak_lines);
             for (tenant, state) in ledger.setup.tenants.iter().zip(&ledger.tenants) {
                 let others = (tenant_cores - tenant.cpu_cores).max(0.0);
                 let quiet = tenant.request.map(|request| request.latency(others, cores, 0.0, 0.0));

@@ -8,7 +8,10 @@
 //! A quantity that is not modelled is [`Value::Absent`] (an empty CSV field, a missing JSON key), never zero. How values
 //! are written is left to `report`.
 
+mod hosts;
 mod metrics;
+
+pub use hosts::{HOSTS, HOST_TIMELINE, LEDGER, TENANTS};
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -430,6 +433,10 @@ pub fn markdown() -> String {
     section(&mut out, &EVENTS);
     section(&mut out, &TIMELINE);
     section(&mut out, &CAUSES);
+    section(&mut out, &HOSTS);
+    section(&mut out, &LEDGER);
+    section(&mut out, &TENANTS);
+    section(&mut out, &HOST_TIMELINE);
     out
 }
 
@@ -473,6 +480,10 @@ mod tests {
         check_names(&EVENTS);
         check_names(&TIMELINE);
         check_names(&CAUSES);
+        check_names(&HOSTS);
+        check_names(&LEDGER);
+        check_names(&TENANTS);
+        check_names(&HOST_TIMELINE);
     }
 
     #[test]
