@@ -180,6 +180,15 @@ impl MemoryManager {
         }
     }
 
+    /// The most that the execution pool could grow to now: all but what storage holds of its region (UMM-3).
+    pub fn max_execution(&self, mode: MemoryMode) -> u64 {
+        let Pools { execution, storage, total, storage_region, unmanaged } = &self.pools[mode.index()];
+        match self.kind {
+            Kind::Unified => (total - storage.used().min(*storage_region)).saturating_sub(*unmanaged),
+            Kind::Static { .. } => execution.size(),
+        }
+    }
+
     /// How many times all waiting threads were notified since the start (EXEC-6). When it has grown, everybody who
     /// waits has to try again; in which order is the caller's choice, as it is the JVM's.
     pub fn wakeups(&self) -> u64 {
@@ -240,15 +249,10 @@ impl MemoryManager {
 
     /// One attempt of the active task at a position of its pool.
     fn try_execution(&mut self, bytes: u64, at: usize, mode: MemoryMode) -> Result<Grant, ExecutionError> {
-        let max_pool = match self.kind {
-            Kind::Unified => {
-                self.grow_execution(bytes, mode)?;
-                // Seen after the eviction (UMM-3).
-                let Pools { storage, total, storage_region, unmanaged, .. } = &self.pools[mode.index()];
-                (total - storage.used().min(*storage_region)).saturating_sub(*unmanaged)
-            }
-            Kind::Static { .. } => self.pools[mode.index()].execution.size(),
-        };
+        if self.kind == Kind::Unified {
+            self.grow_execution(bytes, mode)?;
+        }
+        let max_pool = self.max_execution(mode);
         let pool = &mut self.pools[mode.index()].execution;
         match pool.share(bytes, at, max_pool) {
             Some(grant) => {

@@ -202,6 +202,11 @@ impl TaskMemoryManager {
         self.consumers[consumer.0 as usize].used
     }
 
+    /// The mode of a consumer's memory.
+    pub fn mode(&self, consumer: ConsumerId) -> MemoryMode {
+        self.consumers[consumer.0 as usize].mode
+    }
+
     /// Bytes the task holds in both modes.
     pub fn memory_used(&self) -> u64 {
         self.held[0] + self.held[1]

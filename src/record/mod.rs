@@ -2,8 +2,10 @@
 //! share are declared once, in `columns`.
 
 pub mod columns;
+mod fall;
 mod host;
 
+pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
 pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};
 
 /// How an application ended (design: JSON contract).
@@ -95,6 +97,10 @@ pub struct RunRecord {
     pub tenants: Vec<TenantRecord>,
     /// Memory of their processes over time.
     pub host_timeline: Vec<HostPoint>,
+    /// How close each limit came, in the order of [`Limit`]; limits that nothing came under are not there.
+    pub limits: Vec<Approach>,
+    /// Limits that were passed, in the order of time; only the first ones of many.
+    pub falls: Vec<Fall>,
     /// Where time went that a better configuration could save.
     pub causes: Vec<Cause>,
     /// What the answer rests on.

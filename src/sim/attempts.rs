@@ -4,12 +4,14 @@
 use super::World;
 use super::event::Event;
 use super::executor::Executor;
+use super::falls::yarn_bytes;
 use super::scheduler::Locality;
 use super::task::{Failure, Progress, State, Task};
+use crate::conf::Master;
 use crate::engine::MemberId;
 use crate::memory::operators::{OperatorConf, OperatorIndex, TaskOperators};
 use crate::memory::{TaskId, TaskMemoryManager};
-use crate::record::{EventKind, Metrics, Outcome, TaskRecord};
+use crate::record::{EventKind, Limit, Metrics, Outcome, TaskRecord};
 use crate::units::{HumanBytes, SimDuration};
 use crate::workload::OperatorKind;
 
@@ -63,6 +65,7 @@ impl World<'_> {
             memory_operators,
             memory_used: 0,
             user_heap: 0,
+            broadcast_on_heap: 0,
             python_bytes: 0,
             allocation_rate: allocated as f64 / (cpu.max(LEAST_WORK_NS) as f64),
             gc_at_start: 0.0,
@@ -302,25 +305,45 @@ impl World<'_> {
         let base = self.workload.rates.heap_base_bytes;
         let live = state.live_heap(base);
         if live > state.heap_max {
+            let heap = state.heap_max;
+            self.executor_falls(Limit::Heap, key, live, heap);
             return Progress::Fail(Failure::HeapOom(format!(
                 "{} live in a heap of {}: {} more than fits",
                 HumanBytes(live),
-                HumanBytes(state.heap_max),
-                HumanBytes(live - state.heap_max)
+                HumanBytes(heap),
+                HumanBytes(live - heap)
             )));
         }
         if let Some(limit) = state.record.container_bytes {
             let resident = state.resident(base, self.workload.rates.non_heap_bytes);
             if resident > limit {
-                return Progress::Fail(Failure::ContainerKilled(format!(
-                    "Container killed by YARN for exceeding physical memory limits. {:.1} GB of {:.1} GB physical \
-                     memory used. Consider boosting spark.executor.memoryOverhead.",
-                    resident as f64 / 1e9,
-                    limit as f64 / 1e9
-                )));
+                self.executor_falls(Limit::Container, key, resident, limit);
+                return Progress::Fail(Failure::ContainerKilled(self.killed(resident, limit)));
             }
         }
         Progress::Continue
+    }
+
+    /// What the driver says of an executor whose process tree passed its limit (KILL-1, KILL-3).
+    fn killed(&self, resident: u64, limit: u64) -> String {
+        match self.settings.master {
+            Master::Yarn => format!(
+                "Container killed by YARN for exceeding physical memory limits. {} of {} physical memory used. Consider \
+                 boosting spark.executor.memoryOverhead.",
+                yarn_bytes(resident),
+                yarn_bytes(limit)
+            ),
+            Master::Kubernetes => format!(
+                "The executor exited with exit code 137(SIGKILL, possible container OOM): {} of {} used.",
+                HumanBytes(resident),
+                HumanBytes(limit)
+            ),
+            _ => format!(
+                "Command exited with code 137: {} of {} that its container may use.",
+                HumanBytes(resident),
+                HumanBytes(limit)
+            ),
+        }
     }
 
     /// Resident memory of the Python worker that an operator needs, if any.
@@ -349,9 +372,14 @@ impl World<'_> {
             self.stages[stage].result_total += task.metrics.result_bytes;
             self.stages[stage].results += 1;
             let (total, results) = (self.stages[stage].result_total, self.stages[stage].results);
-            if let Some(limit) = self.settings.driver.max_result_size
+            let limit = self.settings.driver.max_result_size;
+            if let Some(limit) = limit {
+                self.approach(Limit::ResultSize, total, limit, None);
+            }
+            if let Some(limit) = limit
                 && total > limit
             {
+                self.results_fall(stage, total, limit);
                 self.abort(
                     Outcome::MaxResultSize,
                     format!(

@@ -393,6 +393,7 @@ impl World<'_> {
             if !stored {
                 let task = self.tasks[key].as_mut().expect("a task that probes exists");
                 task.user_heap += relation_bytes;
+                task.broadcast_on_heap += relation_bytes;
                 self.executors[executor].user_heap += relation_bytes;
             }
             let ns = pieces_bytes as f64 * self.workload.rates.serialize_ns_per_byte;

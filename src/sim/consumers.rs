@@ -6,7 +6,7 @@ use crate::workload::{Operator, OperatorKind};
 
 /// Rows that a shuffled hash join's relation is first made for (HJ-1).
 const SHUFFLED_JOIN_SIZE_ESTIMATE: u64 = 64;
-/// Records that a row buffer's pointer array is first made for (SORT-1).
+/// Rows after which a row buffer spills in any case: the default of both `spill.threshold` properties (ROWBUF-1).
 const ROW_BUFFER_LIMIT_ROWS: u64 = i32::MAX as u64;
 
 /// Growth of groups with the rows of one scan, as a power: keys of many sizes follow it closely (measured 0.85 for

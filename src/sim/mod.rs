@@ -11,6 +11,7 @@ mod cache;
 mod consumers;
 mod event;
 mod executor;
+mod falls;
 mod host;
 mod plan;
 mod processes;

@@ -84,6 +84,7 @@ impl World<'_> {
             totals.peak_rss = totals.peak_rss.max(peaks.peak_rss);
         }
         self.close_datasets();
+        self.close_limits();
         self.record.causes = self.causes();
         // Sizes are exact or mechanistic, but every run also tells times, and times are fitted.
         self.record.confidence =

@@ -3,9 +3,10 @@
 
 use super::World;
 use super::event::Event;
+use super::falls::{BroadcastBuild, broadcast_reason};
 use super::scheduler::{LocalityWaits, Preferences, TaskSet};
 use crate::memory::BlockId;
-use crate::record::{EventKind, Outcome, StageRecord};
+use crate::record::{EventKind, Limit, Outcome, StageRecord};
 use crate::rng::{Purpose, stream};
 use crate::units::{SimDuration, SimTime};
 use crate::workload::{JobIndex, OperatorKind};
@@ -247,33 +248,33 @@ impl World<'_> {
         }
     }
 
-    /// Whether the driver runs out of heap while it builds the table that a stage collected (BCAST-2): collected rows, the
-    /// relation, and while its rows still grow the array half as large that they come from (HJ-4).
-    fn broadcast_does_not_fit(&self, stage: usize) -> Option<String> {
+    /// What the driver builds from the rows that a stage collected: the relation, and while its rows still grow the array
+    /// half as large that they come from (BCAST-2, HJ-4).
+    fn broadcast_build(&self, stage: usize) -> Option<BroadcastBuild> {
         let OperatorKind::Broadcast { broadcast } = self.workload.stages[stage].operators.last()?.kind else {
             return None;
         };
         let table = &self.workload.broadcasts[broadcast];
         let relation = self.scaled_bytes(table.relation_bytes);
-        let pieces = self.scaled_bytes(table.pieces_bytes);
         let array = if relation == 0 { 0 } else { 1 << relation.ilog2() };
-        let needed = relation + array / 2 + pieces;
         let base = self.workload.rates.heap_base_bytes;
         let (heap, live) = match self.executors.first() {
             Some(executor) if self.local => (executor.heap_max, executor.live_heap(base)),
             _ => (self.driver_heap, base),
         };
-        (live + needed > heap).then(|| {
-            format!(
-                "org.apache.spark.SparkException: Not enough memory to build and broadcast the table to all worker nodes \
-                 ({} rows: {} of relation and {} collected, beside {} in use, in a driver heap of {})",
-                table.rows,
-                crate::units::HumanBytes(relation),
-                crate::units::HumanBytes(pieces),
-                crate::units::HumanBytes(live),
-                crate::units::HumanBytes(heap)
-            )
-        })
+        let collected = self.scaled_bytes(table.pieces_bytes);
+        Some(BroadcastBuild { broadcast, live, relation, outgrown: array / 2, collected, heap })
+    }
+
+    /// Why the driver cannot broadcast the table that a stage collected, if it cannot.
+    fn broadcast_does_not_fit(&mut self, stage: usize) -> Option<String> {
+        let build = self.broadcast_build(stage)?;
+        self.approach(Limit::DriverHeap, build.needed(), build.heap, None);
+        if build.needed() <= build.heap {
+            return None;
+        }
+        self.broadcast_falls(stage, &build);
+        Some(broadcast_reason(self.workload.broadcasts[build.broadcast].rows, &build))
     }
 
     fn complete_job(&mut self, job: JobIndex) {

@@ -106,6 +106,8 @@ pub(super) struct Task {
     /// Execution memory at the last look.
     pub(super) memory_used: u64,
     pub(super) user_heap: u64,
+    /// The part of it that is broadcast tables for which the storage pool had no room.
+    pub(super) broadcast_on_heap: u64,
     pub(super) python_bytes: u64,
     pub(super) allocation_rate: f64,
     pub(super) gc_at_start: f64,
@@ -452,6 +454,7 @@ impl<'a> World<'a> {
         match step {
             Step::Wait => Progress::Wait,
             Step::OutOfMemory(error) => {
+                self.share_falls(key, error);
                 let text = format!(
                     "[{}] Unable to acquire {} bytes of memory, got {}.",
                     error.condition.name(),
@@ -461,11 +464,15 @@ impl<'a> World<'a> {
                 Progress::Fail(Failure::SparkOom(text))
             }
             Step::Ready => {
+                let finished = matches!(task.state, State::Finishing);
                 task.state = match std::mem::replace(&mut task.state, State::Fetch) {
                     State::Inserting(flow) => State::Rows(flow),
                     State::Finishing => State::Fetch,
                     other => other,
                 };
+                if finished {
+                    self.approach_share(key);
+                }
                 self.check_limits(key)
             }
         }

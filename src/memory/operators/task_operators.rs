@@ -108,6 +108,14 @@ impl TaskOperators {
         self.tmm.memory_used()
     }
 
+    /// What each consumer counts as its own, with its operator and mode, in order of registration.
+    pub fn held(&self) -> impl Iterator<Item = (OperatorIndex, MemoryMode, u64)> + '_ {
+        self.owners.iter().enumerate().map(|(number, &owner)| {
+            let consumer = ConsumerId(number as u32);
+            (owner, self.tmm.mode(consumer), self.tmm.used(consumer))
+        })
+    }
+
     /// The task's memory manager.
     pub fn task_memory_manager(&self) -> &TaskMemoryManager {
         &self.tmm
