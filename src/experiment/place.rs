@@ -62,7 +62,9 @@ fn changed(cluster: &ClusterSpec, settings: &Settings) -> Result<ClusterSpec, St
         let known: Vec<&str> = cluster.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
         if let Some(stranger) = names.iter().find(|name| !known.contains(&name.as_str())) {
             let known = if known.is_empty() { "the scenario has none".to_owned() } else { known.join(", ") };
-            return Err(format!("spillcast.tenants: there is no tenant `{stranger}`; valid: all, none, {known}"));
+            return Err(format!(
+                "spillcast.tenants: there is no tenant `{stranger}`; valid: all, none, {known}"
+            ));
         }
         cluster.tenants.retain(|tenant| names.contains(&tenant.name));
     }

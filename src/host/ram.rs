@@ -65,8 +65,8 @@ pub fn balance(processes: &[Process], memory_pages: f64, device: SwapDevice) -> 
                 .iter()
                 .zip(&found[at])
                 .map(|(set, found)| {
-                    let wait = device.page_in_us(set.pattern, DIRTY_SHARE)
-                        + device.serial_us(set.pattern) * others;
+                    let wait =
+                        device.page_in_us(set.pattern, DIRTY_SHARE) + device.serial_us(set.pattern) * others;
                     set.pages * set.touches_per_s * found.miss_share * wait / 1e6
                 })
                 .sum();
@@ -77,7 +77,8 @@ pub fn balance(processes: &[Process], memory_pages: f64, device: SwapDevice) -> 
         random_us = alone_us + device.serial_us(Pattern::Random) * (waiting - 1.0).max(0.0);
         found = residencies(processes, &slow, memory_pages);
     }
-    let shares = processes.iter().zip(&slow).zip(&found).map(|((process, slow), found)| share(process, *slow, found));
+    let shares =
+        processes.iter().zip(&slow).zip(&found).map(|((process, slow), found)| share(process, *slow, found));
     Balance { shares: shares.collect(), page_in_us: random_us }
 }
 
@@ -141,8 +142,11 @@ mod tests {
 
     #[test]
     fn the_turns_suffice_on_any_device() {
-        let neighbours =
-            [process(400_000.0, 50_000.0, 2.0), process(200_000.0, 10_000.0, 1.0), process(80_000.0, 50.0, 0.1)];
+        let neighbours = [
+            process(400_000.0, 50_000.0, 2.0),
+            process(200_000.0, 10_000.0, 1.0),
+            process(80_000.0, 50.0, 0.1),
+        ];
         for device in [SwapDevice::LOCAL_SSD, SwapDevice::NETWORK, SwapDevice::SPINNING] {
             let found = balance(&neighbours, 450_000.0, device);
             for share in &found.shares {

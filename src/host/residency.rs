@@ -44,9 +44,10 @@ impl PageSet {
     fn within(self, window_s: f64) -> Residency {
         let touches = self.touches_per_s * window_s;
         match self.pattern {
-            Pattern::Random => {
-                Residency { resident: self.pages * touches / (1.0 + touches), miss_share: 1.0 / (1.0 + touches) }
-            }
+            Pattern::Random => Residency {
+                resident: self.pages * touches / (1.0 + touches),
+                miss_share: 1.0 / (1.0 + touches),
+            },
             Pattern::Sequential => {
                 let share = round_share(touches);
                 Residency { resident: self.pages * touches.min(1.0), miss_share: 1.0 - share }
@@ -154,7 +155,9 @@ mod tests {
     #[test]
     fn odd_amounts_give_no_odd_numbers() {
         for memory in [0.0, 1.0, 1e12] {
-            for found in residency(&[set(0.0, 0.0, Pattern::Sequential), set(10.0, 0.0, Pattern::Random)], memory) {
+            for found in
+                residency(&[set(0.0, 0.0, Pattern::Sequential), set(10.0, 0.0, Pattern::Random)], memory)
+            {
                 assert!(found.resident.is_finite() && found.miss_share.is_finite(), "{memory}: {found:?}");
             }
         }

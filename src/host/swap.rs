@@ -34,8 +34,7 @@ pub struct SwapDevice {
 impl SwapDevice {
     /// The measured virtual solid-state disk: random reads of 4 KiB take 71 us and of 32 KiB 115 us, which is 65 us and
     /// 0.67 GB/s; writes 1.3 to 2.5 GiB/s. Error 5 %.
-    pub const LOCAL_SSD: Self =
-        Self { access_us: 64.7, read_bytes_per_s: 0.652e9, write_bytes_per_s: 1.4e9 };
+    pub const LOCAL_SSD: Self = Self { access_us: 64.7, read_bytes_per_s: 0.652e9, write_bytes_per_s: 1.4e9 };
     /// A cloud's network disk (0.5 to 2 ms a read, from the makers' data sheets): not measured.
     pub const NETWORK: Self = Self { access_us: 1_000.0, read_bytes_per_s: 125e6, write_bytes_per_s: 125e6 };
     /// A spinning disk (5 to 10 ms a read): not measured.
@@ -136,8 +135,11 @@ impl WorkingSet {
             _ => vec![PageSet { pages, touches_per_s: 1.0 / pages.max(1.0), pattern }],
         };
         let found = residency(&sets, memory);
-        let miss_share: f64 =
-            sets.iter().zip(&found).map(|(set, found)| set.pages * set.touches_per_s * found.miss_share).sum();
+        let miss_share: f64 = sets
+            .iter()
+            .zip(&found)
+            .map(|(set, found)| set.pages * set.touches_per_s * found.miss_share)
+            .sum();
         let touch = if pattern == Pattern::Sequential { TOUCH_IN_ORDER_NS } else { TOUCH_ANYWHERE_NS };
         let resident_ns = self.work_ns + touch;
         // A page is touched once on a walk, else as often as it takes until the next miss, before it has to go.

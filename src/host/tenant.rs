@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn short_requests_do_not_notice_a_busy_processor_long_ones_do() {
-        let at = |quiet_ms: f64, busy: f64| Request { quiet_ms, touched_bytes: 0 }.latency(busy, 2.0, 0.0, 0.0);
+        let at =
+            |quiet_ms: f64, busy: f64| Request { quiet_ms, touched_bytes: 0 }.latency(busy, 2.0, 0.0, 0.0);
         assert!(at(0.2, 2.0).p50_ms < 0.22);
         // Measured: 20 ms became 24 beside two threads and 36 beside four.
         assert!((23.0..26.0).contains(&at(20.0, 2.0).p50_ms));
@@ -176,8 +177,7 @@ mod tests {
 
     #[test]
     fn a_hundredth_of_the_time_decides_the_tail() {
-        let (calm, bad) =
-            (Latency { p50_ms: 1.0, p99_ms: 3.0 }, Latency { p50_ms: 100.0, p99_ms: 300.0 });
+        let (calm, bad) = (Latency { p50_ms: 1.0, p99_ms: 3.0 }, Latency { p50_ms: 100.0, p99_ms: 300.0 });
         let mut log = LatencyLog::default();
         assert_eq!(log.overall(), None);
         log.add(10.0, calm);

@@ -9,9 +9,7 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::record::columns::{self, Unit, Value};
-use crate::record::{
-    Confidence, DatasetRecord, HostRecord, Outcome, RunRecord, StageRecord, TenantRecord,
-};
+use crate::record::{Confidence, DatasetRecord, HostRecord, Outcome, RunRecord, StageRecord, TenantRecord};
 use crate::units::{HumanBytes, HumanDuration, SimDuration};
 
 use super::text::{GREEN, Page, RED, count, duration, percent, shorten, widest};

@@ -76,7 +76,8 @@ fn tenant_spec(tenant: &View, hosts: &[HostSpec], sink: &mut Sink) -> TenantSpec
         sink.error(IMPOSSIBLE, tenant.span_of("active"), message, "more than the tenant holds", None);
     }
     if request_bytes > active_bytes && active_bytes <= resident_bytes {
-        let message = format!("`request_memory` is {request_bytes} bytes, more than `active` ({active_bytes})");
+        let message =
+            format!("`request_memory` is {request_bytes} bytes, more than `active` ({active_bytes})");
         let label = "a request touches what is in use";
         sink.error(IMPOSSIBLE, tenant.span_of("request_memory"), message, label, None);
     }

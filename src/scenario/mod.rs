@@ -27,8 +27,8 @@ use toml::de::DeTable;
 
 use crate::units::{GIB, MIB};
 use crate::workload::Workload;
-pub use diagnostic::{CODES, Diagnostic, Severity, explain};
 use cluster::cluster;
+pub use diagnostic::{CODES, Diagnostic, Severity, explain};
 use diagnostic::{DUPLICATE, IMPOSSIBLE, MISSING_KEY, OUT_OF_RANGE, Sink};
 pub use render::render;
 pub use schema::schema;

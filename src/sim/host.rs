@@ -7,8 +7,8 @@
 
 use super::World;
 use super::event::Event;
-use super::task::Failure;
 use super::processes::HostMemory;
+use super::task::Failure;
 use crate::engine::SharedResource;
 use crate::host::oom_killer::{Candidate, GIVE_UP_S, swap_out_bytes_per_s, victim};
 use crate::host::ram::{Process, Share, balance};
@@ -136,9 +136,9 @@ impl HostLedger {
     fn new(setup: HostMemory) -> Self {
         let tenants = setup.tenants.iter().map(|tenant| Neighbour {
             killed: None,
-            latency: tenant.request.map_or_else(Latency::default, |request| {
-                request.latency(0.0, 1.0, 0.0, 0.0)
-            }),
+            latency: tenant
+                .request
+                .map_or_else(Latency::default, |request| request.latency(0.0, 1.0, 0.0, 0.0)),
             log: LatencyLog::default(),
             peak_swapped: 0.0,
         });
@@ -180,7 +180,8 @@ impl HostLedger {
 
     /// Memory that processes want, which only swap can take from them.
     fn demand(&self, copies: f64) -> u64 {
-        let of_applications = ((self.executors + self.tmpfs() + self.setup.beside_bytes) as f64 * copies) as u64;
+        let of_applications =
+            ((self.executors + self.tmpfs() + self.setup.beside_bytes) as f64 * copies) as u64;
         of_applications + self.tenant_bytes()
     }
 
@@ -230,7 +231,8 @@ impl World<'_> {
         let fits = demand <= ledger.room();
         let old = now.since(ledger.seen_at) >= BALANCE_MAX_AGE && !fits;
         let same_busy = (busy - seen_busy).abs() < 1e-9;
-        if !all && same_busy && seen.abs_diff(demand) < STEP_BYTES && !old && fits == ledger.shares.is_empty() {
+        if !all && same_busy && seen.abs_diff(demand) < STEP_BYTES && !old && fits == ledger.shares.is_empty()
+        {
             return;
         }
         ledger.advance(now);
@@ -274,8 +276,9 @@ impl World<'_> {
         let worst = shares.iter().take(own.len()).map(|share| share.slowdown).fold(1.0, f64::max);
         ledger.worst_slowdown = ledger.worst_slowdown.max(worst);
         ledger.shares = shares;
-        let slowdowns: Vec<f64> =
-            (0..own.len()).map(|index| ledger.shares.get(index).map_or(1.0, |share| share.slowdown)).collect();
+        let slowdowns: Vec<f64> = (0..own.len())
+            .map(|index| ledger.shares.get(index).map_or(1.0, |share| share.slowdown))
+            .collect();
         let full = demand > ledger.room() + ledger.setup.swap_bytes;
         let schedule = full && !ledger.kill_pending;
         ledger.kill_pending |= full;
@@ -368,13 +371,15 @@ impl World<'_> {
     /// The processes of a host with their pages: executors, those of the other copies, neighbours, files in memory.
     fn processes_on(&self, at: usize) -> Vec<Process> {
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return Vec::new() };
-        let own: Vec<Process> = self.alive_on(at).into_iter().map(|index| self.executor_process(index)).collect();
+        let own: Vec<Process> =
+            self.alive_on(at).into_iter().map(|index| self.executor_process(index)).collect();
         let copies = self.hosts[at].copies as usize;
         let mut all: Vec<Process> = Vec::new();
         for _ in 0..copies {
             all.extend(own.iter().cloned());
         }
-        let alive = ledger.setup.tenants.iter().zip(&ledger.tenants).filter(|(_, state)| state.killed.is_none());
+        let alive =
+            ledger.setup.tenants.iter().zip(&ledger.tenants).filter(|(_, state)| state.killed.is_none());
         all.extend(alive.map(|(tenant, _)| tenant.process()));
         let beside = (ledger.tmpfs() + ledger.setup.beside_bytes) * copies as u64;
         if beside > 0 {
@@ -454,7 +459,8 @@ impl World<'_> {
         let adj = ledger.setup.executor_oom_score_adj;
         let applications = own.len() * copies as usize;
         let tenants = ledger.setup.tenants.iter().zip(&ledger.tenants).enumerate();
-        let alive: Vec<usize> = tenants.filter(|(_, (_, s))| s.killed.is_none()).map(|(index, _)| index).collect();
+        let alive: Vec<usize> =
+            tenants.filter(|(_, (_, s))| s.killed.is_none()).map(|(index, _)| index).collect();
         // Of two equal processes the later dies: another copy before this application.
         let mut candidates: Vec<Candidate> = alive
             .iter()
@@ -509,7 +515,13 @@ impl World<'_> {
         ledger.record.copies_killed_ns.push(now.0);
         let disk = ledger.setup.disk_bytes_per_s / 1e9 / host.copies;
         host.disk.set_rates(now, disk, disk);
-        self.event(EventKind::Kill, None, None, bytes, &killed_text("another application like this one", bytes));
+        self.event(
+            EventKind::Kill,
+            None,
+            None,
+            bytes,
+            &killed_text("another application like this one", bytes),
+        );
         self.schedule_disk(at);
         self.schedule_swap(at);
         self.refresh_host(at);
@@ -541,7 +553,8 @@ impl World<'_> {
         let copies = host.copies as usize;
         let mut shares = ledger.shares.iter();
         let mut line = |process: String, bytes: u64| {
-            let swapped = shares.next().map_or(0, |share| (share.swapped_pages * PAGE_BYTES as f64) as u64).min(bytes);
+            let swapped =
+                shares.next().map_or(0, |share| (share.swapped_pages * PAGE_BYTES as f64) as u64).min(bytes);
             let resident_bytes = bytes - swapped;
             LedgerEntry { host: host.name.clone(), process, resident_bytes, swapped_bytes: swapped }
         };
@@ -557,7 +570,11 @@ impl World<'_> {
             for &index in &own {
                 let executor = &self.executors[index];
                 let id = &executor.record.id;
-                let who = if id == "driver" { "Spark (driver and executor)".to_owned() } else { format!("executor {id}") };
+                let who = if id == "driver" {
+                    "Spark (driver and executor)".to_owned()
+                } else {
+                    format!("executor {id}")
+                };
                 let who = if copy > 0 { format!("{who}, copy {}", copy + 1) } else { who };
                 lines.push(line(who, executor.footprint));
             }

@@ -24,7 +24,10 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     (
         "experiment",
         5,
-        &["units", "rng", "conf", "cluster", "memory", "host", "workload", "record", "sim", "scenario"],
+        &[
+            "units", "rng", "conf", "cluster", "memory", "host", "workload", "record", "sim", "scenario",
+            "eventlog",
+        ],
     ),
     ("report", 5, &["units", "record"]),
     (

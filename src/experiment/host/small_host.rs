@@ -215,7 +215,8 @@ fn killed(record: &RunRecord) -> String {
 
 /// Simulates one run.
 fn run(case: &Case, row: Row<'_>) -> Result<RunRecord, TableError> {
-    let (log, notes) = read_app_log(vec![LogPart::new("alone_1g.jsonl.zst", LOG)]).expect("the log kept here is whole");
+    let (log, notes) =
+        read_app_log(vec![LogPart::new("alone_1g.jsonl.zst", LOG)]).expect("the log kept here is whole");
     let imported = import(&log, &notes).expect("the log kept here holds tasks");
     let version = SparkVersion::parse(&imported.spark_version).unwrap_or(SparkVersion::DEFAULT);
     let mut conf = SparkConf::new(version);

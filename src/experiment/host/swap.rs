@@ -9,7 +9,16 @@ use crate::units::MIB;
 pub(super) const KIND: Kind = Kind {
     name: "swap",
     about: "one working set against one limit of memory",
-    columns: &["id", "pattern", "limit_mb", "working_set_mb", "work_ns", "write_share", "threads", "ns_per_touch"],
+    columns: &[
+        "id",
+        "pattern",
+        "limit_mb",
+        "working_set_mb",
+        "work_ns",
+        "write_share",
+        "threads",
+        "ns_per_touch",
+    ],
     compare,
 };
 

@@ -18,12 +18,18 @@ pub static HOSTS: Table<HostRecord> = Table {
         column("peakMs", Unit::Ms, "When most memory was wanted.", |_, h| fine_ms(h.peak_ns)),
         column("swapInBytes", Unit::Bytes, "Read back from swap.", |_, h| int(h.swap_in_bytes)),
         column("swapOutBytes", Unit::Bytes, "Written to swap.", |_, h| int(h.swap_out_bytes)),
-        column("worstSlowdown", Unit::None, "Largest slow-down of an executor by missing pages; 1 is none.", |_, h| {
-            Value::Float((h.worst_slowdown * 1e3).round() / 1e3)
-        }),
-        column("copiesKilled", Unit::Count, "Other applications like this one that the kernel killed.", |_, h| {
-            int(h.copies_killed_ns.len() as u64)
-        }),
+        column(
+            "worstSlowdown",
+            Unit::None,
+            "Largest slow-down of an executor by missing pages; 1 is none.",
+            |_, h| Value::Float((h.worst_slowdown * 1e3).round() / 1e3),
+        ),
+        column(
+            "copiesKilled",
+            Unit::Count,
+            "Other applications like this one that the kernel killed.",
+            |_, h| int(h.copies_killed_ns.len() as u64),
+        ),
     ],
     metrics: None,
     tail: &[],

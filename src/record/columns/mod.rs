@@ -11,7 +11,7 @@
 mod hosts;
 mod metrics;
 
-pub use hosts::{HOSTS, HOST_TIMELINE, LEDGER, TENANTS};
+pub use hosts::{HOST_TIMELINE, HOSTS, LEDGER, TENANTS};
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
