@@ -95,9 +95,11 @@ const LAST_BYTES: f64 = 4.3 * 1_048_576.0;
 const GROW_PAGE_US: f64 = 19.0;
 
 /// Seconds from the moment when memory is full to the kill, for one process that grows by `bytes_per_s` (infinite: as fast
-/// as it can) and fills `swap_bytes` of swap, a page of which takes `write_us` to write.
-pub fn time_to_kill_s(bytes_per_s: f64, swap_bytes: u64, write_us: f64) -> f64 {
-    let rate = bytes_per_s.min(swap_out_bytes_per_s(write_us)).max(1.0);
+/// as it can) and fills `swap_bytes` of swap, a page of which takes `write_us` to write. Reclaim is work of a processor, of
+/// which it has the share `processor`.
+pub fn time_to_kill_s(bytes_per_s: f64, swap_bytes: u64, write_us: f64, processor: f64) -> f64 {
+    let most = swap_out_bytes_per_s(write_us).min(swap_out_bytes_per_s(0.0) * processor.min(1.0));
+    let rate = bytes_per_s.min(most).max(1.0);
     GIVE_UP_S + (LAST_BYTES + swap_bytes as f64) / rate
 }
 
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn the_time_to_the_kill_is_the_time_to_fill_the_swap() {
         let write = 8.5;
-        let at = |rate: f64, swap: u64| time_to_kill_s(rate * MIB as f64, swap * MIB, write);
+        let at = |rate: f64, swap: u64| time_to_kill_s(rate * MIB as f64, swap * MIB, write, 1.0);
         // Measured: 0.31, 2.71, 10.31 and 20.85 s.
         for (found, measured) in [
             (at(f64::INFINITY, 0), 0.306),
@@ -174,6 +176,6 @@ mod tests {
             assert!((found / measured - 1.0).abs() < 0.2, "{found} against {measured}");
         }
         // A disk that writes 40 MB/s takes longer.
-        assert!(time_to_kill_s(f64::INFINITY, 512 * MIB, 100.0) > 12.0);
+        assert!(time_to_kill_s(f64::INFINITY, 512 * MIB, 100.0, 1.0) > 12.0);
     }
 }

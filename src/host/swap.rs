@@ -102,6 +102,8 @@ pub struct TouchCost {
     pub resident_ns: f64,
     /// Share of touches that find the page swapped out.
     pub miss_share: f64,
+    /// Major faults a touch: fewer than misses where a fault reads ahead.
+    pub faults_per_touch: f64,
     /// Such a touch waits so long, ns.
     pub page_in_ns: f64,
 }
@@ -148,7 +150,14 @@ impl WorkingSet {
         let alone = device.page_in_us(pattern, dirty) * 1e3;
         let queue = Queue { serial_ns: device.serial_us(pattern) * 1e3, alone_ns: alone };
         let between = if miss_share > 0.0 { resident_ns / miss_share } else { f64::INFINITY };
-        TouchCost { resident_ns, miss_share, page_in_ns: queue.wait_ns(self.threads, between) }
+        let ahead = if pattern == Pattern::Sequential { READAHEAD_PAGES } else { 1.0 };
+        let faults_per_touch = miss_share / ahead;
+        TouchCost {
+            resident_ns,
+            miss_share,
+            faults_per_touch,
+            page_in_ns: queue.wait_ns(self.threads, between),
+        }
     }
 }
 

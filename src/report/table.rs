@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::record::columns::{self, Unit, Value};
-use crate::record::{Confidence, DatasetRecord, HostRecord, Outcome, RunRecord, StageRecord, TenantRecord};
+use crate::record::{
+    Confidence, DatasetRecord, HostRecord, LedgerEntry, Outcome, RunRecord, StageRecord, TenantRecord,
+};
 use crate::units::{HumanBytes, HumanDuration, SimDuration};
 
 use super::text::{GREEN, Page, RED, count, duration, percent, shorten, widest};
@@ -36,6 +38,8 @@ const DATASETS_MAX: usize = 8;
 const ASSUMPTIONS_MAX: usize = 6;
 const CAUSES_MAX: usize = 3;
 const HOSTS_MAX: usize = 4;
+/// From this slow-down on a host does little but swap.
+const SLOW: f64 = 3.0;
 /// A cause is worth a line from this share of the task time on: one part in so many.
 const CAUSE_PARTS: u64 = 200;
 /// What each grade of fidelity holds for, in every run.
@@ -328,9 +332,39 @@ fn hosts(page: &mut Page, run: &RunRecord) {
         for tenant in run.tenants.iter().filter(|tenant| tenant.host == host.name) {
             page.entry(&tenant_line(tenant));
         }
+        page.paragraph(&host_verdict(run, host));
     }
     let hosts = run.hosts.iter().filter(tight).count();
     page.rest(hosts, HOSTS_MAX, "--json");
+}
+
+/// What the host's memory came to, in one sentence.
+fn host_verdict(run: &RunRecord, host: &HostRecord) -> String {
+    let mine = |entry: &&LedgerEntry| entry.host == host.name;
+    let killed: Vec<&str> = run
+        .tenants
+        .iter()
+        .filter(|tenant| tenant.host == host.name && tenant.killed_ns.is_some())
+        .map(|tenant| tenant.name.as_str())
+        .chain(host.copies_killed_ns.iter().map(|_| "a copy of the application"))
+        .chain((run.outcome == Outcome::HostOomKilled).then_some("Spark"))
+        .collect();
+    if !killed.is_empty() {
+        return format!(
+            "Spark starts, but memory and swap run out, and the kernel kills {}.",
+            killed.join(" and ")
+        );
+    }
+    let swapped: u64 = run.ledger.iter().filter(mine).map(|entry| entry.swapped_bytes).sum();
+    if swapped > 0 {
+        let word = if host.worst_slowdown >= SLOW { "thrashes" } else { "swaps" };
+        return format!(
+            "Spark starts, and the host {word}: {} more is wanted than there is memory; nobody is killed.",
+            HumanBytes(swapped)
+        );
+    }
+    let free = run.ledger.iter().filter(mine).rev().take(2).map(|entry| entry.resident_bytes).sum();
+    format!("Spark starts, and everything fits in memory with {} left for the page cache.", HumanBytes(free))
 }
 
 fn tenant_line(tenant: &TenantRecord) -> String {

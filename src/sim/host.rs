@@ -239,7 +239,9 @@ impl World<'_> {
         ledger.seen = (demand, busy);
         ledger.seen_at = now;
         let device = ledger.setup.swap_device;
-        let room = (ledger.room() / PAGE_BYTES) as f64;
+        // What swap has no place for stays in memory until the kernel kills.
+        let kept = ledger.room().max(demand.saturating_sub(ledger.setup.swap_bytes));
+        let room = (kept / PAGE_BYTES) as f64;
         let mut page_in_us = 0.0;
         let mut shares = Vec::new();
         if !fits {
@@ -314,7 +316,7 @@ impl World<'_> {
 
     /// Bytes of a host's disk that must move to read `bytes` of Spark's files: what the page cache does not hold. Where the
     /// memory of the host is not known, the disk's bandwidth already stands for both.
-    pub(super) fn from_disk(&self, at: usize, bytes: u64) -> u64 {
+    pub(super) fn bytes_off_disk(&self, at: usize, bytes: u64) -> u64 {
         let host = &self.hosts[at];
         let Some(ledger) = host.memory.as_deref() else { return bytes };
         if ledger.setup.local_dir_in_memory {

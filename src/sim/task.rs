@@ -292,7 +292,7 @@ impl<'a> World<'a> {
         let spilled: u64 = phase.drain.iter().map(|&op| task.spilled[op]).sum();
         let merge_ns = spilled as f64 * rates.spill_read_ns_per_byte;
         let merge_disk = (spilled as f64 * rates.spill_compression) as u64;
-        let merge_disk = self.from_disk(self.executors[executor].host, merge_disk);
+        let merge_disk = self.bytes_off_disk(self.executors[executor].host, merge_disk);
         cpu += merge_ns;
         self.lost.spill_ns += merge_ns as u64;
         for &operator in &phase.reads {
@@ -333,7 +333,7 @@ impl<'a> World<'a> {
                 let remote = bytes - bytes / hosts.max(1);
                 task.work.push_back(Work::Network(remote));
                 let host = self.executors[task.executor].host;
-                let from_disk = self.from_disk(host, bytes - remote);
+                let from_disk = self.bytes_off_disk(host, bytes - remote);
                 let task = self.tasks[key].as_mut().expect("a task that reads exists");
                 task.work.push_back(Work::Disk(from_disk));
             }

@@ -62,6 +62,9 @@ fn compare_victims(table: &Table) -> Result<Vec<Comparison>, TableError> {
 /// give way.
 const OTHERS_MB: f64 = 205.0 + 20.0;
 
+/// Processors of the machine of this table.
+const CORES: f64 = 2.0;
+
 fn compare_thrash(table: &Table) -> Result<Vec<Comparison>, TableError> {
     let mut found = Vec::new();
     for row in table.rows() {
@@ -84,7 +87,10 @@ fn compare_thrash(table: &Table) -> Result<Vec<Comparison>, TableError> {
         found.push(Comparison::word(id, "killed", row.text("killed"), who));
         if let (Some(measured), true) = (row.optional("thrash_s")?, killed) {
             let write = SwapDevice::LOCAL_SSD.write_us();
-            let predicted = time_to_kill_s(rate, (swap * MIB as f64) as u64, write);
+            // What other programs leave of the two processors.
+            let others = row.optional("other_programs_cores")?.unwrap_or(0.0);
+            let processor = (CORES - others).max(0.1);
+            let predicted = time_to_kill_s(rate, (swap * MIB as f64) as u64, write, processor);
             found.push(Comparison::amount(id, "thrash_s", measured, predicted));
         }
     }

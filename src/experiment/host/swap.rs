@@ -25,11 +25,12 @@ pub(super) const KIND: Kind = Kind {
 const PATTERNS: &[(&str, Touches)] =
     &[("seq", Touches::Sequential), ("rand", Touches::Random), ("zipf", Touches::Zipf)];
 
-/// A touch that takes so many times as long as in memory is beyond the knee.
-const BEYOND_THE_KNEE: f64 = 1.1;
+/// Faults a touch from which on a working set is beyond the knee; at a limit that just fits, stray pages cost up to half as
+/// many.
+const BEYOND_THE_KNEE: f64 = 0.005;
 
-fn side(slowdown: f64) -> &'static str {
-    if slowdown > BEYOND_THE_KNEE { "swaps" } else { "fits" }
+fn side(faults_per_touch: f64) -> &'static str {
+    if faults_per_touch > BEYOND_THE_KNEE { "swaps" } else { "fits" }
 }
 
 fn compare(table: &Table) -> Result<Vec<Comparison>, TableError> {
@@ -48,9 +49,8 @@ fn compare(table: &Table) -> Result<Vec<Comparison>, TableError> {
         let cost = set.touch(SwapDevice::LOCAL_SSD);
         let id = row.text("id");
         found.push(Comparison::amount(id, "ns_per_touch", measured, cost.mean_ns()));
-        if let Some(slowdown) = row.optional("slowdown")? {
-            let predicted = cost.mean_ns() / cost.resident_ns;
-            found.push(Comparison::word(id, "side of the knee", side(slowdown), side(predicted)));
+        if let Some(faults) = row.optional("major_faults_per_touch")? {
+            found.push(Comparison::word(id, "side of the knee", side(faults), side(cost.faults_per_touch)));
         }
     }
     Ok(found)
