@@ -4,9 +4,11 @@
 pub mod columns;
 mod fall;
 mod host;
+mod observed;
 
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
 pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};
+pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
 
 /// How an application ended (design: JSON contract).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -29,10 +29,10 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
             "eventlog",
         ],
     ),
-    ("report", 5, &["units", "record"]),
+    ("report", 6, &["units", "record", "experiment"]),
     (
         "cli",
-        6,
+        7,
         &[
             "units",
             "conf",
