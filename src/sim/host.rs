@@ -10,13 +10,13 @@ use super::event::Event;
 use super::processes::HostMemory;
 use super::task::Failure;
 use crate::engine::SharedResource;
-use crate::host::oom_killer::{Candidate, GIVE_UP_S, swap_out_bytes_per_s, victim};
+use crate::host::oom_killer::{GIVE_UP_S, swap_out_bytes_per_s};
 use crate::host::ram::{Process, Share, balance};
 use crate::host::residency::{PageSet, Pattern};
 use crate::host::swap::PAGE_BYTES;
 use crate::host::tenant::{Latency, LatencyLog};
 use crate::memory::MemoryMode;
-use crate::record::{EventKind, HostPoint, HostRecord, LedgerEntry, Outcome, TenantRecord};
+use crate::record::{HostPoint, HostRecord, LedgerEntry, Outcome, TenantRecord};
 use crate::units::{HumanBytes, HumanDuration, SimDuration, SimTime};
 
 /// A machine's shared resources.
@@ -78,8 +78,8 @@ impl Host {
 /// Who holds a host's memory.
 #[derive(Debug)]
 pub(super) struct HostLedger {
-    setup: HostMemory,
-    tenants: Vec<Neighbour>,
+    pub(super) setup: HostMemory,
+    pub(super) tenants: Vec<Neighbour>,
     /// Bytes of the executors' processes together.
     executors: u64,
     /// Bytes of Spark's local files.
@@ -95,7 +95,7 @@ pub(super) struct HostLedger {
     swapped_pages: f64,
     /// Pages written out that nobody has waited for yet.
     debt_pages: f64,
-    kill_pending: bool,
+    pub(super) kill_pending: bool,
     updated: SimTime,
     /// Time during which tasks stood nearly still, ns.
     unresponsive_ns: f64,
@@ -104,12 +104,13 @@ pub(super) struct HostLedger {
     swap_out_pages: f64,
     peak: u64,
     peak_lines: Vec<LedgerEntry>,
-    record: HostRecord,
+    pub(super) record: HostRecord,
 }
 
+/// A neighbour's state.
 #[derive(Debug)]
-struct Neighbour {
-    killed: Option<SimTime>,
+pub(super) struct Neighbour {
+    pub(super) killed: Option<SimTime>,
     latency: Latency,
     log: LatencyLog,
     peak_swapped: f64,
@@ -179,19 +180,19 @@ impl HostLedger {
     }
 
     /// Memory that processes want, which only swap can take from them.
-    fn demand(&self, copies: f64) -> u64 {
+    pub(super) fn demand(&self, copies: f64) -> u64 {
         let of_applications =
             ((self.executors + self.tmpfs() + self.setup.beside_bytes) as f64 * copies) as u64;
         of_applications + self.tenant_bytes()
     }
 
     /// Memory that processes can have.
-    fn room(&self) -> u64 {
+    pub(super) fn room(&self) -> u64 {
         self.setup.memory_bytes.saturating_sub(self.setup.kernel_bytes)
     }
 
     /// Counts what went on since the last look.
-    fn advance(&mut self, now: SimTime) {
+    pub(super) fn advance(&mut self, now: SimTime) {
         let elapsed = now.since(self.updated);
         self.updated = self.updated.max(now);
         let seconds = elapsed.as_secs();
@@ -365,7 +366,7 @@ impl World<'_> {
         }
     }
 
-    fn alive_on(&self, at: usize) -> Vec<usize> {
+    pub(super) fn alive_on(&self, at: usize) -> Vec<usize> {
         let here = |&index: &usize| self.executors[index].host == at && self.executors[index].alive;
         (0..self.executors.len()).filter(here).collect()
     }
@@ -442,109 +443,6 @@ impl World<'_> {
         host.swap_epoch += 1;
         if let Some(time) = host.swap.next_completion() {
             self.queue.schedule(time, Event::Swap { host: index, epoch: host.swap_epoch });
-        }
-    }
-
-    /// The kernel has found nothing to free: somebody dies, unless memory came free meanwhile.
-    pub(super) fn kill_somebody(&mut self, at: usize) {
-        let now = self.queue.now();
-        let copies = self.hosts[at].copies;
-        let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
-        ledger.kill_pending = false;
-        if ledger.demand(copies) <= ledger.room() + ledger.setup.swap_bytes {
-            return;
-        }
-        ledger.advance(now);
-        let total = (ledger.setup.memory_bytes + ledger.setup.swap_bytes) / PAGE_BYTES;
-        let own = self.alive_on(at);
-        let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
-        let adj = ledger.setup.executor_oom_score_adj;
-        let applications = own.len() * copies as usize;
-        let tenants = ledger.setup.tenants.iter().zip(&ledger.tenants).enumerate();
-        let alive: Vec<usize> =
-            tenants.filter(|(_, (_, s))| s.killed.is_none()).map(|(index, _)| index).collect();
-        // Of two equal processes the later dies: another copy before this application.
-        let mut candidates: Vec<Candidate> = alive
-            .iter()
-            .map(|&index| {
-                let tenant = &ledger.setup.tenants[index];
-                Candidate::of_bytes(tenant.resident_bytes, 0, tenant.oom_score_adj)
-            })
-            .collect();
-        for index in 0..applications {
-            let footprint = self.executors[own[index % own.len()]].footprint;
-            candidates.push(Candidate::of_bytes(footprint, 0, adj));
-        }
-        let Some(dies) = victim(&candidates, total) else {
-            self.abort(
-                Outcome::HostOomKilled,
-                "Kernel panic - not syncing: System is deadlocked on memory: every process has oom_score_adj -1000"
-                    .to_owned(),
-            );
-            return;
-        };
-        if let Some(&tenant) = alive.get(dies) {
-            self.kill_tenant(at, tenant);
-        } else {
-            let place = dies - alive.len();
-            let executor = own[place % own.len()];
-            if place >= own.len() { self.kill_copy(at, executor) } else { self.kill_executor(executor) }
-        }
-        if self.ended.is_none() {
-            self.update_ledger(at, true);
-        }
-    }
-
-    fn kill_tenant(&mut self, at: usize, tenant: usize) {
-        let now = self.queue.now();
-        let host = &mut self.hosts[at];
-        let ledger = host.memory.as_deref_mut().expect("a host with tenants has a ledger");
-        ledger.tenants[tenant].killed = Some(now);
-        let setup = &ledger.setup.tenants[tenant];
-        host.tenant_cores = (host.tenant_cores - setup.cpu_cores).max(0.0);
-        let (bytes, text) = (setup.resident_bytes, killed_text(&setup.name, setup.resident_bytes));
-        self.event(EventKind::Kill, None, None, bytes, &text);
-        self.refresh_host(at);
-    }
-
-    fn kill_copy(&mut self, at: usize, executor: usize) {
-        let now = self.queue.now();
-        let bytes = self.executors[executor].footprint;
-        let host = &mut self.hosts[at];
-        host.copies -= 1.0;
-        host.swap.set_rates(now, 1.0 / host.copies, 1.0 / host.copies);
-        let ledger = host.memory.as_deref_mut().expect("a host with copies has a ledger");
-        ledger.record.copies_killed_ns.push(now.0);
-        let disk = ledger.setup.disk_bytes_per_s / 1e9 / host.copies;
-        host.disk.set_rates(now, disk, disk);
-        self.event(
-            EventKind::Kill,
-            None,
-            None,
-            bytes,
-            &killed_text("another application like this one", bytes),
-        );
-        self.schedule_disk(at);
-        self.schedule_swap(at);
-        self.refresh_host(at);
-    }
-
-    fn kill_executor(&mut self, executor: usize) {
-        let bytes = self.executors[executor].footprint;
-        let text = killed_text("java", bytes);
-        self.event(EventKind::Kill, Some(executor), None, bytes, &text);
-        if self.local {
-            let reason = format!("{text}; a Python driver sees it as `Answer from Java side is empty`");
-            self.abort(Outcome::HostOomKilled, reason);
-        } else {
-            let reason = format!("Command exited with code 137 ({text})");
-            self.lose_executor(executor, &reason, Outcome::HostOomKilled);
-        }
-    }
-
-    fn refresh_host(&mut self, at: usize) {
-        for executor in self.alive_on(at) {
-            self.refresh(executor);
         }
     }
 
@@ -682,9 +580,4 @@ impl World<'_> {
             self.record.totals.swap_out_bytes = Some(swap_out);
         }
     }
-}
-
-/// The kernel's words.
-fn killed_text(name: &str, bytes: u64) -> String {
-    format!("Out of memory: Killed process ({name}), {} of memory and swap", HumanBytes(bytes))
 }

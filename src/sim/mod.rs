@@ -13,6 +13,7 @@ mod event;
 mod executor;
 mod falls;
 mod host;
+mod kills;
 mod plan;
 mod processes;
 mod program;
