@@ -217,8 +217,8 @@ fn knobs(r: &Reader<'_>) -> Knobs {
         },
         data_scale: r.real("spillcast.dataScale"),
         container_limit: r.opt_bytes("spillcast.containerLimit"),
-        host_memory: r.opt_bytes("spillcast.hostMemory"),
-        host_swap: r.opt_bytes("spillcast.hostSwap"),
+        host_memory: r.opt_bytes("spillcast.host.memory"),
+        host_swap: r.opt_bytes("spillcast.host.swap"),
         tenants: match r.text("spillcast.tenants").as_deref().map(str::trim) {
             None | Some("all") => None,
             Some("none" | "") => Some(Vec::new()),

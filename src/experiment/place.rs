@@ -5,9 +5,10 @@ use crate::conf::{Master, Settings};
 use crate::host::oom_killer::QosClass;
 use crate::host::swap::SwapDevice;
 use crate::host::tenant::{Request, Tenant};
-use crate::scenario::{self, ClusterSpec, Scenario, SwapKind, TenantSpec, UNKNOWN_HOST_MEMORY};
+use crate::scenario::{self, ClusterSpec, SwapKind, TenantSpec, UNKNOWN_HOST_MEMORY};
 use crate::sim::{HostMemory, HostSpec, Processes};
 use crate::units::HumanBytes;
+use crate::workload::Workload;
 
 /// The processes of an application.
 #[derive(Debug)]
@@ -18,19 +19,18 @@ pub struct Placed {
     pub processes: Processes,
 }
 
-/// Plans the processes.
+/// Plans the processes of `workload` on the machines of `cluster`.
 ///
 /// # Errors
 /// The words with which Spark or the cluster manager refuses to start them.
-pub fn place(settings: &Settings, scenario: &Scenario) -> Result<Placed, String> {
-    let cluster = changed(&scenario.cluster, settings)?;
+pub fn place(settings: &Settings, cluster: &ClusterSpec, workload: &Workload) -> Result<Placed, String> {
+    let cluster = changed(cluster, settings)?;
     let (shapes, hosts) = machines(&cluster);
-    let python = scenario.workload.python;
-    let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python });
+    let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python: workload.python });
     if let Some(words) = &plan.refusal {
         return Err(words.clone());
     }
-    let hosts = if scenario.workload.observed.is_some() { with_room(hosts, &plan) } else { hosts };
+    let hosts = if workload.observed.is_some() { with_room(hosts, &plan) } else { hosts };
     let mut processes = Processes::new(&plan, settings, &hosts).map_err(|error| error.to_string())?;
     processes.memory = memory(&cluster, settings, &plan);
     Ok(Placed { plan, processes })
@@ -73,7 +73,7 @@ fn changed(cluster: &ClusterSpec, settings: &Settings) -> Result<ClusterSpec, St
         let there = host.memory_bytes.saturating_add(host.swap_bytes);
         if held.saturating_add(host.kernel_or_usual()) > there {
             return Err(format!(
-                "spillcast.hostMemory, spillcast.hostSwap: host `{}` has {} of memory and swap, less than its tenants and \
+                "spillcast.host.memory, spillcast.host.swap: host `{}` has {} of memory and swap, less than its tenants and \
                  the kernel hold at rest ({})",
                 host.name,
                 HumanBytes(there),

@@ -5,6 +5,7 @@ pub mod columns;
 mod fall;
 mod host;
 mod observed;
+pub mod study;
 
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
 pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};

@@ -9,7 +9,7 @@ use super::World;
 use super::event::Event;
 use super::processes::HostMemory;
 use super::task::Failure;
-use crate::engine::SharedResource;
+use crate::engine::{SharedResource, TimerId};
 use crate::host::oom_killer::{GIVE_UP_S, swap_out_bytes_per_s};
 use crate::host::ram::{Process, Share, balance};
 use crate::host::residency::{PageSet, Pattern};
@@ -33,17 +33,30 @@ pub(super) struct Host {
     /// Processors that neighbours keep busy.
     pub(super) tenant_cores: f64,
     pub(super) disk: SharedResource,
-    pub(super) disk_epoch: u64,
     pub(super) network: SharedResource,
-    pub(super) network_epoch: u64,
     /// The swap device, in ns of its time.
     pub(super) swap: SharedResource,
-    pub(super) swap_epoch: u64,
+    pub(super) timers: Timers,
     pub(super) memory: Option<Box<HostLedger>>,
 }
 
+/// The timers of a host's resources.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timers {
+    pub(super) disk: TimerId,
+    pub(super) network: TimerId,
+    pub(super) swap: TimerId,
+}
+
 impl Host {
-    pub(super) fn new(name: &str, cores: u32, disk: f64, network: f64, memory: Option<HostMemory>) -> Self {
+    /// A host with the rates of its disk and its network, bytes a nanosecond.
+    pub(super) fn new(
+        name: &str,
+        cores: u32,
+        [disk, network]: [f64; 2],
+        timers: Timers,
+        memory: Option<HostMemory>,
+    ) -> Self {
         let copies = memory.as_ref().map_or(1.0, |memory| f64::from(memory.copies.max(1)));
         let disk = memory.as_ref().map_or(disk, |memory| memory.disk_bytes_per_s / 1e9) / copies;
         let tenants = memory.iter().flat_map(|memory| &memory.tenants);
@@ -55,11 +68,9 @@ impl Host {
             copies,
             tenant_cores: tenants.map(|tenant| tenant.cpu_cores).sum(),
             disk: SharedResource::new(disk, disk),
-            disk_epoch: 0,
             network: SharedResource::new(network, network),
-            network_epoch: 0,
             swap: SharedResource::new(1.0 / copies, 1.0 / copies),
-            swap_epoch: 0,
+            timers,
             memory: memory.map(|setup| Box::new(HostLedger::new(setup))),
         }
     }
@@ -440,10 +451,8 @@ impl World<'_> {
 
     pub(super) fn schedule_swap(&mut self, index: usize) {
         let host = &mut self.hosts[index];
-        host.swap_epoch += 1;
-        if let Some(time) = host.swap.next_completion() {
-            self.queue.schedule(time, Event::Swap { host: index, epoch: host.swap_epoch });
-        }
+        let next = host.swap.next_completion();
+        self.queue.set_timer(host.timers.swap, next);
     }
 
     /// Who holds a host's memory now.

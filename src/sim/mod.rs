@@ -131,12 +131,18 @@ impl<'a> World<'a> {
         let rates = &workload.rates;
         let disk = rates.disk_bytes_per_s / 1e9;
         let network = rates.network_bytes_per_s / 1e9;
+        let mut queue = EventQueue::new();
         let hosts = processes
             .hosts
             .iter()
             .enumerate()
             .map(|(at, host)| {
-                Host::new(&host.name, host.cores, disk, network, processes.memory.get(at).cloned())
+                let timers = host::Timers {
+                    disk: queue.add_timer(Event::Disk { host: at }),
+                    network: queue.add_timer(Event::Network { host: at }),
+                    swap: queue.add_timer(Event::Swap { host: at }),
+                };
+                Host::new(&host.name, host.cores, [disk, network], timers, processes.memory.get(at).cloned())
             })
             .collect();
         let mut world = Self {
@@ -147,7 +153,7 @@ impl<'a> World<'a> {
             driver_heap: processes.driver_heap,
             plan,
             programs,
-            queue: EventQueue::new(),
+            queue,
             hosts,
             setups: processes.executors.clone(),
             executors: Vec::new(),
@@ -216,16 +222,17 @@ impl<'a> World<'a> {
             container_bytes: setup.container_limit,
             ..ExecutorRecord::default()
         };
+        let index = self.executors.len();
         self.executors.push(Executor::new(
             manager,
             setup.page_size,
             setup.tungsten_mode,
             gc_cost,
             setup.host,
+            self.queue.add_timer(Event::Cpu { executor: index }),
             record,
         ));
         self.last_points.push(None);
-        let index = self.executors.len() - 1;
         self.refresh(index);
     }
 
@@ -262,10 +269,7 @@ impl<'a> World<'a> {
     fn handle(&mut self, now: SimTime, event: Event) {
         match event {
             Event::SubmitJob(job) => self.submit_job(job),
-            Event::Cpu { executor, epoch } => {
-                if self.executors[executor].cpu_epoch != epoch {
-                    return;
-                }
+            Event::Cpu { executor } => {
                 self.executors[executor].cpu_scheduled = None;
                 while let Some(key) = self.executors[executor].cpu.pop_completed(now) {
                     self.run_task(key as usize);
@@ -276,29 +280,23 @@ impl<'a> World<'a> {
                 }
                 self.schedule_cpu(executor);
             }
-            Event::Disk { host, epoch } => {
-                if self.hosts[host].disk_epoch == epoch {
-                    while let Some(key) = self.hosts[host].disk.pop_completed(now) {
-                        self.io_done(key as usize);
-                    }
-                    self.schedule_disk(host);
+            Event::Disk { host } => {
+                while let Some(key) = self.hosts[host].disk.pop_completed(now) {
+                    self.io_done(key as usize);
                 }
+                self.schedule_disk(host);
             }
-            Event::Network { host, epoch } => {
-                if self.hosts[host].network_epoch == epoch {
-                    while let Some(key) = self.hosts[host].network.pop_completed(now) {
-                        self.io_done(key as usize);
-                    }
-                    self.schedule_network(host);
+            Event::Network { host } => {
+                while let Some(key) = self.hosts[host].network.pop_completed(now) {
+                    self.io_done(key as usize);
                 }
+                self.schedule_network(host);
             }
-            Event::Swap { host, epoch } => {
-                if self.hosts[host].swap_epoch == epoch {
-                    while let Some(key) = self.hosts[host].swap.pop_completed(now) {
-                        self.io_done(key as usize);
-                    }
-                    self.schedule_swap(host);
+            Event::Swap { host } => {
+                while let Some(key) = self.hosts[host].swap.pop_completed(now) {
+                    self.io_done(key as usize);
                 }
+                self.schedule_swap(host);
             }
             Event::OutOfMemory { host } => self.kill_somebody(host),
             Event::Delay { task, task_id } => {
@@ -333,17 +331,13 @@ impl<'a> World<'a> {
 
     fn schedule_disk(&mut self, index: usize) {
         let host = &mut self.hosts[index];
-        host.disk_epoch += 1;
-        if let Some(time) = host.disk.next_completion() {
-            self.queue.schedule(time, Event::Disk { host: index, epoch: host.disk_epoch });
-        }
+        let next = host.disk.next_completion();
+        self.queue.set_timer(host.timers.disk, next);
     }
 
     fn schedule_network(&mut self, index: usize) {
         let host = &mut self.hosts[index];
-        host.network_epoch += 1;
-        if let Some(time) = host.network.next_completion() {
-            self.queue.schedule(time, Event::Network { host: index, epoch: host.network_epoch });
-        }
+        let next = host.network.next_completion();
+        self.queue.set_timer(host.timers.network, next);
     }
 }

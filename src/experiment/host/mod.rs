@@ -9,6 +9,7 @@ mod oom;
 mod small_host;
 pub mod summary;
 mod swap;
+mod swap_jvm;
 pub mod table;
 
 use table::{Table, TableError};
@@ -100,7 +101,8 @@ pub struct Kind {
 }
 
 /// The kinds of tables that there are, in the order of their showing.
-pub const KINDS: &[Kind] = &[gc::KIND, swap::KIND, oom::VICTIMS, oom::THRASH, small_host::KIND];
+pub const KINDS: &[Kind] =
+    &[gc::KIND, gc::DEATH, swap::KIND, swap_jvm::KIND, oom::VICTIMS, oom::THRASH, small_host::KIND];
 
 impl Kind {
     /// Name of the table's file.

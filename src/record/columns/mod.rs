@@ -10,6 +10,7 @@
 
 mod hosts;
 mod metrics;
+mod study;
 
 pub use hosts::{HOST_TIMELINE, HOSTS, LEDGER, TENANTS};
 
@@ -17,6 +18,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use self::metrics::METRICS;
+pub use self::study::{SWEEP, SWEEP_SUMMARY};
 use super::{
     Cause, DatasetRecord, ErrorRecord, EventRecord, ExecutorRecord, Metrics, RunRecord, StageRecord,
     TaskRecord, TimelinePoint,
@@ -481,6 +483,8 @@ pub fn markdown() -> String {
     section(&mut out, &LEDGER);
     section(&mut out, &TENANTS);
     section(&mut out, &HOST_TIMELINE);
+    section(&mut out, &SWEEP);
+    section(&mut out, &SWEEP_SUMMARY);
     section(&mut out, &ERRORS);
     out
 }
