@@ -17,6 +17,7 @@ mod manual;
 mod output;
 mod progress;
 mod run;
+mod why;
 
 use std::io;
 use std::process::ExitCode;
@@ -81,6 +82,7 @@ fn name_commands(error: &mut clap::Error) {
 fn answer(command: &Command, console: Console) -> anyhow::Result<Answer> {
     match command {
         Command::Run(args) => run::run(args, console),
+        Command::Why(args) => why::run(args, console),
         Command::Layout(args) => layout::run(args, console),
         Command::Check(args) => check::run(args, console),
         Command::Import(args) => import::run(args, console),

@@ -5,6 +5,7 @@
 
 mod place;
 mod reseed;
+pub mod why;
 
 pub use place::{Placed, machines, place};
 pub use reseed::reseed;

@@ -10,6 +10,8 @@ pub mod json;
 pub mod plot;
 pub mod table;
 mod text;
+#[cfg(feature = "experiment")]
+pub mod why;
 
 #[cfg(test)]
 mod fixture;
