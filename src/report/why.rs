@@ -310,6 +310,13 @@ fn fixes(page: &mut Page, why: &Why) {
     if let Some(line) = useless_line(&why.useless) {
         page.entry(&line);
     }
+    let partitions = why.useless.iter().any(|lever| lever.key == "spark.sql.shuffle.partitions");
+    if let (Some(share), true) = (why.hot_share, partitions) {
+        page.entry(&format!(
+            "One key has {:.0} % of the rows that the stage reads: no number of partitions splits a key.",
+            share * 100.0
+        ));
+    }
 }
 
 fn fix_line(why: &Why, fix: &Fix) -> String {
@@ -527,6 +534,9 @@ pub fn json(why: &Why, context: &Context<'_>) -> Value {
             .map(|moment| json!({ "timeMs": ms(moment.time_ns), "text": moment.text }))
             .collect(),
     );
+    if let Some(share) = why.hot_share {
+        put("hotKeyShare", json!(share));
+    }
     put("changes", why.fixes.iter().map(|fix| fix_json(why, fix)).collect());
     put("noHelp", why.useless.iter().map(|lever| changes_json(&lever.changes)).collect());
     if !why.chain.is_empty() {

@@ -40,6 +40,9 @@ pub struct Why {
     pub first: Option<Fall>,
     /// Of the other limits the one that came nearest; where none fell, the nearest of all.
     pub runner_up: Option<Approach>,
+    /// Share of the hottest key among the rows that the stage of [`Self::first`] reads; none where no key is known to be
+    /// hot.
+    pub hot_share: Option<f64>,
     /// How an executor's container is made up; none without a cluster manager that makes containers.
     pub container: Option<ContainerSize>,
     /// How it came to that.
@@ -111,6 +114,7 @@ pub fn explain(bench: &Bench<'_>, options: Options) -> Why {
         .filter(|settings| settings.master.has_containers())
         .map(|settings| executor_container(settings, python));
     let mut why = Why {
+        hot_share: first.as_ref().and_then(|fall| slow::hot_share(bench.scenario(), fall.stage_id?)),
         moments: moments::of(&trial.record),
         trial,
         class,

@@ -217,21 +217,11 @@ fn floor(bench: &Bench<'_>, settings: &Settings, trial: &Trial) -> Option<Floor>
         .iter()
         .filter_map(late)
         .max_by_key(|(late, id, ..)| (*late, std::cmp::Reverse(*id)))?;
-    let workload = &bench.scenario().workload;
-    let stage = workload.stages.iter().find(|stage| stage.id == stage_id)?;
-    let shuffles: Vec<usize> = stage
-        .operators
-        .iter()
-        .filter_map(|operator| match operator.kind {
-            OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
-            _ => None,
-        })
-        .collect();
+    let shuffles = shuffles_read(bench.scenario(), stage_id);
     if shuffles.is_empty() {
         return None;
     }
-    let hot = |shuffle: &usize| workload.shuffles[*shuffle].keys.hot.first().copied();
-    let hot_share = shuffles.iter().filter_map(hot).reduce(f64::max);
+    let hot_share = hot_share(bench.scenario(), stage_id);
     let partitions = lever::more_partitions(settings);
     let most_partitions = partitions.ladder().get(3).or(partitions.ladder().last()).and_then(|&most| {
         let other = bench.run(&partitions.changes(most), true);
@@ -243,6 +233,24 @@ fn floor(bench: &Bench<'_>, settings: &Settings, trial: &Trial) -> Option<Floor>
         bench.of(&scenario).run(&[], false).record.wall_ns
     });
     Some(Floor { stage_id, hot_share, work_ns, longest_ns, most_partitions, salted_wall_ns })
+}
+
+/// The shuffles that a stage reads.
+fn shuffles_read(scenario: &Scenario, stage_id: u32) -> Vec<usize> {
+    let stage = scenario.workload.stages.iter().find(|stage| stage.id == stage_id);
+    let operators = stage.into_iter().flat_map(|stage| &stage.operators);
+    operators
+        .filter_map(|operator| match operator.kind {
+            OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Share of the hottest key among the rows of a shuffle that a stage reads.
+pub(super) fn hot_share(scenario: &Scenario, stage_id: u32) -> Option<f64> {
+    let hot = |shuffle: usize| scenario.workload.shuffles[shuffle].keys.hot.first().copied();
+    shuffles_read(scenario, stage_id).into_iter().filter_map(hot).reduce(f64::max)
 }
 
 /// Longest task, time of all tasks, and their number; none for a stage without tasks.
