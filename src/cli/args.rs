@@ -95,6 +95,12 @@ Examples:
   spillcast import app-20261121120700-0000.zstd -o job.toml
   spillcast import eventlog_v2_app-20261121120700-0000 > job.toml")]
     Import(ImportArgs),
+    /// Hold what the program predicts against what was measured
+    #[command(after_help = "\
+Examples:
+  spillcast validate --host measurements/
+  spillcast validate --host measurements/ --csv errors.csv")]
+    Validate(ValidateArgs),
     /// Print the JSON Schema of scenario files, for editors
     #[command(after_help = "\
 Examples:
@@ -219,6 +225,20 @@ pub(super) struct ImportArgs {
     pub(super) output: Option<PathBuf>,
     /// Replace the file if it is already there.
     #[arg(long, requires = "output", help_heading = "Output")]
+    pub(super) force: bool,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub(super) struct ValidateArgs {
+    /// Folder with tables of measured physics (gc.csv and others, docs/host.md): garbage collection, memory of processes.
+    #[arg(long, value_name = "DIR")]
+    pub(super) host: PathBuf,
+    /// Write every error to this file: table, id, quantity, measured, predicted, error.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(super) csv: Option<PathBuf>,
+    /// Replace the file if it is already there.
+    #[arg(long, requires = "csv", help_heading = "Output")]
     pub(super) force: bool,
 }
 

@@ -1,8 +1,10 @@
 //! Many runs of one application: the points of a study, their replications, what the numbers are worth, and the search
 //! for the cheapest configuration.
 //!
-//! A run itself is [`crate::sim`]'s matter. Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
+//! A run itself is [`crate::sim`]'s matter. [`host`] holds the physics under Spark against tables of measurements.
+//! Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
 
+pub mod host;
 mod place;
 mod reseed;
 pub mod why;

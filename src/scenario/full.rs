@@ -216,9 +216,7 @@ fn decode_kind(table: &View, counts: &Counts, sink: &mut Sink) -> OperatorKind {
             keys: amount(table, "keys"),
             key_range: table.whole("key_range").unwrap_or(KEY_RANGE_UNKNOWN),
         },
-        "row_buffer" => {
-            OperatorKind::RowBuffer { in_memory_rows: table.whole("in_memory_rows").unwrap_or(0) }
-        }
+        "window" => OperatorKind::Window,
         "external_aggregation" => OperatorKind::ExternalAggregation { entry_bytes: size("entry_bytes") },
         "python" => OperatorKind::Python { worker_bytes: size("worker_bytes") },
         "shuffle_write" => OperatorKind::ShuffleWrite {

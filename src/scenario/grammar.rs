@@ -88,7 +88,6 @@ const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
 }
 
 const MANY: Kind = Kind::Whole(0, u64::MAX);
-const SOME: Kind = Kind::Whole(1, u64::MAX);
 /// Rows and keys of the short form: more than any table has, and no sum of them overflows.
 const ROWS: Kind = Kind::Whole(0, 1_000_000_000_000_000);
 const SOME_ROWS: Kind = Kind::Whole(1, 1_000_000_000_000_000);
@@ -312,20 +311,7 @@ pub(super) static STEP: Table = Table {
                 NS_PER_ROW,
             ],
         ),
-        (
-            "window",
-            &[
-                KEYS,
-                GROUPS,
-                key(
-                    "in_memory_rows",
-                    SOME,
-                    "spark.sql.windowExec.buffer.in.memory.threshold; 4096 by default.",
-                ),
-                COMPRESSION,
-                NS_PER_ROW,
-            ],
-        ),
+        ("window", &[KEYS, GROUPS, COMPRESSION, NS_PER_ROW]),
         (
             "repartition",
             &[
@@ -517,7 +503,7 @@ pub(super) static OPERATOR: Table = Table {
                 key("key_range", MANY, "Largest key less smallest key; unknown by default."),
             ],
         ),
-        ("row_buffer", &[required("in_memory_rows", MANY, "Rows kept on the plain heap.")]),
+        ("window", &[]),
         ("external_aggregation", &[ENTRY]),
         ("python", &[required("worker_bytes", Kind::Size, "Memory of a worker.")]),
         ("shuffle_write", &[WHICH_SHUFFLE, BYTES]),

@@ -301,14 +301,13 @@ impl Lowering<'_> {
             Op::Aggregate(aggregate) => return self.aggregate(draft, aggregate, cost),
             // A global sort needs a job of its own and is lowered where jobs are.
             Op::Sort { radix, .. } => draft.sort(*radix, cost.ns_per_row),
-            Op::Window { keys, groups, in_memory_rows } => {
+            Op::Window { keys, groups } => {
                 let keys = self.keys(keys, *groups);
                 let mut next = self.exchange(draft, Exchange::hash("window", keys, cost.compression));
                 next.sort(true, None);
-                let kind = OperatorKind::RowBuffer { in_memory_rows: *in_memory_rows };
                 let (rows, row_bytes) = (next.rows, next.row_bytes.saturating_add(8));
                 let ns_per_row = cost.ns_per_row.unwrap_or(costs::WINDOW_NS_PER_ROW);
-                next.push("Window", kind, rows, row_bytes, rows as f64 * ns_per_row);
+                next.push("Window", OperatorKind::Window, rows, row_bytes, rows as f64 * ns_per_row);
                 return next;
             }
             Op::Repartition { partitions, keys } => {

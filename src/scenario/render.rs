@@ -337,7 +337,7 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
         OperatorKind::Sort { .. } => "sort",
         OperatorKind::BroadcastHashJoin { .. } => "broadcast_hash_join",
         OperatorKind::ShuffledHashJoin { .. } => "shuffled_hash_join",
-        OperatorKind::RowBuffer { .. } => "row_buffer",
+        OperatorKind::Window => "window",
         OperatorKind::ExternalAggregation { .. } => "external_aggregation",
         OperatorKind::Python { .. } => "python",
         OperatorKind::ShuffleWrite { .. } => "shuffle_write",
@@ -346,7 +346,7 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
     };
     text.pair("kind", &quote(word));
     match kind {
-        OperatorKind::Pipelined => {}
+        OperatorKind::Pipelined | OperatorKind::Window => {}
         OperatorKind::Scan { bytes } | OperatorKind::Output { bytes } => text.amount("bytes", bytes),
         OperatorKind::ShuffleRead { shuffle, bytes } | OperatorKind::ShuffleWrite { shuffle, bytes } => {
             text.pair("shuffle", shuffle);
@@ -370,7 +370,6 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
             text.amount("keys", keys);
             text.pair("key_range", key_range);
         }
-        OperatorKind::RowBuffer { in_memory_rows } => text.pair("in_memory_rows", in_memory_rows),
         OperatorKind::ExternalAggregation { entry_bytes } => text.pair("entry_bytes", entry_bytes),
         OperatorKind::Python { worker_bytes } => text.pair("worker_bytes", worker_bytes),
     }

@@ -104,7 +104,7 @@ pub(super) enum Op {
     Map { row_bytes: Option<u64>, rows_per_row: f64, heap: u64 },
     Aggregate(Aggregate),
     Sort { keys: Distribution, local: bool, radix: bool },
-    Window { keys: Distribution, groups: u64, in_memory_rows: u64 },
+    Window { keys: Distribution, groups: u64 },
     Repartition { partitions: Option<u32>, keys: Option<Distribution> },
     Join(Join),
     ReduceByKey { groups: u64, partitions: u32, keys: Distribution, entry_bytes: u64 },
@@ -380,7 +380,7 @@ fn step(table: &View, before: &[Step], from: &[Source], names: &mut Names, sink:
             let keys = keys_of("keys", sink);
             let groups = groups.or(keys.distinct).unwrap_or(0);
             check_keys(table, "keys", &keys, groups, sink);
-            Op::Window { keys, groups, in_memory_rows: table.whole("in_memory_rows").unwrap_or(4096) }
+            Op::Window { keys, groups }
         }
         "repartition" => {
             let keys = distribution::decode(table, "keys", sink);

@@ -6,8 +6,6 @@ use crate::workload::{Operator, OperatorKind};
 
 /// Rows that a shuffled hash join's relation is first made for (HJ-1).
 const SHUFFLED_JOIN_SIZE_ESTIMATE: u64 = 64;
-/// Rows after which a row buffer spills in any case: the default of both `spill.threshold` properties (ROWBUF-1).
-const ROW_BUFFER_LIMIT_ROWS: u64 = i32::MAX as u64;
 
 /// Growth of groups with the rows of one scan, as a power: keys of many sizes follow it closely (measured 0.85 for
 /// log-uniform keys). It only matters once a map spills.
@@ -128,11 +126,15 @@ impl World<'_> {
                     }
                 })
             }
-            OperatorKind::RowBuffer { in_memory_rows } => Some(OperatorSpec::RowBuffer {
-                in_memory_threshold: *in_memory_rows,
-                row_bytes: row_bytes_in,
-                limits: SpillLimits { records: ROW_BUFFER_LIMIT_ROWS, ..limits },
-            }),
+            OperatorKind::Window => {
+                let buffer = self.settings.sql.window_buffer;
+                Some(OperatorSpec::RowBuffer {
+                    in_memory_threshold: buffer.in_memory_rows,
+                    row_bytes: row_bytes_in,
+                    partitions: plan.operators[position].window_partitions[task],
+                    limits: SpillLimits { records: buffer.spill_rows, ..limits },
+                })
+            }
             OperatorKind::ExternalAggregation { entry_bytes } => Some(OperatorSpec::ExternalAppendOnlyMap {
                 entry_bytes: *entry_bytes,
                 serialized_bytes: row_bytes_in,

@@ -5,8 +5,9 @@
 //! same keys again, coalesced where adaptive execution would do so (AQE-1).
 
 use crate::conf::Settings;
+use crate::memory::operators::WindowPartitions;
 use crate::workload::{
-    Distribution, Observed, OperatorKind, Partitioning, PerTask, ShufflePartitions, Stage, Workload,
+    Distribution, Keys, Observed, OperatorKind, Partitioning, PerTask, ShufflePartitions, Stage, Workload,
     file_partitions,
 };
 
@@ -47,6 +48,8 @@ pub struct OperatorPlan {
     pub bytes: Vec<u64>,
     /// Distinct keys of a build side; empty elsewhere.
     pub keys: Vec<u64>,
+    /// Window partitions; empty elsewhere.
+    pub window_partitions: Vec<WindowPartitions>,
 }
 
 /// The settings that decide partitioning, in the form in which a workload remembers those it was observed under.
@@ -142,13 +145,21 @@ impl Planner<'_> {
                 OperatorKind::ShuffledHashJoin { keys, .. } => (Vec::new(), spread(keys)),
                 _ => (Vec::new(), Vec::new()),
             };
+            let rows = spread(&operator.rows);
+            let window_partitions = match operator.kind {
+                OperatorKind::Window => {
+                    self.window_partitions(stage, operator.inputs.first().copied(), &layout, &rows)
+                }
+                _ => Vec::new(),
+            };
             operators.push(OperatorPlan {
-                rows: spread(&operator.rows),
+                rows,
                 cpu_ns: self.spread(&operator.cpu_ns, work, layout.as_observed),
                 // What user code and lists of values hold grows with the rows that come in, hot keys' included.
                 heap_bytes: self.spread(&operator.heap_bytes, work, layout.as_observed),
                 bytes,
                 keys,
+                window_partitions,
             });
             shares.push(share);
         }
@@ -201,6 +212,24 @@ impl Planner<'_> {
             input = operator.inputs.first().copied();
         }
         layout.shares.clone()
+    }
+
+    /// Window partitions of each task: a hot key of the shuffle that feeds the window is one of them, the rest of the rows
+    /// are shared among the other keys. Where nobody counted those they are taken to be small.
+    fn window_partitions(
+        &self,
+        stage: &Stage,
+        mut input: Option<usize>,
+        layout: &Layout,
+        rows: &[u64],
+    ) -> Vec<WindowPartitions> {
+        while let Some(operator) = input.map(|index| &stage.operators[index]) {
+            if let OperatorKind::ShuffleRead { shuffle, .. } = operator.kind {
+                return layout.window_partitions(&self.workload.shuffles[shuffle].keys, rows);
+            }
+            input = operator.inputs.first().copied();
+        }
+        vec![WindowPartitions { largest: 1, others: 1 }; rows.len()]
     }
 
     fn layout(&self, stage: &Stage) -> Layout {
@@ -377,6 +406,39 @@ impl Layout {
         Self { shares, partitions: sizes.len(), groups: Vec::new(), as_observed }
     }
 
+    /// The task that reads `partition`.
+    fn task_of(&self, partition: usize) -> usize {
+        if self.groups.is_empty() { partition } else { self.groups.partition_point(|&end| end <= partition) }
+    }
+
+    /// Rows of the window partitions of each task, whose rows are `rows`.
+    fn window_partitions(&self, keys: &Keys, rows: &[u64]) -> Vec<WindowPartitions> {
+        let all = rows.iter().sum::<u64>() as f64;
+        let smooth_keys = keys.distinct.saturating_sub(keys.hot.len() as u64);
+        let smooth_rows = all * (1.0 - keys.hot.iter().sum::<f64>()).max(0.0);
+        let others = if smooth_keys == 0 { 1 } else { (smooth_rows / smooth_keys as f64).ceil() as u64 };
+        let mut partitions =
+            vec![WindowPartitions { largest: others.max(1), others: others.max(1) }; rows.len()];
+        // Where shares are as observed, the hot keys are what made the largest tasks large; else they are hashed.
+        let mut by_rows: Vec<usize> = (0..rows.len()).collect();
+        by_rows.sort_by_key(|&task| std::cmp::Reverse(rows[task]));
+        let observed = keys.observed.len() == self.partitions;
+        for (key, share) in keys.hot.iter().enumerate() {
+            let task = if observed {
+                by_rows.get(key).copied()
+            } else {
+                Some(self.task_of(keys.home(key as u64, self.partitions)))
+            };
+            if let Some(task) = task.and_then(|task| partitions.get_mut(task)) {
+                task.largest = task.largest.max((all * share).round() as u64);
+            }
+        }
+        for (task, &rows) in partitions.iter_mut().zip(rows) {
+            task.largest = task.largest.min(rows).max(1);
+        }
+        partitions
+    }
+
     /// Shares of partitions as shares of tasks.
     fn group(&self, shares: Vec<f64>) -> Vec<f64> {
         if self.groups.is_empty() {
@@ -391,5 +453,29 @@ impl Layout {
                 sum
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hot_key_is_one_window_partition_wherever_it_falls() {
+        let keys = Keys { hot: vec![0.4, 0.1], distinct: 102, ..Keys::default() };
+        let rows = keys.shares(8).iter().map(|share| (share * 10_000.0) as u64).collect::<Vec<_>>();
+        let layout = Layout { shares: Vec::new(), partitions: 8, groups: Vec::new(), as_observed: false };
+        let partitions = layout.window_partitions(&keys, &rows);
+        assert!((3_990..=4_000).contains(&partitions[keys.home(0, 8)].largest), "{partitions:?}");
+        assert!(partitions.iter().all(|task| task.others == 50));
+        // All in one task: the larger of the two.
+        let layout = Layout { groups: vec![8], ..layout };
+        assert_eq!(layout.window_partitions(&keys, &[10_000])[0].largest, 4_000);
+        // Nobody counted the keys: small.
+        let unknown = Keys { distinct: 0, ..Keys::default() };
+        assert_eq!(
+            layout.window_partitions(&unknown, &[10_000])[0],
+            WindowPartitions { largest: 1, others: 1 }
+        );
     }
 }

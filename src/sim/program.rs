@@ -108,7 +108,7 @@ impl Builder<'_> {
             OperatorKind::HashAggregate { .. }
             | OperatorKind::ObjectHashAggregate { .. }
             | OperatorKind::Sort { .. }
-            | OperatorKind::RowBuffer { .. }
+            | OperatorKind::Window
             | OperatorKind::ExternalAggregation { .. } => {
                 self.instructions.push(Instruction::Open { operator: index });
                 let mut phase = self.inputs(index);

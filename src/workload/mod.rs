@@ -206,11 +206,8 @@ pub enum OperatorKind {
         /// Largest key minus smallest key of a task's build side, which decides over the dense form (HJ-6).
         key_range: u64,
     },
-    /// A buffer of rows: window partitions, cartesian products (ROWBUF-1).
-    RowBuffer {
-        /// Rows kept on the plain heap before pages are used.
-        in_memory_rows: u64,
-    },
+    /// Window functions: one window partition at a time is kept in a buffer of rows (ROWBUF-3).
+    Window,
     /// RDD aggregation or cogroup on the reduce side (ExternalAppendOnlyMap, SPILL-5).
     ExternalAggregation {
         /// Estimated heap bytes of one key with its combiner.

@@ -417,7 +417,7 @@ fn step(kind: u8, shuffle: usize) -> OperatorKind {
         3 => OperatorKind::Sort { radix: true },
         4 => OperatorKind::Sort { radix: false },
         5 => OperatorKind::ObjectHashAggregate { group_bytes: 64, sorter_row_bytes: 48 },
-        6 => OperatorKind::RowBuffer { in_memory_rows: 4096 },
+        6 => OperatorKind::Window,
         7 => OperatorKind::ExternalAggregation { entry_bytes: 120 },
         8 => OperatorKind::Python { worker_bytes: 40 * MIB },
         9 => OperatorKind::BroadcastHashJoin { broadcast: 0 },

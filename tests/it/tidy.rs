@@ -24,7 +24,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     (
         "experiment",
         5,
-        &["units", "rng", "conf", "cluster", "memory", "workload", "record", "sim", "scenario"],
+        &["units", "rng", "conf", "cluster", "memory", "host", "workload", "record", "sim", "scenario"],
     ),
     ("report", 6, &["units", "record", "experiment"]),
     (

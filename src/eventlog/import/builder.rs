@@ -180,6 +180,13 @@ impl<'a> Builder<'a> {
         }
         let mut operators = self.operators(at, dataset, honesty);
         let python = operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Python { .. }));
+        if operators.iter().any(|operator| operator.kind == OperatorKind::Window) {
+            honesty.assume(format!(
+                "stage {}: the log counts no window partitions; but for hot keys they are taken to stay under \
+                 spark.sql.windowExec.buffer.in.memory.threshold rows",
+                record.stage_id
+            ));
+        }
         // A task that waits for its Python worker waits for work that the JVM's clock does not see.
         let share = if python { 1.0 } else { run.processor_share() };
         let own = self.own_time(run, dataset, share);

@@ -158,7 +158,7 @@ impl StageContext<'_> {
                 Some(broadcast) => OperatorKind::BroadcastHashJoin { broadcast },
                 None => OperatorKind::Pipelined,
             },
-            "Window" => OperatorKind::RowBuffer { in_memory_rows: WINDOW_IN_MEMORY_ROWS },
+            "Window" => OperatorKind::Window,
             _ if is_python(name) => OperatorKind::Python { worker_bytes: self.python_worker_bytes },
             _ => OperatorKind::Pipelined,
         };
@@ -173,7 +173,7 @@ impl StageContext<'_> {
             return Some(inputs[0]);
         }
         let rows = match &kind {
-            OperatorKind::Sort { .. } | OperatorKind::RowBuffer { .. } => None,
+            OperatorKind::Sort { .. } | OperatorKind::Window => None,
             _ => rows,
         };
         let rows = rows.unwrap_or_else(|| self.operators[inputs[0]].rows.clone());
@@ -392,9 +392,6 @@ const OBJECT_AGGREGATION_GROUPS: u64 = 128;
 const ELEMENT_VIEW_BYTES: f64 = 38.0;
 /// Heap of an element that was copied: the same and a byte array of its own with a header and 16 bytes.
 const ELEMENT_COPY_BYTES: f64 = 70.0;
-
-/// Rows of a window partition on the plain heap (`spark.sql.windowExec.buffer.in.memory.threshold`).
-const WINDOW_IN_MEMORY_ROWS: u64 = 4096;
 
 fn is_radix_type(kind: &str) -> bool {
     matches!(

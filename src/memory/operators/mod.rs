@@ -94,6 +94,16 @@ pub const AGGREGATION_INITIAL_CAPACITY: u64 = 16_384;
 /// Bytes that a spillable collection holds before it reserves any: `spark.shuffle.spill.initialMemoryThreshold`.
 pub const INITIAL_MEMORY_THRESHOLD: u64 = 5 << 20;
 
+/// Rows between two times that a buffer of rows is cleared: of the window partitions (or matches of a join key) of a task,
+/// the largest comes first and the others are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowPartitions {
+    /// Rows of the first; at least 1.
+    pub largest: u64,
+    /// Rows of each other one; at least 1.
+    pub others: u64,
+}
+
 /// An operator and the shape of its data. Sizes of records are payload bytes: what Spark adds is added here.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OperatorSpec {
@@ -198,12 +208,15 @@ pub enum OperatorSpec {
         /// Largest key minus smallest key, which decides over the dense form.
         key_range: u64,
     },
-    /// `ExternalAppendOnlyUnsafeRowArray` of a window, a sort-merge join or a cartesian product (section 7.6).
+    /// `ExternalAppendOnlyUnsafeRowArray` of a window, a sort-merge join or a cartesian product (section 7.6). It tells
+    /// nobody its peak.
     RowBuffer {
         /// Rows kept on the plain heap before a sorter takes over, unaccounted.
         in_memory_threshold: u64,
         /// Bytes of a row.
         row_bytes: u64,
+        /// What it holds at a time.
+        partitions: WindowPartitions,
         /// Forced spills; from 4.1 on the bytes also bound the plain heap (ROWBUF-1).
         limits: SpillLimits,
     },

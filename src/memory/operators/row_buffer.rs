@@ -1,10 +1,11 @@
 //! `ExternalAppendOnlyUnsafeRowArray` of Spark 4.1.4: rows on the plain heap, unaccounted, until there are too many; then
 //! all of them in an `UnsafeExternalSorter` without an order (ROWBUF-1).
 //!
-//! One buffer holds one window partition, or the matches of one join key. For the next one it is opened again.
+//! It holds one window partition, or the matches of one join key, and is cleared before the next one (ROWBUF-3). Unlike
+//! sorts and maps it adds nothing to the task metric `peakExecutionMemory`.
 
 use super::unsafe_external_sorter::{SorterShape, UnsafeExternalSorter};
-use super::{Allocation, ConsumerId, Context, MemoryOperator, Progress, SpillLimits};
+use super::{Allocation, ConsumerId, Context, MemoryOperator, Progress, SpillLimits, WindowPartitions};
 
 /// Pointer array of the sorter when it starts, in records (SORT-1, ROWBUF-1).
 const INITIAL_RECORDS: u64 = 1024;
@@ -15,11 +16,16 @@ pub(super) struct RowBuffer {
     sorter: UnsafeExternalSorter,
     /// Rows kept on the heap at most.
     heap_rows_max: u64,
-    heap_rows: u64,
-    /// Rows that come with the sorter, once its constructor is done.
+    partitions: WindowPartitions,
+    /// Rows of the partition that is being filled.
+    size: u64,
+    /// How many of them are there.
+    filled: u64,
+    /// Rows that came in and have not been looked at.
+    pending: u64,
+    /// Rows that go to the sorter once it is ready.
     moving: u64,
     spilling: bool,
-    peak: u64,
 }
 
 impl RowBuffer {
@@ -28,6 +34,7 @@ impl RowBuffer {
         consumer: ConsumerId,
         in_memory_threshold: u64,
         row_bytes: u64,
+        partitions: WindowPartitions,
         limits: SpillLimits,
     ) -> Self {
         let heap_rows_max = in_memory_threshold.min(limits.bytes.div_ceil(row_bytes.max(1)));
@@ -40,37 +47,37 @@ impl RowBuffer {
             limits,
             spillable_output: false,
         };
+        let partitions =
+            WindowPartitions { largest: partitions.largest.max(1), others: partitions.others.max(1) };
         Self {
             sorter: UnsafeExternalSorter::new(consumer, shape),
             heap_rows_max,
-            heap_rows: 0,
+            partitions,
+            size: partitions.largest,
+            filled: 0,
+            pending: 0,
             moving: 0,
             spilling: false,
-            peak: 0,
         }
+    }
+
+    /// Whether no later partition outgrows the heap.
+    fn small_from_now_on(&self) -> bool {
+        self.size <= self.heap_rows_max && self.partitions.others <= self.heap_rows_max
     }
 }
 
 impl MemoryOperator for RowBuffer {
     fn open(&mut self) {
-        self.heap_rows = 0;
+        self.size = self.partitions.largest;
+        self.filled = 0;
+        self.pending = 0;
         self.moving = 0;
         self.spilling = false;
     }
 
     fn insert(&mut self, records: u64) {
-        if self.spilling {
-            self.moving += records;
-            return;
-        }
-        let on_heap = records.min(self.heap_rows_max - self.heap_rows);
-        self.heap_rows += on_heap;
-        if on_heap < records {
-            self.spilling = true;
-            self.moving = self.heap_rows + records - on_heap;
-            self.heap_rows = 0;
-            self.sorter.open();
-        }
+        self.pending += records;
     }
 
     fn finish_input(&mut self) {
@@ -79,16 +86,43 @@ impl MemoryOperator for RowBuffer {
         }
     }
 
-    fn advance(&mut self, answer: Option<Allocation>, context: &mut Context<'_>) -> Progress {
-        if !self.spilling {
-            return Progress::Done;
-        }
-        match self.sorter.advance(answer, context) {
-            Progress::Done if self.moving > 0 => {
-                self.sorter.insert(std::mem::take(&mut self.moving));
-                self.sorter.advance(None, context)
+    fn advance(&mut self, mut answer: Option<Allocation>, context: &mut Context<'_>) -> Progress {
+        loop {
+            if self.spilling {
+                match self.sorter.advance(answer.take(), context) {
+                    Progress::Done if self.moving > 0 => {
+                        self.sorter.insert(std::mem::take(&mut self.moving));
+                        continue;
+                    }
+                    Progress::Done => {}
+                    other => return other,
+                }
             }
-            other => other,
+            if self.pending == 0 {
+                return Progress::Done;
+            }
+            if self.filled == self.size {
+                if self.spilling {
+                    self.sorter.close(context);
+                    self.spilling = false;
+                }
+                self.size = self.partitions.others;
+                self.filled = 0;
+            }
+            if self.small_from_now_on() {
+                self.pending = 0;
+                return Progress::Done;
+            }
+            let rows = self.pending.min(self.size - self.filled);
+            self.pending -= rows;
+            self.filled += rows;
+            if self.spilling {
+                self.sorter.insert(rows);
+            } else if self.filled > self.heap_rows_max {
+                self.spilling = true;
+                self.moving = self.filled;
+                self.sorter.open();
+            }
         }
     }
 
@@ -97,7 +131,17 @@ impl MemoryOperator for RowBuffer {
     }
 
     fn records_until_request(&self) -> u64 {
-        if self.spilling { self.sorter.records_until_request() } else { self.heap_rows_max - self.heap_rows }
+        if self.spilling {
+            return self.sorter.records_until_request().min(self.size - self.filled);
+        }
+        if self.small_from_now_on() {
+            return u64::MAX;
+        }
+        if self.size <= self.heap_rows_max {
+            // The next partition, and every one after it, outgrows the heap.
+            return self.size - self.filled + self.heap_rows_max;
+        }
+        if self.filled == self.size { self.heap_rows_max } else { self.heap_rows_max - self.filled }
     }
 
     fn drain(&mut self, records: u64, context: &mut Context<'_>) {
@@ -107,11 +151,11 @@ impl MemoryOperator for RowBuffer {
     }
 
     fn close(&mut self, context: &mut Context<'_>) {
-        self.peak = self.peak.max(self.sorter.peak());
         self.sorter.close(context);
+        self.spilling = false;
     }
 
     fn peak(&self) -> u64 {
-        self.peak.max(self.sorter.peak())
+        0
     }
 }

@@ -306,8 +306,9 @@ impl TaskOperators {
                 let shape = LongMapShape { size_estimate, rows, keys, row_bytes, key_range };
                 Box::new(LongToUnsafeRowMap::new(tungsten(self), shape))
             }
-            OperatorSpec::RowBuffer { in_memory_threshold, row_bytes, limits } => {
-                Box::new(RowBuffer::new(tungsten(self), in_memory_threshold, row_bytes, limits))
+            OperatorSpec::RowBuffer { in_memory_threshold, row_bytes, partitions, limits } => {
+                let consumer = tungsten(self);
+                Box::new(RowBuffer::new(consumer, in_memory_threshold, row_bytes, partitions, limits))
             }
         }
     }

@@ -56,7 +56,7 @@ fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl Strategy<V
             keys,
             key_range
         }),
-        any::<u64>().prop_map(|in_memory_rows| K::RowBuffer { in_memory_rows }),
+        Just(K::Window),
         bytes().prop_map(|entry_bytes| K::ExternalAggregation { entry_bytes }),
         bytes().prop_map(|worker_bytes| K::Python { worker_bytes }),
         (0..shuffles, amounts()).prop_map(|(shuffle, bytes)| K::ShuffleWrite { shuffle, bytes }),
