@@ -325,7 +325,12 @@ fn fix_line(why: &Why, fix: &Fix) -> String {
     if fix.class == Class::None {
         let _ = write!(
             line,
-            "ends well, jobs take {}, {}",
+            "{}, jobs take {}, {}",
+            if trial.is_clean() {
+                "ends well"
+            } else {
+                "gets through, though it still loses tasks or executors"
+            },
             duration(trial.record.wall_ns),
             memory_change(why.trial.reserved_bytes, trial.reserved_bytes)
         );
@@ -632,6 +637,7 @@ fn fix_json(why: &Why, fix: &Fix) -> Value {
         "now": fix.from,
         "class": fix.class.as_str(),
         "outcome": trial.record.outcome.as_str(),
+        "clean": trial.is_clean(),
         "wallMs": ms(trial.record.wall_ns),
         "moreMemoryBytes": trial.reserved_bytes as i64 - why.trial.reserved_bytes as i64,
     });

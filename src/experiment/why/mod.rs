@@ -68,7 +68,8 @@ pub struct Fix {
     pub from: String,
     /// The change and the run under it.
     pub tried: Tried,
-    /// What the run died of then; [`Class::None`] where it ended well.
+    /// What the run died of then; [`Class::None`] where it ended well, though it may have lost tasks on the way
+    /// ([`Trial::is_clean`]).
     pub class: Class,
     /// The nearest smaller move that was run, and what it died of.
     pub below: Option<(Vec<Change>, Class)>,
@@ -186,8 +187,8 @@ fn fixes(
     let reserved = trial.reserved_bytes;
     fixes.sort_by_key(|(at, fix)| {
         let more = fix.tried.trial.reserved_bytes.saturating_sub(reserved);
-        // What ends well, then what costs no memory, then what is fastest.
-        (fix.class != Class::None, more, fix.tried.trial.record.wall_ns, *at)
+        // What ends well and loses nothing, what ends well, then what costs no memory, then what is fastest.
+        (!fix.tried.trial.is_clean(), fix.class != Class::None, more, fix.tried.trial.record.wall_ns, *at)
     });
     (fixes.into_iter().map(|(_, fix)| fix).collect(), useless)
 }
