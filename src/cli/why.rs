@@ -47,7 +47,7 @@ fn answer(why: &Why, args: &WhyArgs, application: &Application) -> anyhow::Resul
     let known = application.honesty.is_none() && application.scenario.workload.observed.is_none();
     let context = Context {
         input: &application.input,
-        observed: None,
+        observed: application.observed.as_ref(),
         changed: args.conf.changes_anything(),
         host_memory: hosts.first().filter(|_| known).map(|host| host.memory_bytes),
     };

@@ -89,7 +89,7 @@ fn a_full_heap_names_the_code_that_fills_it() {
     let text = scenario(LOCAL, &query("{ op = \"map\", heap = \"600m\" }, { op = \"write\" }"));
     let answer = why(&text, "");
     assert_eq!((answer["class"].as_str(), answer["outcome"].as_str()), (Some("javaHeap"), Some("heap_oom")));
-    assert_eq!(holds(&answer, "userHeap"), 2 * 600 << 20);
+    assert_eq!(holds(&answer, "userHeap"), 1200 << 20);
     assert_eq!(fix(&answer, "spark.master"), "local[1]");
     let heap: u64 = fix(&answer, "spark.driver.memory").trim_end_matches('m').parse().expect("MiB");
     let needed = answer["fellFirst"]["usedBytes"].as_u64().expect("bytes") >> 20;
@@ -181,7 +181,7 @@ fn a_killed_container_is_told_by_who_kills_it() {
         let answer = why(&scenario(&conf, &steps), "");
         assert_eq!((answer["class"].as_str(), &answer["outcome"]), (Some(class), &"container_killed".into()));
         assert_eq!(answer["fellFirst"]["limit"], "container");
-        assert_eq!(holds(&answer, "python"), 2 * 900 << 20, "{class}");
+        assert_eq!(holds(&answer, "python"), 1800 << 20, "{class}");
         assert!(answer["reason"].as_str().expect("a reason").contains(word), "{answer:#}");
         fix(&answer, setting);
     }
