@@ -26,10 +26,11 @@ pub(super) fn run(args: &WhyArgs, console: Console) -> anyhow::Result<Answer> {
     for words in &without_effect {
         console.warn(words);
     }
-    let placed = place(&settings, &application.scenario).map_err(|words| {
-        tell_error(&words);
-        Told
-    })?;
+    let placed =
+        place(&settings, &application.scenario.cluster, &application.scenario.workload).map_err(|words| {
+            tell_error(&words);
+            Told
+        })?;
     let bench = Bench::new(&application.scenario, conf, application.scenario.seed);
     let mut why = explain(&bench, Options { until_clean: args.until_clean });
     let confidence = &mut why.trial.record.confidence;

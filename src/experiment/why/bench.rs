@@ -101,7 +101,7 @@ impl<'a> Bench<'a> {
             Ok(settings) => settings,
             Err(errors) => return refused(errors.first().map_or_else(String::new, ToString::to_string)),
         };
-        let placed = match place(&settings, self.scenario) {
+        let placed = match place(&settings, &self.scenario.cluster, &self.scenario.workload) {
             Ok(placed) => placed,
             Err(words) => return refused(words),
         };
