@@ -6,7 +6,7 @@ use crate::host::oom_killer::QosClass;
 use crate::host::swap::SwapDevice;
 use crate::host::tenant::{Request, Tenant};
 use crate::scenario::{self, ClusterSpec, SwapKind, TenantSpec, UNKNOWN_HOST_MEMORY};
-use crate::sim::{HostMemory, HostSpec, Processes};
+use crate::sim::{HostMemory, HostSpec, Processes, replan};
 use crate::units::HumanBytes;
 use crate::workload::Workload;
 
@@ -22,8 +22,10 @@ pub struct Placed {
 /// Plans the processes of `workload` on the machines of `cluster`.
 ///
 /// # Errors
-/// The words with which Spark or the cluster manager refuses to start them.
+/// The words with which Spark or the cluster manager refuses to start them, or of which query the log tells too little for
+/// these settings.
 pub fn place(settings: &Settings, cluster: &ClusterSpec, workload: &Workload) -> Result<Placed, String> {
+    replan(workload, settings)?;
     let cluster = changed(cluster, settings)?;
     let (shapes, hosts) = machines(&cluster);
     let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python: workload.python });

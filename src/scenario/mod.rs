@@ -16,6 +16,7 @@ mod distribution;
 mod full;
 mod grammar;
 mod lower;
+mod plans;
 mod quantity;
 mod render;
 mod schema;

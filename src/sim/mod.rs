@@ -2,7 +2,8 @@
 //! bookkeeping inside each executor.
 //!
 //! [`simulate`] is a pure function of workload, settings, cluster and options: same input, same record, byte for byte.
-//! A simulated failure is an outcome in the record, never an error. Reading order: `plan` (how many tasks, how much each),
+//! A simulated failure is an outcome in the record, never an error. Reading order: `replan` (joins under other
+//! settings), `plan` (how many tasks, how much each),
 //! `program` (in which order a task works), `task` (the walk through it), `attempts` and `stages` (who runs when, and what
 //! failures do), `cache` (blocks), `executor` (heap, collection, processor), `recorder` (sums and causes).
 
@@ -18,6 +19,7 @@ mod plan;
 mod processes;
 mod program;
 mod recorder;
+mod replan;
 mod scheduler;
 mod stages;
 mod task;
@@ -25,6 +27,7 @@ mod uses;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, regions};
+pub use replan::{Replanned, join_settings, replan};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -110,13 +113,24 @@ pub fn simulate(
     processes: &Processes,
     options: SimOptions,
 ) -> RunRecord {
+    let replanned = replan(workload, settings);
+    let workload = match &replanned {
+        Ok(Some(replanned)) => &replanned.workload,
+        Ok(None) | Err(_) => workload,
+    };
     let plan = plan(workload, settings, processes.default_parallelism);
     let programs: Vec<_> = workload.stages.iter().map(program::program).collect();
     let mut world = World::new(workload, settings, processes, options, &plan, &programs);
     world.run();
     world.close_record();
     world.close_hosts();
-    world.record
+    let mut record = world.record;
+    match replanned {
+        Ok(Some(replanned)) => record.confidence.assumed.extend(replanned.assumed),
+        Ok(None) => {}
+        Err(why) => record.confidence.assumed.push(format!("{why}; its joins are left as they ran")),
+    }
+    record
 }
 
 impl<'a> World<'a> {
