@@ -49,6 +49,8 @@ fn stage(id: u32, parents: &[usize], partitioning: Partitioning, operators: Vec<
         launch_ns: PerTask::Total(2_000_000 * STAGE_TASKS),
         allocated_bytes: PerTask::Total(GIB * STAGE_TASKS),
         background_threads: 0.0,
+        warm_up_ns: 0,
+        compile_ns: 0,
     }
 }
 

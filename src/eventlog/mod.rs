@@ -25,7 +25,7 @@ mod values;
 pub use app_log::AppLog;
 pub use codec::{Codec, CodecError};
 pub use error::EventLogError;
-pub use import::{Honesty, Import, Lacking, import};
+pub use import::{Calibration, Honesty, Import, Lacking, import, import_with};
 pub use line::LINE_BYTES_MAX;
 pub use reader::{BrokenLine, FileNote, Missing, ReadNotes, Truncation, read_app_log};
 pub use source::{DirectoryLog, LogPart, RollingLog, look_at_directory};

@@ -9,6 +9,8 @@ pub(super) enum Event {
     SubmitJob(JobIndex),
     /// Work on an executor's processor completes.
     Cpu { executor: usize, epoch: u64 },
+    /// An executor's compiler threads have done what they had to do.
+    Compiler { executor: usize, epoch: u64 },
     /// A transfer on a host's disk completes.
     Disk { host: usize, epoch: u64 },
     /// A transfer on a host's network completes.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::World;
 use super::event::Event;
+use super::warmup::WarmUp;
 use crate::engine::SharedResource;
 use crate::host::GcCost;
 use crate::memory::{MemoryManager, MemoryMode};
@@ -41,6 +42,8 @@ pub(super) struct Executor {
     gc_cost: GcCost,
     /// Threads that want the processor beside the tasks.
     pub(super) background: f64,
+    /// What its JVM pays for being new.
+    pub(super) warm_up: WarmUp,
     /// Bytes allocated for one nanosecond of work, summed over the running tasks.
     allocation_rate: f64,
     gc_share: f64,
@@ -58,6 +61,7 @@ impl Executor {
         tungsten_mode: MemoryMode,
         gc_cost: GcCost,
         host: usize,
+        warm_up: WarmUp,
         record: ExecutorRecord,
     ) -> Self {
         Self {
@@ -79,6 +83,7 @@ impl Executor {
             cpu_epoch: 0,
             gc_cost,
             background: 0.0,
+            warm_up,
             allocation_rate: 0.0,
             gc_share: 0.0,
             gc_ns: 0.0,
@@ -143,6 +148,7 @@ impl World<'_> {
             executor.speed = speed;
             executor.cpu.set_rates(now, 1e6, speed);
             self.schedule_cpu(index);
+            self.set_compiler_speed(index, now, speed);
         }
         let executor = &mut self.executors[index];
         let resident = executor.resident(base, non_heap);
@@ -198,7 +204,8 @@ impl World<'_> {
             .iter()
             .filter_map(|&key| self.tasks[key].as_ref())
             .map(|task| self.workload.stages[task.stage].background_threads)
-            .fold(0.0, f64::max);
+            .fold(0.0, f64::max)
+            + executor.warm_up.busy_threads();
         let at = executor.host;
         let before = self.hosts[at].processor_share();
         self.hosts[at].background += wanted - self.executors[index].background;

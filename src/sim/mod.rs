@@ -20,9 +20,11 @@ mod scheduler;
 mod stages;
 mod task;
 mod uses;
+mod warmup;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
 pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
+pub use warmup::{STAGE_PACE, compiler_threads, load_classes};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use executor::Executor;
 use program::Instruction;
 use stages::{JobState, StageState};
 use task::Task;
+use warmup::WarmUp;
 
 /// How to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,6 +249,7 @@ impl<'a> World<'a> {
             setup.tungsten_mode,
             gc_cost,
             setup.host,
+            WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates),
             record,
         ));
         self.last_points.push(None);
@@ -326,6 +330,7 @@ impl<'a> World<'a> {
                     }
                 }
             }
+            Event::Compiler { executor, epoch } => self.compiler_done(executor, epoch),
             Event::Offers => {
                 self.offers_at = None;
                 self.offer(None);

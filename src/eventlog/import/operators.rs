@@ -409,6 +409,6 @@ fn is_radix_type(kind: &str) -> bool {
     )
 }
 
-fn is_python(name: &str) -> bool {
+pub(super) fn is_python(name: &str) -> bool {
     ["Python", "Pandas", "InArrow"].iter().any(|part| name.contains(part))
 }
