@@ -85,11 +85,18 @@ Examples:
   spillcast import app-20261121120700-0000.zstd -o job.toml
   spillcast import eventlog_v2_app-20261121120700-0000 > job.toml")]
     Import(ImportArgs),
-    /// Hold what the program predicts against what was measured
+    /// Hold predictions against real runs: replay logs, or predict one log from another, and print the errors
     #[command(after_help = "\
 Examples:
-  spillcast validate --host measurements/
-  spillcast validate --host measurements/ --csv errors.csv")]
+  spillcast validate app-20261121120700-0000.zstd
+  spillcast validate before.zstd after.zstd --csv errors.csv
+  spillcast validate --base before.zstd --target after.zstd
+  spillcast validate --host measurements/ --csv errors.csv
+  spillcast validate logs/ --fail-on outcome --fail-on 'memoryBytesSpilled>10%'
+
+A replay runs a log under its own configuration. From --base to --target, the base log runs under the configuration and \
+the Spark version of the target. A folder of logs is replayed log by log, and every log is predicted from every other of \
+the same application.")]
     Validate(ValidateArgs),
     /// Print the JSON Schema of scenario files, for editors
     #[command(after_help = "\
@@ -201,15 +208,34 @@ pub(super) struct ImportArgs {
 /// `validate`.
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
+    /// Event logs, folders of rolling logs, or folders of logs (looked into one folder deep).
+    #[arg(value_name = "LOG", required_unless_present_any = ["base", "host"], conflicts_with = "base")]
+    pub(super) logs: Vec<PathBuf>,
+    /// Log to predict from.
+    #[arg(long, value_name = "LOG", requires = "target")]
+    pub(super) base: Option<PathBuf>,
+    /// Log of the run to be predicted.
+    #[arg(long, value_name = "LOG", requires = "base")]
+    pub(super) target: Option<PathBuf>,
+    /// Predict from base to target even where their logs show different applications.
+    #[arg(long, requires = "base")]
+    pub(super) any_application: bool,
+    /// Exit with 1 when this holds: `outcome` (an ending was predicted wrong) or a limit on the 90th percentile of an
+    /// error, as `memoryBytesSpilled>10%` or `blocksDropped>1`. Repeatable.
+    #[arg(long, value_name = "CONDITION")]
+    pub(super) fail_on: Vec<String>,
     /// Folder with tables of measured physics (gc.csv and others, docs/host.md): garbage collection, memory of processes.
-    #[arg(long, value_name = "DIR")]
-    pub(super) host: PathBuf,
-    /// Write every error to this file: table, id, quantity, measured, predicted, error.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["logs", "base", "fail_on", "json"])]
+    pub(super) host: Option<PathBuf>,
+    /// Write every error to this file.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(super) csv: Option<PathBuf>,
     /// Replace the file if it is already there.
     #[arg(long, requires = "csv", help_heading = "Output")]
     pub(super) force: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
 }
 
 /// Where the configuration comes from, beside INPUT. Precedence as in spark-submit: flags, then `--conf`, then

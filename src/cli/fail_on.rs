@@ -1,9 +1,11 @@
-//! `--fail-on`: conditions on a run under which the program answers "no".
+//! `--fail-on`: conditions on a run, or on the errors of predictions, under which the program answers "no".
 
 use anyhow::{anyhow, bail};
 
 use crate::conf::size::byte_string_as_bytes;
 use crate::conf::time::{TimeUnit, time_string_as};
+use crate::experiment::score::{Measure, QUANTITIES};
+use crate::experiment::summary::Summary;
 use crate::record::columns::{SUMMARY, Unit, Value};
 use crate::record::{Outcome, RunRecord};
 
@@ -77,6 +79,70 @@ impl Condition {
     }
 }
 
+/// A limit on how wrong predictions may be, of `validate --fail-on`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Limit {
+    /// No ending may be predicted wrong.
+    Outcome,
+    /// The 90th percentile of a quantity's error, in the measure of the quantity.
+    Error { text: String, column: &'static str, limit: f64 },
+}
+
+/// Parses the conditions of `validate --fail-on`.
+pub(super) fn parse_limits(texts: &[String]) -> anyhow::Result<Vec<Limit>> {
+    texts.iter().map(|text| Limit::parse(text)).collect()
+}
+
+impl Limit {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        if text.trim() == "outcome" {
+            return Ok(Self::Outcome);
+        }
+        let Some((name, limit)) = text.split_once('>') else {
+            bail!("--fail-on {text}: is no condition; valid: outcome, or QUANTITY>LIMIT, as wallMs>40%");
+        };
+        let (name, limit) = (name.trim(), limit.trim());
+        let Some(quantity) = QUANTITIES.iter().find(|known| known.column.eq_ignore_ascii_case(name)) else {
+            let names: Vec<&str> = QUANTITIES.iter().map(|known| known.column).collect();
+            bail!("--fail-on {text}: there is no quantity '{name}'; valid: {}", names.join(", "));
+        };
+        let (number, valid) = match quantity.measure {
+            Measure::Relative => {
+                let percent = limit.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+                (percent.map(|percent| percent / 100.0), "a share, as 10%")
+            }
+            Measure::Count => (limit.parse().ok(), "a difference, as 1"),
+            Measure::Points => (limit.parse().ok(), "a difference in points, as 3"),
+        };
+        match number.filter(|number| *number >= 0.0 && number.is_finite()) {
+            Some(limit) => Ok(Self::Error { text: text.to_owned(), column: quantity.column, limit }),
+            None => bail!("--fail-on {text}: '{limit}' is no limit; valid: {valid}"),
+        }
+    }
+
+    /// Why the limit is broken, if it is. A quantity without an answer breaks it too.
+    pub(super) fn broken_by(&self, summary: &Summary) -> Option<String> {
+        match self {
+            Self::Outcome => {
+                let wrong = summary.wrong_endings.len();
+                (wrong > 0).then(|| format!("outcome: {wrong} of {} predicted wrong", summary.comparisons))
+            }
+            Self::Error { text, column, limit } => {
+                let row = summary.rows.iter().find(|row| row.quantity.column == *column)?;
+                if row.unanswered > 0 {
+                    return Some(format!("{text}: {} of {} have no answer", row.unanswered, row.compared));
+                }
+                let error = row.errors[1];
+                let shown = match row.quantity.measure {
+                    Measure::Relative => format!("{:.1} %", error * 100.0),
+                    Measure::Count | Measure::Points => format!("{error:.1}"),
+                };
+                (error > *limit).then(|| format!("{text}: the 90th percentile is {shown}"))
+            }
+        }
+    }
+}
+
 fn parse_limit(text: &str, unit: Unit) -> Result<f64, String> {
     if let Ok(number) = text.parse::<f64>()
         && number.is_finite()
@@ -138,6 +204,28 @@ mod tests {
             ("name>a", "there is no column 'name'"),
         ] {
             let message = Condition::parse(text).expect_err(text).to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn limits_on_errors_are_shares_differences_or_points() {
+        assert_eq!(Limit::parse("outcome").unwrap(), Limit::Outcome);
+        for (text, limit) in [("memoryBytesSpilled>10%", 0.1), ("blocksdropped > 2", 2.0), ("gcShare>3", 3.0)]
+        {
+            let Limit::Error { limit: parsed, .. } = Limit::parse(text).expect(text) else {
+                panic!("{text}")
+            };
+            assert_eq!(parsed, limit);
+        }
+        for (text, part) in [
+            ("wallMs", "is no condition"),
+            ("wall>3%", "there is no quantity 'wall'; valid: memoryBytesSpilled, "),
+            ("wallMs>3", "'3' is no limit; valid: a share, as 10%"),
+            ("blocksDropped>5%", "valid: a difference"),
+            ("gcShare>-1", "valid: a difference in points"),
+        ] {
+            let message = Limit::parse(text).expect_err(text).to_string();
             assert!(message.contains(part), "{message}");
         }
     }

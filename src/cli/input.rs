@@ -1,6 +1,7 @@
 //! INPUT: a scenario file, an event log, or the folder of a rolling log. What it is, the content decides. Both kinds
 //! become a [`Scenario`], so that a log and the scenario written from it run alike.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -14,9 +15,10 @@ use super::progress::Progress;
 use crate::conf::SparkVersion;
 use crate::conf::property::{Support, support};
 use crate::eventlog::{
-    Codec, DirectoryLog, EventLogError, Honesty, Import, LogPart, ReadNotes, import, look_at_directory,
-    read_app_log,
+    AppLog, Codec, DirectoryLog, EventLogError, Honesty, Import, LogPart, ReadNotes, conditions, import,
+    look_at_directory, read_app_log,
 };
+use crate::memory::StorageLevel;
 use crate::scenario::{self, ClusterSpec, ConfEntry, HostSpec, Scenario, Severity};
 use crate::units::GIB;
 
@@ -65,7 +67,7 @@ pub(super) fn open(path: &Path, console: Console) -> anyhow::Result<Application>
             };
             Ok(Application { input, scenario: parsed, text: Some(text), honesty: None })
         }
-        Opened::Log { parts, bytes } => read_log(path, parts, &bytes, console),
+        Opened::Log { parts, bytes } => application(path, &read_log(path, parts, &bytes, console)?),
     }
 }
 
@@ -73,6 +75,16 @@ pub(super) fn open(path: &Path, console: Console) -> anyhow::Result<Application>
 pub(super) fn open_log(path: &Path, console: Console) -> anyhow::Result<Application> {
     match open_any(path, console)? {
         Opened::Scenario(_) => bail!("{}: is a scenario already; import takes an event log", path.display()),
+        Opened::Log { parts, bytes } => application(path, &read_log(path, parts, &bytes, console)?),
+    }
+}
+
+/// Reads the facts of a log that must be one.
+pub(super) fn open_facts(path: &Path, console: Console) -> anyhow::Result<(AppLog, ReadNotes)> {
+    match open_any(path, console)? {
+        Opened::Scenario(_) => {
+            bail!("{}: is a scenario, not the log of a run; validate takes event logs", path.display())
+        }
         Opened::Log { parts, bytes } => read_log(path, parts, &bytes, console),
     }
 }
@@ -245,21 +257,42 @@ fn read_log(
     parts: Vec<LogPart<'static>>,
     progress: &Progress,
     console: Console,
-) -> anyhow::Result<Application> {
-    let input = path.display().to_string();
+) -> anyhow::Result<(AppLog, ReadNotes)> {
     let read = read_app_log(parts);
     progress.finish();
     let (log, notes) = read?;
-    tell_notes(&input, &notes, console);
-    let imported = import(&log, &notes).map_err(|error| match error {
-        EventLogError::NoTasks { .. } | EventLogError::Configuration { .. } => {
-            anyhow::Error::new(error).context(input.clone())
-        }
-        other => other.into(),
-    })?;
+    tell_notes(&path.display().to_string(), &notes, console);
+    Ok((log, notes))
+}
+
+/// What the facts of a log come to.
+pub(super) fn application(path: &Path, (log, notes): &(AppLog, ReadNotes)) -> anyhow::Result<Application> {
+    let input = path.display().to_string();
+    let imported = import(log, notes).map_err(|error| named(error, &input))?;
     let mut honesty = imported.honesty.clone();
     let scenario = to_scenario(imported, &mut honesty);
     Ok(Application { input, scenario, text: None, honesty: Some(honesty) })
+}
+
+/// The configuration of a log, whether or not anything can be learned from its tasks: properties and version, and the
+/// storage level of each dataset.
+pub(super) fn conditions_of(
+    input: &str,
+    log: &AppLog,
+) -> anyhow::Result<(Vec<ConfEntry>, SparkVersion, Vec<StorageLevel>)> {
+    let conditions = conditions(log).map_err(|error| named(error, input))?;
+    let version = known_version(&log.spark_version, &mut Honesty::default());
+    Ok((conf_entries(conditions.properties, version), version, conditions.storage_levels))
+}
+
+/// An error with the log it is about, where it does not say so itself.
+fn named(error: EventLogError, input: &str) -> anyhow::Error {
+    match error {
+        EventLogError::NoTasks { .. } | EventLogError::Configuration { .. } => {
+            anyhow::Error::new(error).context(input.to_owned())
+        }
+        other => other.into(),
+    }
 }
 
 fn tell_notes(input: &str, notes: &ReadNotes, console: Console) {
@@ -289,18 +322,7 @@ fn tell_notes(input: &str, notes: &ReadNotes, console: Console) {
 /// An imported log as a scenario. Whatever a run depends on goes through here, for a log as for the file written from it.
 fn to_scenario(import: Import, honesty: &mut Honesty) -> Scenario {
     let version = known_version(&import.spark_version, honesty);
-    let modelled = |key: &str| support(key, version) != Support::Harmless;
-    let conf = import
-        .properties
-        .into_iter()
-        .filter(|(key, _)| modelled(key))
-        .map(|(key, value)| {
-            // The launcher of a log's driver read a bare number as MiB; that of a scenario takes it for bytes (CONF-14).
-            let bare = key == "spark.driver.memory" && value.trim().bytes().all(|byte| byte.is_ascii_digit());
-            let value = if bare { format!("{}m", value.trim()) } else { value };
-            ConfEntry { key, value, line: 0 }
-        })
-        .collect();
+    let conf = conf_entries(import.properties, version);
     let rates = &import.workload.rates;
     let hosts: Vec<HostSpec> = import
         .hosts
@@ -328,6 +350,18 @@ fn to_scenario(import: Import, honesty: &mut Honesty) -> Scenario {
         workload: import.workload,
         variants: Vec::new(),
     }
+}
+
+/// The properties of a log that a run may depend on.
+fn conf_entries(properties: BTreeMap<String, String>, version: SparkVersion) -> Vec<ConfEntry> {
+    let modelled = |key: &str| support(key, version) != Support::Harmless;
+    let entry = |(key, value): (String, String)| {
+        // The launcher of a log's driver read a bare number as MiB; that of a scenario takes it for bytes (CONF-14).
+        let bare = key == "spark.driver.memory" && value.trim().bytes().all(|byte| byte.is_ascii_digit());
+        let value = if bare { format!("{}m", value.trim()) } else { value };
+        ConfEntry { key, value, line: 0 }
+    };
+    properties.into_iter().filter(|(key, _)| modelled(key)).map(entry).collect()
 }
 
 /// The version of a log, or the one nearest to it that is modelled.

@@ -17,6 +17,7 @@ mod manual;
 mod output;
 mod progress;
 mod run;
+mod validate;
 mod validate_host;
 
 use std::io;
@@ -85,7 +86,7 @@ fn answer(command: &Command, console: Console) -> anyhow::Result<Answer> {
         Command::Layout(args) => layout::run(args, console),
         Command::Check(args) => check::run(args, console),
         Command::Import(args) => import::run(args, console),
-        Command::Validate(args) => validate_host::run(&args.host, args.csv.as_deref(), args.force, console),
+        Command::Validate(args) => validate::run(args, console),
         Command::Schema => manual::schema(),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { command } => manual::page(command.as_deref()),

@@ -1,4 +1,5 @@
-//! A bar on standard error while a large log is read: only on a terminal, only when it takes long.
+//! A bar on standard error while a large log is read or many runs are simulated: only on a terminal, only when it takes
+//! long.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -10,7 +11,10 @@ use super::console::{Console, is_watched};
 /// Logs below this are read before a bar could be looked at, bytes on disk.
 const SMALL: u64 = 16 << 20;
 
-/// How much of `bytes` has been read.
+/// Fewer steps than this are over before a bar could be looked at.
+const FEW: usize = 100;
+
+/// How much of what is to be read or done is behind.
 #[derive(Clone, Debug)]
 pub(super) struct Progress(ProgressBar);
 
@@ -27,6 +31,24 @@ impl Progress {
         }
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
+    }
+
+    /// A bar for so many steps of the same kind; hidden when nobody would want it.
+    pub(super) fn counting(steps: usize, what: &str, console: Console) -> Self {
+        if steps < FEW || console.quiet || !is_watched() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr_with_hz(5));
+        if let Ok(style) = ProgressStyle::with_template("{msg}  {wide_bar} {pos} of {len}, {eta} left") {
+            bar.set_style(style);
+        }
+        bar.set_message(what.to_owned());
+        Self(bar)
+    }
+
+    /// Counts one step.
+    pub(super) fn advance(&self) {
+        self.0.inc(1);
     }
 
     /// Counts what is read from `reader`.

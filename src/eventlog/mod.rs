@@ -2,6 +2,8 @@
 //! Spark 2.4, plain or compressed, whole, rolling or cut off, and gives an [`AppLog`]: facts only, no interpretation.
 //!
 //! Left out: opening files (the command line does) and turning facts into a workload.
+//! Beside it `observed` reads off what the run did, for a prediction to be held against, and `same_app` tells whether two logs
+//! run the same application.
 //! Read `source` (which files), `codec` (bytes), `line` (lines), `reader` (events, notes), `collect` (facts),
 //! `app_log` (the result), in this order.
 
@@ -17,15 +19,19 @@ mod events_sql;
 pub mod import;
 mod line;
 mod metrics;
+mod observed;
 mod plan;
 mod reader;
+mod same_app;
 pub mod source;
 mod values;
 
 pub use app_log::AppLog;
 pub use codec::{Codec, CodecError};
 pub use error::EventLogError;
-pub use import::{Calibration, Honesty, Import, Lacking, import, import_with};
+pub use import::{Calibration, Conditions, Honesty, Import, Lacking, conditions, import, import_with};
 pub use line::LINE_BYTES_MAX;
+pub use observed::observed;
 pub use reader::{BrokenLine, FileNote, Missing, ReadNotes, Truncation, read_app_log};
+pub use same_app::{Fingerprint, fingerprint};
 pub use source::{DirectoryLog, LogPart, RollingLog, look_at_directory};

@@ -3,8 +3,10 @@
 
 pub mod columns;
 mod fall;
+mod observed;
 
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
+pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
 
 /// How an application ended (design: JSON contract).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,8 +7,8 @@ use std::io;
 
 use ::csv::{ByteRecord, Terminator, Writer, WriterBuilder};
 
-use crate::record::RunRecord;
 use crate::record::columns::{self, Table, Value};
+use crate::record::{ErrorRecord, RunRecord};
 
 /// A file of the output directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +93,23 @@ pub fn write_summaries<'a>(
             record.push_field(field.as_bytes());
         }
         push(&mut record, columns::SUMMARY.cells(run, run).map(|cell| cell.1));
+        writer.write_byte_record(&record).map_err(io_error)?;
+    }
+    writer.flush()
+}
+
+/// Writes the errors of predictions with their header.
+///
+/// # Errors
+///
+/// Only those of `out`.
+pub fn write_errors<'a>(lines: impl Iterator<Item = &'a ErrorRecord>, out: impl io::Write) -> io::Result<()> {
+    let mut writer = writer(out);
+    writer.write_record(columns::ERRORS.columns().map(|column| column.0)).map_err(io_error)?;
+    let (mut record, no_run) = (ByteRecord::new(), RunRecord::default());
+    for line in lines {
+        record.clear();
+        push(&mut record, columns::ERRORS.cells(&no_run, line).map(|cell| cell.1));
         writer.write_byte_record(&record).map_err(io_error)?;
     }
     writer.flush()

@@ -1,5 +1,5 @@
 //! Shows a [`RunRecord`](crate::record::RunRecord): as one JSON object, as CSV files, as text for a terminal and, with the
-//! feature `plot`, as pictures.
+//! feature `plot`, as pictures; and in `validation` how far predictions are from real runs.
 //!
 //! Everything here only reads records and writes into what the caller gives it; opening files is left to `cli`. What the
 //! columns are called and mean is declared in [`crate::record::columns`].
@@ -10,6 +10,8 @@ pub mod json;
 pub mod plot;
 pub mod table;
 mod text;
+#[cfg(feature = "experiment")]
+pub mod validation;
 
 #[cfg(test)]
 mod fixture;

@@ -26,10 +26,10 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
         5,
         &["units", "rng", "conf", "cluster", "memory", "host", "workload", "record", "sim", "scenario"],
     ),
-    ("report", 5, &["units", "record"]),
+    ("report", 6, &["units", "record", "experiment"]),
     (
         "cli",
-        6,
+        7,
         &[
             "units",
             "conf",

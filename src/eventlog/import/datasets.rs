@@ -45,6 +45,17 @@ pub(super) fn cached_in(run: &StageRun<'_>, rdd: u32) -> Option<LoggedLevel> {
     run.record.rdds.iter().find(|r| r.rdd_id == rdd && r.storage.is_cached()).map(|r| r.storage)
 }
 
+/// A storage level as the log states it.
+pub(super) fn level(logged: LoggedLevel) -> StorageLevel {
+    StorageLevel {
+        use_disk: logged.use_disk,
+        use_memory: logged.use_memory,
+        use_off_heap: logged.use_off_heap,
+        deserialized: logged.deserialized,
+        replication: logged.replication.max(1),
+    }
+}
+
 fn cached(
     log: &AppLog,
     rdd: &RddRecord,
@@ -52,13 +63,7 @@ fn cached(
     readers: &[&StageRun<'_>],
     honesty: &mut Honesty,
 ) -> Cached {
-    let level = StorageLevel {
-        use_disk: logged.use_disk,
-        use_memory: logged.use_memory,
-        use_off_heap: logged.use_off_heap,
-        deserialized: logged.deserialized,
-        replication: logged.replication.max(1),
-    };
+    let level = level(logged);
     let column_batches = rdd.scope.as_deref().is_some_and(|scope| scope.contains("InMemoryTableScan"));
     let serialized_share = if column_batches { COLUMN_BATCHES_SERIALIZED } else { OBJECTS_SERIALIZED };
     let count = rdd.partitions.max(1) as usize;

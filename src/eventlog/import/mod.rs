@@ -31,6 +31,8 @@ use std::collections::BTreeMap;
 use super::app_log::AppLog;
 use super::error::EventLogError;
 use super::reader::ReadNotes;
+use crate::conf::Settings;
+use crate::memory::StorageLevel;
 use crate::sim::HostSpec;
 use crate::workload::Workload;
 
@@ -50,6 +52,35 @@ pub struct Import {
     pub hosts: Vec<HostSpec>,
     /// What the log did not say, and what that costs.
     pub honesty: Honesty,
+}
+
+/// The configuration that a log ran under, whatever became of its tasks.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    /// Spark properties, and what the log shows where they leave something open.
+    pub properties: BTreeMap<String, String>,
+    /// Storage level of each cached dataset, in the order of their ids.
+    pub storage_levels: Vec<StorageLevel>,
+    /// Their meaning.
+    settings: Settings,
+    /// The limit of the containers was inferred from how executors ended.
+    limit_inferred: bool,
+}
+
+/// Reads the configuration off a log.
+///
+/// # Errors
+/// Fails when the properties have no meaning.
+pub fn conditions(log: &AppLog) -> Result<Conditions, EventLogError> {
+    let mut properties = rates::properties(log);
+    rates::name_collector(log, &mut properties)?;
+    let settings = rates::settings(log, &properties)?;
+    let limit_inferred = rates::limit_containers(log, &settings, &mut properties);
+    let mut levels = BTreeMap::new();
+    for rdd in log.stages.iter().flat_map(|stage| &stage.rdds).filter(|rdd| rdd.storage.is_cached()) {
+        levels.entry(rdd.rdd_id).or_insert_with(|| datasets::level(rdd.storage));
+    }
+    Ok(Conditions { properties, storage_levels: levels.into_values().collect(), settings, limit_inferred })
 }
 
 /// Turns a log into a workload.
@@ -76,12 +107,10 @@ pub fn import_with(
             running: log.running_tasks.len(),
         });
     }
-    let mut properties = rates::properties(log);
-    rates::name_collector(log, &mut properties)?;
-    let hosts = rates::hosts(log);
-    let settings = rates::settings(log, &properties)?;
     let mut honesty = Honesty::of(log, notes);
-    if rates::limit_containers(log, &settings, &mut properties) {
+    let hosts = rates::hosts(log);
+    let Conditions { properties, settings, limit_inferred, .. } = conditions(log)?;
+    if limit_inferred {
         honesty.assume(
             "executors were killed from outside (exit code 137) and the log names no limit; they are held to heap plus \
              overhead, as a cluster manager would",

@@ -15,8 +15,8 @@ use std::fmt::Write as _;
 
 use self::metrics::METRICS;
 use super::{
-    Cause, DatasetRecord, EventRecord, ExecutorRecord, Metrics, RunRecord, StageRecord, TaskRecord,
-    TimelinePoint,
+    Cause, DatasetRecord, ErrorRecord, EventRecord, ExecutorRecord, Metrics, RunRecord, StageRecord,
+    TaskRecord, TimelinePoint,
 };
 
 /// One cell of an output.
@@ -164,6 +164,15 @@ fn int(value: impl Into<u64>) -> Value<'static> {
 
 fn int_or_absent(value: Option<u64>) -> Value<'static> {
     value.map_or(Value::Absent, Value::Int)
+}
+
+fn float_or_absent(value: Option<f64>) -> Value<'static> {
+    value.map_or(Value::Absent, Value::Float)
+}
+
+/// A share to a millionth, so that the text of a number stays short.
+fn share_or_absent(value: Option<f64>) -> Value<'static> {
+    float_or_absent(value.map(|share| (share * 1e6).round() / 1e6))
 }
 
 /// Whole milliseconds, rounded to the nearest.
@@ -410,6 +419,41 @@ pub static CAUSES: Table<Cause> = Table {
     tail: &[],
 };
 
+/// One row a predicted quantity, as `validate --csv` writes them.
+pub static ERRORS: Table<ErrorRecord> = Table {
+    name: "errors",
+    doc: "`validate --csv FILE`: one row a predicted quantity of a replay or of a pair of logs.",
+    lead: &[
+        column("base", Unit::None, "Log that the prediction was made from.", |_, e| text(&e.base)),
+        column("target", Unit::None, "Log that shows what was real; the base itself in a replay.", |_, e| {
+            text(&e.target)
+        }),
+        column("stageId", Unit::None, "Spark's stage id; absent for the whole run.", |_, e| {
+            int_or_absent(e.stage_id.map(u64::from))
+        }),
+        column(
+            "quantity",
+            Unit::None,
+            "Column that is compared, in its unit; `gcShare` is in percent.",
+            |_, e| text(e.quantity),
+        ),
+        column("real", Unit::None, "What was real.", |_, e| Value::Float(e.real)),
+        column("predicted", Unit::None, "What was predicted.", |_, e| float_or_absent(e.predicted)),
+        column("naive", Unit::None, "The naive answer: as in the base run.", |_, e| float_or_absent(e.naive)),
+        column(
+            "error",
+            Unit::None,
+            "Distance of the prediction: a share of the real value; for counts a difference; for shares points.",
+            |_, e| share_or_absent(e.error),
+        ),
+        column("naiveError", Unit::None, "Distance of the naive answer, in the same measure.", |_, e| {
+            share_or_absent(e.naive_error)
+        }),
+    ],
+    metrics: None,
+    tail: &[],
+};
+
 /// Documentation of all columns as Markdown: what `docs/columns.md` holds.
 pub fn markdown() -> String {
     let mut out = String::from(
@@ -430,6 +474,7 @@ pub fn markdown() -> String {
     section(&mut out, &EVENTS);
     section(&mut out, &TIMELINE);
     section(&mut out, &CAUSES);
+    section(&mut out, &ERRORS);
     out
 }
 
@@ -473,6 +518,7 @@ mod tests {
         check_names(&EVENTS);
         check_names(&TIMELINE);
         check_names(&CAUSES);
+        check_names(&ERRORS);
     }
 
     #[test]
