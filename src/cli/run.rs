@@ -42,7 +42,7 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     for text in &without_effect {
         console.warn(text);
     }
-    let placed = match place(&settings, &application.scenario) {
+    let placed = match place(&settings, &application.scenario.cluster, &application.scenario.workload) {
         Ok(placed) => placed,
         Err(words) => {
             tell_error(&words);

@@ -111,7 +111,7 @@ fn predict(base: &Logged, target: &Logged) -> Result<RunRecord, String> {
     let settings = Settings::resolve(&conf)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let workload = &application.scenario.workload;
-    match place(&settings, &application.scenario) {
+    match place(&settings, &application.scenario.cluster, &application.scenario.workload) {
         Ok(placed) => {
             let options = SimOptions { seed: application.scenario.seed, details: false };
             Ok(simulate(workload, &settings, &placed.processes, options))

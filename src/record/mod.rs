@@ -4,6 +4,7 @@
 pub mod columns;
 mod fall;
 mod observed;
+pub mod study;
 
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
 pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};

@@ -4,6 +4,7 @@
 mod bad_input;
 mod commands;
 mod files;
+mod studies;
 mod validate;
 
 use std::path::{Path, PathBuf};

@@ -131,7 +131,7 @@ impl StageContext<'_> {
         }
         let kind = match name {
             "HashAggregate" if !node.simple_string.contains("keys=[]") => {
-                let fast_map = node.simple_string.contains("functions=[partial_");
+                let fast_map = has_fast_map(&node.simple_string);
                 // A row of the exchange holds key and buffer under one null bitmap; the map keeps two rows.
                 let estimate = self.aggregate_row(&inputs) + 8;
                 let key_value_bytes = if fast_map {
@@ -409,6 +409,47 @@ fn is_radix_type(kind: &str) -> bool {
     )
 }
 
+/// Whether the generated code of an aggregation puts a fast map in front: where it has aggregate functions and all of them
+/// only make or merge partial results (`HashAggregateExec.checkIfFastHashMapSupported`, AGG-7).
+fn has_fast_map(simple_string: &str) -> bool {
+    let Some((_, functions)) = simple_string.split_once("functions=[") else { return false };
+    // Arguments hold commas of their own; and long lists are cut short ("... 3 more fields").
+    let mut depth = 0_i32;
+    let mut starts = vec![0];
+    for (at, c) in functions.char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ']' if depth == 0 => break,
+            ')' | ']' => depth -= 1,
+            ',' if depth == 0 => starts.push(at + 1),
+            _ => {}
+        }
+    }
+    starts.into_iter().all(|start| {
+        let function = functions[start..].trim_start();
+        ["partial_", "merge_", "..."].iter().any(|prefix| function.starts_with(prefix))
+    })
+}
+
 pub(super) fn is_python(name: &str) -> bool {
     ["Python", "Pandas", "InArrow"].iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partial_results_have_a_fast_map_and_final_ones_do_not() {
+        for (yes, functions) in [
+            (true, "functions=[partial_sum(v#1), partial_count(1)]"),
+            (true, "functions=[merge_sum(v#1), partial_count(distinct s#2)]"),
+            (true, "functions=[partial_max(if ((a#1 = [x, y])) b#2 else c#3), ... 3 more fields]"),
+            (false, "functions=[sum(v#1), partial_count(1)]"),
+            (false, "functions=[]"),
+            (false, "functions=[sum(v#1)], output=[partial_x#2]"),
+        ] {
+            assert_eq!(has_fast_map(&format!("HashAggregate(keys=[k#1], {functions})")), yes, "{functions}");
+        }
+    }
 }
