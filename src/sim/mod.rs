@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::conf::{Collector, Settings};
-use crate::engine::{EventQueue, SharedResource};
+use crate::engine::{EventQueue, SharedResource, TimerId};
 use crate::host::GcCost;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
@@ -69,15 +69,16 @@ struct Host {
     /// Threads of its JVMs that want a processor beside the tasks.
     background: f64,
     disk: SharedResource,
-    disk_epoch: u64,
+    disk_timer: TimerId,
     network: SharedResource,
-    network_epoch: u64,
+    network_timer: TimerId,
 }
 
 impl Host {
     /// Share of a processor that each thread gets.
     fn processor_share(&self) -> f64 {
-        (f64::from(self.cores) / (f64::from(self.running) + self.background).max(1.0)).min(1.0)
+        let (cores, wanted) = (f64::from(self.cores), f64::from(self.running) + self.background);
+        if wanted <= cores { 1.0 } else { (cores / wanted.max(1.0)).min(1.0) }
     }
 }
 
@@ -152,17 +153,19 @@ impl<'a> World<'a> {
         let rates = &workload.rates;
         let disk = rates.disk_bytes_per_s / 1e9;
         let network = rates.network_bytes_per_s / 1e9;
+        let mut queue = EventQueue::new();
         let hosts = processes
             .hosts
             .iter()
-            .map(|host| Host {
+            .enumerate()
+            .map(|(index, host)| Host {
                 cores: host.cores.max(1),
                 running: 0,
                 background: 0.0,
                 disk: SharedResource::new(disk, disk),
-                disk_epoch: 0,
+                disk_timer: queue.add_timer(Event::Disk { host: index }),
                 network: SharedResource::new(network, network),
-                network_epoch: 0,
+                network_timer: queue.add_timer(Event::Network { host: index }),
             })
             .collect();
         let mut world = Self {
@@ -173,7 +176,7 @@ impl<'a> World<'a> {
             driver_heap: processes.driver_heap,
             plan,
             programs,
-            queue: EventQueue::new(),
+            queue,
             hosts,
             host_names: processes.hosts.iter().map(|host| host.name.clone()).collect(),
             setups: processes.executors.clone(),
@@ -243,17 +246,19 @@ impl<'a> World<'a> {
             container_bytes: setup.container_limit,
             ..ExecutorRecord::default()
         };
+        let index = self.executors.len();
+        let compiler_timer = self.queue.add_timer(Event::Compiler { executor: index });
         self.executors.push(Executor::new(
             manager,
             setup.page_size,
             setup.tungsten_mode,
             gc_cost,
             setup.host,
-            WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates),
+            self.queue.add_timer(Event::Cpu { executor: index }),
+            WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates, compiler_timer),
             record,
         ));
         self.last_points.push(None);
-        let index = self.executors.len() - 1;
         self.refresh(index);
     }
 
@@ -290,10 +295,7 @@ impl<'a> World<'a> {
     fn handle(&mut self, now: SimTime, event: Event) {
         match event {
             Event::SubmitJob(job) => self.submit_job(job),
-            Event::Cpu { executor, epoch } => {
-                if self.executors[executor].cpu_epoch != epoch {
-                    return;
-                }
+            Event::Cpu { executor } => {
                 self.executors[executor].cpu_scheduled = None;
                 while let Some(key) = self.executors[executor].cpu.pop_completed(now) {
                     self.run_task(key as usize);
@@ -304,21 +306,17 @@ impl<'a> World<'a> {
                 }
                 self.schedule_cpu(executor);
             }
-            Event::Disk { host, epoch } => {
-                if self.hosts[host].disk_epoch == epoch {
-                    while let Some(key) = self.hosts[host].disk.pop_completed(now) {
-                        self.io_done(key as usize);
-                    }
-                    self.schedule_disk(host);
+            Event::Disk { host } => {
+                while let Some(key) = self.hosts[host].disk.pop_completed(now) {
+                    self.io_done(key as usize);
                 }
+                self.schedule_disk(host);
             }
-            Event::Network { host, epoch } => {
-                if self.hosts[host].network_epoch == epoch {
-                    while let Some(key) = self.hosts[host].network.pop_completed(now) {
-                        self.io_done(key as usize);
-                    }
-                    self.schedule_network(host);
+            Event::Network { host } => {
+                while let Some(key) = self.hosts[host].network.pop_completed(now) {
+                    self.io_done(key as usize);
                 }
+                self.schedule_network(host);
             }
             Event::Delay { task, task_id } => {
                 let waiting = self.tasks[task].as_ref().is_some_and(|t| t.id == task_id);
@@ -330,7 +328,7 @@ impl<'a> World<'a> {
                     }
                 }
             }
-            Event::Compiler { executor, epoch } => self.compiler_done(executor, epoch),
+            Event::Compiler { executor } => self.compiler_done(executor),
             Event::Offers => {
                 self.offers_at = None;
                 self.offer(None);
@@ -353,17 +351,13 @@ impl<'a> World<'a> {
 
     fn schedule_disk(&mut self, index: usize) {
         let host = &mut self.hosts[index];
-        host.disk_epoch += 1;
-        if let Some(time) = host.disk.next_completion() {
-            self.queue.schedule(time, Event::Disk { host: index, epoch: host.disk_epoch });
-        }
+        let next = host.disk.next_completion();
+        self.queue.set_timer(host.disk_timer, next);
     }
 
     fn schedule_network(&mut self, index: usize) {
         let host = &mut self.hosts[index];
-        host.network_epoch += 1;
-        if let Some(time) = host.network.next_completion() {
-            self.queue.schedule(time, Event::Network { host: index, epoch: host.network_epoch });
-        }
+        let next = host.network.next_completion();
+        self.queue.set_timer(host.network_timer, next);
     }
 }

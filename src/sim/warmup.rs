@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::World;
-use super::event::Event;
-use crate::engine::SharedResource;
+use crate::engine::{SharedResource, TimerId};
 use crate::units::SimTime;
+use crate::workload::Rates;
 
 /// Most that a task pays in a JVM that has not compiled a stage's code, as a multiple of its own work: tasks of the first
 /// waves took up to twice the processor time of later ones of the same size (logs of aggregations, sorts and joins,
@@ -35,7 +35,7 @@ pub(super) struct WarmUp {
     backlog: u64,
     /// Compiler threads at work on one common piece.
     compiler: SharedResource,
-    epoch: u64,
+    timer: TimerId,
     /// Threads that the compiler keeps busy while it has work.
     threads: u32,
     busy: bool,
@@ -52,7 +52,7 @@ pub(super) struct Payment {
 
 impl WarmUp {
     /// A new JVM on a host with `cores` processors.
-    pub(super) fn new(driver: bool, cores: u32, rates: &crate::workload::Rates) -> Self {
+    pub(super) fn new(driver: bool, cores: u32, rates: &Rates, timer: TimerId) -> Self {
         let of_executor = |ns: u64| if driver { 0 } else { ns };
         Self {
             driver,
@@ -61,7 +61,7 @@ impl WarmUp {
             launch: of_executor(rates.executor_launch_ns),
             backlog: of_executor(rates.executor_compile_ns),
             compiler: SharedResource::new(1e6, 1.0),
-            epoch: 0,
+            timer,
             threads: compiler_threads(cores),
             busy: false,
         }
@@ -150,20 +150,14 @@ impl World<'_> {
     }
 
     fn schedule_compiler(&mut self, executor: usize) {
-        let warm_up = &mut self.executors[executor].warm_up;
-        warm_up.epoch += 1;
-        if let Some(time) = warm_up.compiler.next_completion() {
-            self.queue.schedule(time, Event::Compiler { executor, epoch: warm_up.epoch });
-        }
+        let warm_up = &self.executors[executor].warm_up;
+        self.queue.set_timer(warm_up.timer, warm_up.compiler.next_completion());
     }
 
-    /// The compiler threads may have done their piece.
-    pub(super) fn compiler_done(&mut self, executor: usize, epoch: u64) {
+    /// The compiler threads have done their piece.
+    pub(super) fn compiler_done(&mut self, executor: usize) {
         let now = self.queue.now();
         let warm_up = &mut self.executors[executor].warm_up;
-        if warm_up.epoch != epoch {
-            return;
-        }
         if warm_up.compiler.pop_completed(now).is_none() {
             self.schedule_compiler(executor);
             return;
@@ -179,7 +173,11 @@ impl World<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Rates;
+    use crate::engine::EventQueue;
+
+    fn new_jvm(driver: bool, rates: &Rates) -> WarmUp {
+        WarmUp::new(driver, 2, rates, EventQueue::new().add_timer(()))
+    }
 
     #[test]
     fn hotspot_starts_a_thread_for_each_compiler_and_more_on_large_machines() {
@@ -190,14 +188,14 @@ mod tests {
     #[test]
     fn the_first_tasks_of_a_jvm_pay_until_nothing_is_left() {
         let rates = Rates { executor_warm_up_ns: 400, ..Rates::default() };
-        let mut warm_up = WarmUp::new(false, 2, &rates);
+        let mut warm_up = new_jvm(false, &rates);
         warm_up.stages.insert(7, 150);
         assert_eq!([100, 100, 100].map(|own| warm_up.pay(7, own, 1)), [100 + 250, 50 + 150, 0]);
     }
 
     #[test]
     fn tasks_that_begin_side_by_side_pay_alike() {
-        let mut warm_up = WarmUp::new(false, 2, &Rates::default());
+        let mut warm_up = new_jvm(false, &Rates::default());
         warm_up.stages.insert(0, 50);
         assert_eq!((warm_up.pay(0, 100, 2), warm_up.pay(0, 100, 1), warm_up.pay(0, 100, 1)), (25, 25, 0));
     }
@@ -205,7 +203,7 @@ mod tests {
     #[test]
     fn a_driver_that_runs_tasks_has_loaded_sparks_classes() {
         let rates = Rates { executor_warm_up_ns: 400, executor_compile_ns: 9, ..Rates::default() };
-        let mut warm_up = WarmUp::new(true, 2, &rates);
+        let mut warm_up = new_jvm(true, &rates);
         assert_eq!((warm_up.pay(0, 100, 2), warm_up.backlog), (0, 0));
     }
 }
