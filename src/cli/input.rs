@@ -16,9 +16,10 @@ use crate::conf::SparkVersion;
 use crate::conf::property::{Support, support};
 use crate::eventlog::{
     AppLog, Codec, DirectoryLog, EventLogError, Honesty, Import, LogPart, ReadNotes, conditions, import,
-    look_at_directory, read_app_log,
+    look_at_directory, observed, read_app_log,
 };
 use crate::memory::StorageLevel;
+use crate::record::ObservedRun;
 use crate::scenario::{self, ClusterSpec, ConfEntry, HostSpec, Scenario, Severity};
 use crate::units::GIB;
 
@@ -38,6 +39,8 @@ pub(super) struct Application {
     pub(super) text: Option<String>,
     /// What a log did not tell; `None` for a scenario.
     pub(super) honesty: Option<Honesty>,
+    /// How the run of a log ended; `None` for a scenario.
+    pub(super) observed: Option<ObservedRun>,
 }
 
 impl Application {
@@ -65,7 +68,7 @@ pub(super) fn open(path: &Path, console: Console) -> anyhow::Result<Application>
                 tell_error(&format!("{input}: {}", count(errors, "fault")));
                 return Err(Told.into());
             };
-            Ok(Application { input, scenario: parsed, text: Some(text), honesty: None })
+            Ok(Application { input, scenario: parsed, text: Some(text), honesty: None, observed: None })
         }
         Opened::Log { parts, bytes } => application(path, &read_log(path, parts, &bytes, console)?),
     }
@@ -271,7 +274,8 @@ pub(super) fn application(path: &Path, (log, notes): &(AppLog, ReadNotes)) -> an
     let imported = import(log, notes).map_err(|error| named(error, &input))?;
     let mut honesty = imported.honesty.clone();
     let scenario = to_scenario(imported, &mut honesty);
-    Ok(Application { input, scenario, text: None, honesty: Some(honesty) })
+    let observed = Some(observed(log));
+    Ok(Application { input, scenario, text: None, honesty: Some(honesty), observed })
 }
 
 /// The configuration of a log, whether or not anything can be learned from its tasks: properties and version, and the

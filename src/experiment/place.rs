@@ -3,7 +3,7 @@
 use crate::cluster::{self, ClusterPlan, HostShape, PlanInput};
 use crate::conf::Settings;
 use crate::scenario::ClusterSpec;
-use crate::sim::{HostSpec, Processes};
+use crate::sim::{HostSpec, Processes, replan};
 use crate::workload::Workload;
 
 /// The processes of an application.
@@ -18,8 +18,10 @@ pub struct Placed {
 /// Plans the processes of `workload` on the machines of `cluster`.
 ///
 /// # Errors
-/// The words with which Spark or the cluster manager refuses to start them.
+/// The words with which Spark or the cluster manager refuses to start them, or of which query the log tells too little for
+/// these settings.
 pub fn place(settings: &Settings, cluster: &ClusterSpec, workload: &Workload) -> Result<Placed, String> {
+    replan(workload, settings)?;
     let (shapes, hosts) = machines(cluster);
     let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python: workload.python });
     if let Some(words) = &plan.refusal {

@@ -163,6 +163,10 @@ pub struct Metrics {
     pub swap_out_bytes: Option<u64>,
     /// Time that tasks waited for execution memory, ns.
     pub memory_wait_time_ns: u64,
+    /// Times that an operator spilled.
+    pub spills: u64,
+    /// Task time that spilling costs: sorting, serializing, writing, merging back; ns.
+    pub spill_time_ns: u64,
 }
 
 /// One attempt of a stage.
@@ -176,6 +180,8 @@ pub struct StageRecord {
     pub job_id: u32,
     /// Name.
     pub name: String,
+    /// Its operators in their order, in Spark's words: what tells stages of one name apart.
+    pub operators: String,
     /// Submission, ns since the start.
     pub submitted_ns: u64,
     /// Completion, ns since the start.

@@ -2,7 +2,8 @@
 //! bookkeeping inside each executor.
 //!
 //! [`simulate`] is a pure function of workload, settings, cluster and options: same input, same record, byte for byte.
-//! A simulated failure is an outcome in the record, never an error. Reading order: `plan` (how many tasks, how much each),
+//! A simulated failure is an outcome in the record, never an error. Reading order: `replan` (joins under other
+//! settings), `plan` (how many tasks, how much each),
 //! `program` (in which order a task works), `task` (the walk through it), `attempts` and `stages` (who runs when, and what
 //! failures do), `cache` (blocks), `executor` (heap, collection, processor), `recorder` (sums and causes).
 
@@ -16,6 +17,7 @@ mod plan;
 mod processes;
 mod program;
 mod recorder;
+mod replan;
 mod scheduler;
 mod stages;
 mod task;
@@ -24,6 +26,7 @@ mod warmup;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
 pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
+pub use replan::{Replanned, join_settings, replan};
 pub use warmup::{STAGE_PACE, compiler_threads, load_classes};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,12 +136,23 @@ pub fn simulate(
     processes: &Processes,
     options: SimOptions,
 ) -> RunRecord {
+    let replanned = replan(workload, settings);
+    let workload = match &replanned {
+        Ok(Some(replanned)) => &replanned.workload,
+        Ok(None) | Err(_) => workload,
+    };
     let plan = plan(workload, settings, processes.default_parallelism);
     let programs: Vec<_> = workload.stages.iter().map(program::program).collect();
     let mut world = World::new(workload, settings, processes, options, &plan, &programs);
     world.run();
     world.close_record();
-    world.record
+    let mut record = world.record;
+    match replanned {
+        Ok(Some(replanned)) => record.confidence.assumed.extend(replanned.assumed),
+        Ok(None) => {}
+        Err(why) => record.confidence.assumed.push(format!("{why}; its joins are left as they ran")),
+    }
+    record
 }
 
 impl<'a> World<'a> {

@@ -289,6 +289,8 @@ impl<'a> World<'a> {
         let merge_disk = (spilled as f64 * rates.spill_compression) as u64;
         cpu += merge_ns;
         self.lost.spill_ns += merge_ns as u64;
+        let merging = self.tasks[key].as_mut().expect("a task that steps exists");
+        merging.metrics.spill_time_ns += merge_ns as u64;
         for &operator in &phase.reads {
             let rows = plan.operators[operator].rows[index];
             let bytes = plan.operators[operator].bytes.get(index).copied().unwrap_or(0);
@@ -409,7 +411,10 @@ impl<'a> World<'a> {
             task.spilled[stage_operator] += spill.memory_bytes;
             task.work.push_back(Work::Cpu(cpu));
             task.work.push_back(Work::Disk(file));
-            self.lost.spill_ns += cpu + (file as f64 / rates.disk_bytes_per_s * 1e9) as u64;
+            let cost_ns = cpu + (file as f64 / rates.disk_bytes_per_s * 1e9) as u64;
+            task.metrics.spills += 1;
+            task.metrics.spill_time_ns += cost_ns;
+            self.lost.spill_ns += cost_ns;
             self.lost.spills += 1;
             if self.options.details {
                 let name = self.workload.stages[task.stage].operators[stage_operator].name.clone();

@@ -7,8 +7,9 @@
 //!
 //! Read `stages` (the runs of stages and their tasks), `fragments` (plans cut at exchanges), `operators` (fragments to
 //! operators), `exchanges` (what went between stages), `datasets` (what was cached), `times` and `rates` (what work costs),
-//! `jobs` (what followed what), `builder` (all of it put together), `calibrate` (fitted to the log by running it), `calibration`
-//! (constants fitted elsewhere), `warmup` (what new JVMs paid).
+//! `jobs` (what followed what), `queries` and `joins` (what another configuration would plan otherwise), `builder` (all of
+//! it put together), `calibrate` (fitted to the log by running it), `calibration` (constants fitted elsewhere), `warmup`
+//! (what new JVMs paid).
 
 mod builder;
 mod calibrate;
@@ -20,7 +21,9 @@ mod footprint;
 mod fragments;
 mod honesty;
 mod jobs;
+mod joins;
 mod operators;
+mod queries;
 mod rates;
 mod stages;
 mod times;
