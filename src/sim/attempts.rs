@@ -76,6 +76,7 @@ impl World<'_> {
             gc_at_start: 0.0,
             waiting_since: None,
             broadcast_bytes: 0,
+            files: 0,
             metrics: Metrics::default(),
         };
         let key = self.free_tasks.pop().unwrap_or_else(|| {
@@ -123,7 +124,9 @@ impl World<'_> {
         state.free_slots += self.settings.task.cpus;
         state.running.remove(&key);
         state.waiting.retain(|&waiter| waiter != key);
-        self.hosts[state.host].running -= 1;
+        let host = state.host;
+        self.hosts[host].running -= 1;
+        self.delete_files(host, task.files);
         let metrics = &mut task.metrics;
         metrics.tasks = 1;
         metrics.failed_tasks = u64::from(failure.is_some());
@@ -191,6 +194,10 @@ impl World<'_> {
                 self.hosts[host].network.leave(now, key as MemberId);
                 self.schedule_network(host);
             }
+            Some(super::task::Work::Swap(_)) => {
+                self.hosts[host].swap.leave(now, key as MemberId);
+                self.schedule_swap(host);
+            }
             None => {}
         }
     }
@@ -214,6 +221,10 @@ impl World<'_> {
                 } else {
                     self.lose_executor(executor, &format!("exit code 52: {reason}"), Outcome::HeapOom);
                 }
+            }
+            Failure::DiskFull(reason) => {
+                self.event(EventKind::TaskFailed, Some(executor), Some(id), 0, &reason);
+                self.retry_or_abort(key, &reason, Outcome::DiskFull);
             }
             Failure::ContainerKilled(text) => {
                 self.lose_executor(executor, &text, Outcome::ContainerKilled);
@@ -278,6 +289,7 @@ impl World<'_> {
             }
         }
         self.executors[executor].manager.clear_blocks();
+        self.note_footprint(executor, 0);
         if self.ended.is_none() {
             let start = SimDuration(self.workload.rates.executor_start_ns);
             self.queue.schedule(now + start, Event::ExecutorStarted { replaces: executor });
@@ -289,6 +301,12 @@ impl World<'_> {
         let task = self.tasks[key].as_ref().expect("a checked task exists");
         let executor = task.executor;
         let (live, resident) = self.refresh(executor);
+        let swap_ns = self.take_swap_debt(self.executors[executor].host);
+        if swap_ns > 0
+            && let Some(task) = self.tasks[key].as_mut()
+        {
+            task.work.push_back(super::task::Work::Swap(swap_ns));
+        }
         let state = &self.executors[executor];
         if live > state.heap_max {
             let heap = state.heap_max;
