@@ -219,6 +219,7 @@ fn decode_kind(table: &View, counts: &Counts, sink: &mut Sink) -> OperatorKind {
         "object_hash_aggregate" => OperatorKind::ObjectHashAggregate {
             group_bytes: size("group_bytes"),
             sorter_row_bytes: size("sorter_row_bytes"),
+            radix: flag("radix"),
         },
         "sort" => OperatorKind::Sort { radix: flag("radix") },
         "broadcast_hash_join" => {

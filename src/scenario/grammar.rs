@@ -531,6 +531,7 @@ pub(super) static OPERATOR: Table = Table {
             &[
                 required("group_bytes", Kind::Size, "Bytes of a group when it goes to the sorter."),
                 required("sorter_row_bytes", Kind::Size, "Bytes of a row when it sorts."),
+                key("radix", Kind::Flag, "The key is one radix-sortable prefix."),
             ],
         ),
         ("sort", &[key("radix", Kind::Flag, "The key is one radix-sortable prefix.")]),

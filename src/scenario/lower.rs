@@ -435,7 +435,11 @@ impl Lowering<'_> {
         };
         let kind = |fast_map: bool, sorter_row_bytes: u64| {
             if value_bytes.is_some() {
-                OperatorKind::ObjectHashAggregate { group_bytes: sorter_row_bytes, sorter_row_bytes }
+                OperatorKind::ObjectHashAggregate {
+                    group_bytes: sorter_row_bytes,
+                    sorter_row_bytes,
+                    radix: false,
+                }
             } else {
                 // An entry is a header of 16 bytes, the key row and the buffer row (AGG-2).
                 OperatorKind::HashAggregate { key_value_bytes: entry_bytes.saturating_sub(16), fast_map }

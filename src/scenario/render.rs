@@ -397,9 +397,10 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
             text.pair("key_value_bytes", key_value_bytes);
             text.flag("fast_map", *fast_map);
         }
-        OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes } => {
+        OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix } => {
             text.pair("group_bytes", group_bytes);
             text.pair("sorter_row_bytes", sorter_row_bytes);
+            text.flag("radix", *radix);
         }
         OperatorKind::Sort { radix } => text.flag("radix", *radix),
         OperatorKind::BroadcastHashJoin { broadcast } | OperatorKind::Broadcast { broadcast } => {

@@ -94,13 +94,13 @@ impl World<'_> {
                     fast_map_row_bytes: fast_map.then_some(*key_value_bytes + 8),
                 })
             }
-            OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes } => {
+            OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix } => {
                 Some(OperatorSpec::ObjectHashAggregation {
                     groups: GroupCurve::even(rows_in, rows_out),
                     group_bytes: *group_bytes,
                     row_bytes: *sorter_row_bytes,
                     fallback_threshold: self.settings.sql.object_hash_fallback_threshold,
-                    radix: false,
+                    radix: *radix && self.settings.sql.use_radix_sort,
                     limits,
                 })
             }

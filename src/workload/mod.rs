@@ -195,6 +195,8 @@ pub enum OperatorKind {
         group_bytes: u64,
         /// Bytes of the key row plus the input row in the fallback sorter.
         sorter_row_bytes: u64,
+        /// The whole key is one radix-sortable prefix (SORT-2).
+        radix: bool,
     },
     /// SQL sort (SORT-1..11). Rows in equal rows out.
     Sort {

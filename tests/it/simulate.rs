@@ -455,7 +455,7 @@ fn step(kind: u8, shuffle: usize) -> OperatorKind {
         2 => OperatorKind::HashAggregate { key_value_bytes: 200, fast_map: true },
         3 => OperatorKind::Sort { radix: true },
         4 => OperatorKind::Sort { radix: false },
-        5 => OperatorKind::ObjectHashAggregate { group_bytes: 64, sorter_row_bytes: 48 },
+        5 => OperatorKind::ObjectHashAggregate { group_bytes: 64, sorter_row_bytes: 48, radix: true },
         6 => OperatorKind::Window,
         7 => OperatorKind::ExternalAggregation { entry_bytes: 120 },
         8 => OperatorKind::Python { worker_bytes: 40 * MIB },

@@ -268,6 +268,7 @@ impl<'a> Builder<'a> {
             dataset,
             types: &cut.types,
             row_bytes_out: facts.map(|facts| facts.sizes.row_bytes).filter(|&bytes| bytes > 0),
+            elements_out: facts.and_then(|facts| facts.sizes.elements_of_a_row()),
             python_worker_bytes: self.python_worker_bytes(),
             exchanges_read: exchanges_read(cut.plan, fragment),
             page_bytes: self.page_bytes,

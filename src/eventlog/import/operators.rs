@@ -33,6 +33,13 @@ pub(super) struct ExchangeSizes {
     pub(super) elements: Option<u64>,
 }
 
+impl ExchangeSizes {
+    /// Elements in the list of one row.
+    pub(super) fn elements_of_a_row(self) -> Option<f64> {
+        Some(self.elements? as f64 * self.row_bytes as f64 / self.data_bytes.max(1) as f64)
+    }
+}
+
 /// What the operators of one stage are built from.
 pub(super) struct StageContext<'a> {
     pub(super) plan: &'a SqlPlan,
@@ -47,6 +54,8 @@ pub(super) struct StageContext<'a> {
     pub(super) types: &'a BTreeMap<String, String>,
     /// Bytes of a row that the stage writes, when it writes an exchange.
     pub(super) row_bytes_out: Option<u64>,
+    /// Elements that an object aggregation put into the list of such a row, where it made some.
+    pub(super) elements_out: Option<f64>,
     /// Resident bytes of one Python worker.
     pub(super) python_worker_bytes: u64,
     /// Exchanges that the stage reads, by the accumulator of their `data size`, with how often it reads each.
@@ -139,8 +148,18 @@ impl StageContext<'_> {
                 OperatorKind::HashAggregate { key_value_bytes, fast_map }
             }
             "ObjectHashAggregate" if !node.simple_string.contains("keys=[]") => {
-                let row = self.aggregate_row(&inputs);
-                OperatorKind::ObjectHashAggregate { group_bytes: row + 8, sorter_row_bytes: row + 8 }
+                let keys = key_columns(&node.simple_string);
+                let key_row = 8 + 8 * keys;
+                let read = &self.operators[inputs[0]];
+                let input_row = match self.collected_row(keys) {
+                    Some(row) if !matches!(read.kind, OperatorKind::ShuffleRead { .. }) => row,
+                    _ => self.aggregate_row(&inputs),
+                };
+                OperatorKind::ObjectHashAggregate {
+                    group_bytes: self.aggregate_row(&inputs) + 8,
+                    sorter_row_bytes: key_row + input_row,
+                    radix: self.radix(&node.simple_string),
+                }
             }
             "Sort" => OperatorKind::Sort { radix: self.radix(&node.simple_string) },
             "ShuffledHashJoin" => OperatorKind::ShuffledHashJoin {
@@ -281,6 +300,16 @@ impl StageContext<'_> {
         }
     }
 
+    /// Size of a row with `keys` columns to group by and one to collect, from the lists that were written: a row of them
+    /// holds the keys and, as bytes, a row with an array, which has 8 bytes for its length, 8 of null bits and 8 and the
+    /// value's own bytes for each element (`UnsafeRow`, `UnsafeArrayData`).
+    fn collected_row(&self, keys: u64) -> Option<u64> {
+        let (row, elements) = (self.row_bytes_out?, self.elements_out.filter(|&n| n > 0.0)?);
+        let row_without = 8 + 8 * keys + 8 + 16 + 16;
+        let element = row.checked_sub(row_without)? as f64 / elements - 8.0;
+        Some(8 + 8 * keys + 8 + (element.max(0.0) / 8.0).round() as u64 * 8)
+    }
+
     /// Rows lose or win columns on their way.
     fn project(&mut self, node: &PlanNode, input: usize) {
         let Some(columns) = columns::columns(&node.simple_string) else { return };
@@ -392,6 +421,12 @@ const ELEMENT_VIEW_BYTES: f64 = 38.0;
 /// Heap of an element that was copied: the same and a byte array of its own with a header and 16 bytes.
 const ELEMENT_COPY_BYTES: f64 = 70.0;
 
+/// Number of columns that an aggregation groups by.
+fn key_columns(simple_string: &str) -> u64 {
+    let keys = simple_string.split_once("keys=[").and_then(|(_, rest)| rest.split_once(']'));
+    keys.map_or(1, |(keys, _)| 1 + keys.matches(", ").count() as u64)
+}
+
 /// Whether the generated code of an aggregation puts a fast map in front: where it has aggregate functions and all of them
 /// only make or merge partial results (`HashAggregateExec.checkIfFastHashMapSupported`, AGG-7).
 fn has_fast_map(simple_string: &str) -> bool {
@@ -421,6 +456,16 @@ pub(super) fn is_python(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_tell_what_they_were_collected_from() {
+        // A real run: lists of 16 characters, 2.56 a group, in rows of 120 bytes (keys of one long).
+        let sizes = ExchangeSizes { row_bytes: 120, data_bytes: 120 * 3_906_244, elements: Some(10_000_000) };
+        let elements = sizes.elements_of_a_row().unwrap();
+        assert!((elements - 2.56).abs() < 0.01);
+        assert_eq!(key_columns("ObjectHashAggregate(keys=[k#0L], functions=[collect_list(s#2, 0, 0)])"), 1);
+        assert_eq!(key_columns("ObjectHashAggregate(keys=[k#0L, s#2], functions=[])"), 2);
+    }
 
     #[test]
     fn partial_results_have_a_fast_map_and_final_ones_do_not() {

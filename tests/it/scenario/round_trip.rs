@@ -46,9 +46,8 @@ fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl PropStrate
         Just(K::Pipelined),
         (bytes(), any::<bool>())
             .prop_map(|(key_value_bytes, fast_map)| K::HashAggregate { key_value_bytes, fast_map }),
-        (bytes(), bytes()).prop_map(|(group_bytes, sorter_row_bytes)| K::ObjectHashAggregate {
-            group_bytes,
-            sorter_row_bytes
+        (bytes(), bytes(), any::<bool>()).prop_map(|(group_bytes, sorter_row_bytes, radix)| {
+            K::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix }
         }),
         any::<bool>().prop_map(|radix| K::Sort { radix }),
         (0..broadcasts).prop_map(|broadcast| K::BroadcastHashJoin { broadcast }),
