@@ -207,6 +207,15 @@ pub(super) static RATES: Table = Table::new(
         key("serialize_ns_per_byte", POSITIVE, "Serializing a cached block or reading it back."),
         key("scheduler_delay_ns", MANY, "Between the end of a task and the start of the next in its slot."),
         key("task_fixed_ns", MANY, "Processor time of a task however little it does."),
+        key("shuffle_file_ns", MANY, "Processor time of each file that the bypass shuffle writer opens."),
+        key(
+            "executor_warm_up_ns",
+            MANY,
+            "Processor time that a new executor's JVM spends on Spark's classes.",
+        ),
+        key("executor_compile_ns", MANY, "Compiler threads' work for Spark's code in a new executor."),
+        key("executor_launch_ns", MANY, "Deserializing the first tasks in a new executor."),
+        key("stage_launch_ns", MANY, "Fetching a stage's task binary into an executor."),
         key("page_ns_per_byte", POSITIVE, "Zeroing a byte of execution memory."),
         key(
             "task_launch_ns",
@@ -453,6 +462,12 @@ pub(super) static STAGE: Table = Table::new(
         key("launch_ns", Kind::Amount, "Time before the tasks run."),
         key("allocated_bytes", Kind::Amount, "Bytes that the tasks allocate on the heap."),
         key("background_threads", POSITIVE, "Threads of each JVM that want a processor beside the tasks."),
+        key(
+            "warm_up_ns",
+            MANY,
+            "Processor time that each new executor spends until the stage's code is compiled.",
+        ),
+        key("compile_ns", MANY, "Compiler threads' work for the stage's code in each new executor."),
         key("operator", Kind::Tables(&OPERATOR), "An operator, after its inputs."),
     ],
 );

@@ -239,6 +239,15 @@ fn rates(text: &mut Text, rates: &Rates) {
     text.pair("scheduler_delay_ns", &rates.scheduler_delay_ns);
     text.pair("task_launch_ns", &rates.task_launch_ns);
     text.pair("task_fixed_ns", &rates.task_fixed_ns);
+    for (key, value) in [
+        ("shuffle_file_ns", rates.shuffle_file_ns),
+        ("executor_warm_up_ns", rates.executor_warm_up_ns),
+        ("executor_compile_ns", rates.executor_compile_ns),
+        ("executor_launch_ns", rates.executor_launch_ns),
+        ("stage_launch_ns", rates.stage_launch_ns),
+    ] {
+        text.some(key, value);
+    }
     text.pair("page_ns_per_byte", &float(rates.page_ns_per_byte));
     text.pair("heap_base_bytes", &rates.heap_base_bytes);
     text.pair("non_heap_bytes", &rates.non_heap_bytes);
@@ -339,6 +348,8 @@ fn stage(text: &mut Text, stage: &Stage) {
     if stage.background_threads > 0.0 {
         text.pair("background_threads", &float(stage.background_threads));
     }
+    text.some("warm_up_ns", stage.warm_up_ns);
+    text.some("compile_ns", stage.compile_ns);
     for operator in &stage.operators {
         self::operator(text, operator);
     }

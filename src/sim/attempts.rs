@@ -27,9 +27,12 @@ impl World<'_> {
         let plan = &self.plan.stages[stage];
         let at = index as usize;
         // A task allocates as it works; one that only fills a cache works on the dataset's lineage.
-        let own: u64 = plan.operators.iter().map(|operator| operator.cpu_ns[at]).sum();
-        let cpu = own + self.compute_ns(stage, index);
-        let launch = SimDuration(plan.launch_ns[at] + self.workload.rates.scheduler_delay_ns);
+        let operators: u64 = plan.operators.iter().map(|operator| operator.cpu_ns[at]).sum();
+        let own = operators + self.compute_ns(stage, index);
+        let warm_up = self.pay_warm_up(stage, executor, own);
+        let cpu = own + warm_up.work_ns;
+        let launch =
+            SimDuration(plan.launch_ns[at] + self.workload.rates.scheduler_delay_ns + warm_up.launch_ns);
         let allocated = plan.allocated_bytes[at];
         let state = &mut self.executors[executor];
         let conf = OperatorConf {
@@ -60,6 +63,7 @@ impl World<'_> {
             state: State::Fetch,
             flow: Flow::default(),
             work: std::collections::VecDeque::new(),
+            pace: cpu as f64 / own.max(1) as f64,
             doing: None,
             spilled: vec![0; memory_operators.len()],
             operators,
@@ -97,6 +101,7 @@ impl World<'_> {
         state.change_allocation(now, task.allocation_rate);
         let executor = task.executor;
         self.share_processors(executor);
+        self.compile(executor);
         self.run_task(key);
     }
 

@@ -9,6 +9,8 @@ pub(super) enum Event {
     SubmitJob(JobIndex),
     /// Work on an executor's processor completes.
     Cpu { executor: usize },
+    /// An executor's compiler threads have done what they had to do.
+    Compiler { executor: usize },
     /// A transfer on a host's disk completes.
     Disk { host: usize },
     /// A transfer on a host's network completes.

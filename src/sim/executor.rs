@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::World;
+use super::warmup::WarmUp;
 use crate::engine::{SharedResource, TimerId};
 use crate::host::GcCost;
 use crate::memory::{MemoryManager, MemoryMode};
@@ -42,6 +43,8 @@ pub(super) struct Executor {
     gc_cost: GcCost,
     /// Threads that want the processor beside the tasks.
     pub(super) background: f64,
+    /// What its JVM pays for being new.
+    pub(super) warm_up: WarmUp,
     /// Bytes allocated for one nanosecond of work, summed over the running tasks.
     allocation_rate: f64,
     gc_share: f64,
@@ -64,6 +67,7 @@ impl Executor {
         gc_cost: GcCost,
         host: usize,
         cpu_timer: TimerId,
+        warm_up: WarmUp,
         record: ExecutorRecord,
     ) -> Self {
         Self {
@@ -86,6 +90,7 @@ impl Executor {
             cpu_changes: 0,
             gc_cost,
             background: 0.0,
+            warm_up,
             allocation_rate: 0.0,
             gc_share: 0.0,
             gc_ns: 0.0,
@@ -199,6 +204,7 @@ impl World<'_> {
             executor.speed = speed;
             executor.cpu.set_rates(now, 1e6, speed);
             self.schedule_cpu(index);
+            self.set_compiler_speed(index, now, speed);
         }
     }
 
@@ -225,7 +231,8 @@ impl World<'_> {
             .iter()
             .filter_map(|&key| self.tasks[key].as_ref())
             .map(|task| self.workload.stages[task.stage].background_threads)
-            .fold(0.0, f64::max);
+            .fold(0.0, f64::max)
+            + executor.warm_up.busy_threads();
         let at = executor.host;
         let before = self.hosts[at].processor_share();
         self.hosts[at].background += wanted - self.executors[index].background;

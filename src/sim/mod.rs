@@ -24,10 +24,12 @@ mod scheduler;
 mod stages;
 mod task;
 mod uses;
+mod warmup;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, regions};
 pub use replan::{Replanned, join_settings, replan};
+pub use warmup::{STAGE_PACE, compiler_threads, load_classes};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,6 +49,7 @@ use host::Host;
 use program::Instruction;
 use stages::{JobState, StageState};
 use task::Task;
+use warmup::WarmUp;
 
 /// How to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +240,7 @@ impl<'a> World<'a> {
             ..ExecutorRecord::default()
         };
         let index = self.executors.len();
+        let compiler_timer = self.queue.add_timer(Event::Compiler { executor: index });
         self.executors.push(Executor::new(
             manager,
             setup.page_size,
@@ -244,6 +248,7 @@ impl<'a> World<'a> {
             gc_cost,
             setup.host,
             self.queue.add_timer(Event::Cpu { executor: index }),
+            WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates, compiler_timer),
             record,
         ));
         self.last_points.push(None);
@@ -323,6 +328,7 @@ impl<'a> World<'a> {
                     }
                 }
             }
+            Event::Compiler { executor } => self.compiler_done(executor),
             Event::Offers => {
                 self.offers_at = None;
                 self.offer(None);

@@ -111,6 +111,8 @@ pub(super) struct Task {
     /// The part of it that is broadcast tables for which the storage pool had no room.
     pub(super) broadcast_on_heap: u64,
     pub(super) python_bytes: u64,
+    /// Time of its own work beside what it would be in a JVM that has compiled the code.
+    pub(super) pace: f64,
     pub(super) allocation_rate: f64,
     pub(super) gc_at_start: f64,
     pub(super) waiting_since: Option<SimTime>,
@@ -285,6 +287,7 @@ impl<'a> World<'a> {
         let plan = &self.plan.stages[stage];
         let mut cpu: f64 =
             phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share).sum();
+        cpu *= task.pace;
         // An operator that gives its rows out here has held its heap since it took them in.
         let heap_of = phase.work.iter().filter(|(op, _)| !phase.drain.contains(op));
         let heap: u64 = heap_of.map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
@@ -501,12 +504,14 @@ impl<'a> World<'a> {
         let Some(operator) = phase.write else { return Progress::Continue };
         let plan = &self.plan.stages[stage].operators[operator];
         let (bytes, rows) = (plan.bytes.get(index).copied().unwrap_or(0), plan.rows[index]);
+        let files_ns = self.files_written(stage, operator, rows) * self.workload.rates.shuffle_file_ns;
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let mut to_disk = bytes;
         match &self.workload.stages[stage].operators[operator].kind {
             OperatorKind::ShuffleWrite { .. } => {
                 task.metrics.shuffle_write_bytes += bytes;
                 task.metrics.shuffle_write_records += rows;
+                task.work.push_back(Work::Cpu(files_ns));
                 to_disk = match self.write_files(key, bytes) {
                     Ok(bytes) => bytes,
                     Err(failure) => return Progress::Fail(failure),

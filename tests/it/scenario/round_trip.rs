@@ -111,6 +111,8 @@ fn stages() -> impl PropStrategy<Value = Vec<Stage>> {
                     launch_ns,
                     allocated_bytes,
                     background_threads: f64::from(id % 3) * 0.7,
+                    warm_up_ns: u64::from(id % 5) * 1_000_000,
+                    compile_ns: u64::from(id),
                 }
             })
             .collect()
@@ -313,7 +315,13 @@ fn workloads() -> impl PropStrategy<Value = Workload> {
                         build_ns,
                     })
                     .collect(),
-                rates: Rates { spill_compression: rate, heap_base_bytes: base, ..Rates::default() },
+                rates: Rates {
+                    spill_compression: rate,
+                    heap_base_bytes: base,
+                    executor_launch_ns: base,
+                    shuffle_file_ns: base / 3,
+                    ..Rates::default()
+                },
                 observed: observed.map(
                     |(
                         [shuffle_partitions, default_parallelism],
