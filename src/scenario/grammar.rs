@@ -83,11 +83,11 @@ impl Table {
     }
 }
 
-pub(super) pub(super) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, required: false, doc }
 }
 
-pub(super) pub(super) const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, required: true, doc }
 }
 

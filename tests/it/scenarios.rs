@@ -258,10 +258,8 @@ fn a_large_heap_makes_a_small_host_swap_or_kill() {
     let two = story("small-host", Some("two jobs, 2g heaps"));
     assert_eq!(two.outcome(), "ok");
     assert!(swapped(&two) > 5 * swapped(&large) && two.wall_ms() > 2.0 * large.wall_ms());
-    for name in ["kafka", "postgres"] {
-        let p99 = |story: &Story| tenant(story, name)["p99Ms"].as_f64().expect("a time");
-        assert!(p99(&two) > 3.0 * p99(&room), "{name}: {} against {}", p99(&two), p99(&room));
-    }
+    let kafka = |story: &Story| tenant(story, "kafka")["p99Ms"].as_f64().expect("a time");
+    assert!(kafka(&two) > 10.0 * kafka(&room), "{} against {}", kafka(&two), kafka(&room));
     // More swap changes nothing once it suffices; none kills the largest, which is Spark.
     let more = story("small-host", Some("2g heap, 4g of swap"));
     assert_eq!((more.outcome(), more.wall_ms().to_bits()), ("ok", large.wall_ms().to_bits()));
