@@ -5,5 +5,5 @@ pub mod collector;
 mod gc;
 mod process;
 
-pub use gc::GcCost;
+pub use gc::{TaskHeap, pause_ns_per_byte};
 pub use process::{PYTHON_WORKER_BYTES, jvm_resident_bytes};

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::World;
 use crate::engine::{SharedResource, TimerId};
-use crate::host::GcCost;
+use crate::host::collector::Collector;
+use crate::host::{TaskHeap, pause_ns_per_byte};
 use crate::memory::{MemoryManager, MemoryMode};
 use crate::record::{ExecutorRecord, TimelinePoint};
 use crate::units::SimTime;
@@ -39,7 +40,7 @@ pub(super) struct Executor {
     cpu_timer: TimerId,
     /// Changes of the processor when its next completion was last announced.
     cpu_changes: u64,
-    gc_cost: GcCost,
+    collector: Collector,
     /// Threads that want the processor beside the tasks.
     pub(super) background: f64,
     /// Bytes allocated for one nanosecond of work, summed over the running tasks.
@@ -57,7 +58,7 @@ impl Executor {
         manager: MemoryManager,
         page_size: u64,
         tungsten_mode: MemoryMode,
-        gc_cost: GcCost,
+        collector: Collector,
         host: usize,
         cpu_timer: TimerId,
         record: ExecutorRecord,
@@ -80,7 +81,7 @@ impl Executor {
             cpu_scheduled: None,
             cpu_timer,
             cpu_changes: 0,
-            gc_cost,
+            collector,
             background: 0.0,
             allocation_rate: 0.0,
             gc_share: 0.0,
@@ -96,6 +97,14 @@ impl Executor {
         base + self.manager.execution(MemoryMode::OnHeap).used()
             + self.manager.storage(MemoryMode::OnHeap).used()
             + self.user_heap
+    }
+
+    /// Pause nanoseconds for a byte that tasks allocate.
+    fn pause_ns_per_byte(&self, base: u64) -> f64 {
+        let arrays = self.manager.execution(MemoryMode::OnHeap).used()
+            + self.manager.storage(MemoryMode::OnHeap).used();
+        let heap = TaskHeap { heap: self.heap_max, objects: base + self.user_heap, arrays };
+        pause_ns_per_byte(self.collector, heap)
     }
 
     /// Pause time until `now`, ns.
@@ -141,7 +150,7 @@ impl World<'_> {
         let executor = &mut self.executors[index];
         executor.gc_until(now);
         let live = executor.live_heap(base);
-        let pause = executor.gc_cost.pause_ns_per_byte(live, executor.heap_max) * executor.allocation_rate;
+        let pause = executor.pause_ns_per_byte(base) * executor.allocation_rate;
         let pause = pause * processor;
         executor.gc_share = pause / (1.0 + pause);
         let speed = processor * (1.0 - executor.gc_share);

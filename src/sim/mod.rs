@@ -22,14 +22,13 @@ mod task;
 mod uses;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
-pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
+pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, host_collector, regions};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::conf::{Collector, Settings};
+use crate::conf::Settings;
 use crate::engine::{EventQueue, SharedResource, TimerId};
-use crate::host::GcCost;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
 use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint};
@@ -221,11 +220,7 @@ impl<'a> World<'a> {
     }
 
     fn add_executor(&mut self, setup: &ExecutorSetup, id: String) {
-        let gc_cost = match setup.collector {
-            Collector::G1 => GcCost::G1,
-            Collector::Parallel => GcCost::PARALLEL,
-            Collector::Serial => GcCost::SERIAL,
-        };
+        let collector = host_collector(setup.collector);
         let (mut manager, max_on_heap_memory, max_off_heap_memory) = match setup.regions {
             Regions::Unified(regions) => (MemoryManager::unified(regions), regions.on_heap, regions.off_heap),
             Regions::Static(regions) => (MemoryManager::fixed(regions), regions.storage, regions.off_heap),
@@ -248,7 +243,7 @@ impl<'a> World<'a> {
             manager,
             setup.page_size,
             setup.tungsten_mode,
-            gc_cost,
+            collector,
             setup.host,
             self.queue.add_timer(Event::Cpu { executor: index }),
             record,
