@@ -4,7 +4,7 @@
 //! Pages of execution memory and serialised blocks are arrays, the rest are small objects. What tasks allocate dies almost all
 //! at once. Left out: humongous arrays that tasks take and give back (how many depends on their operators), class unloading.
 
-use super::collector::{self, Collector, HeapLoad};
+use super::collector::{self, Collector, HeapEnd, HeapFate, HeapLoad};
 
 /// What a heap holds, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +15,18 @@ pub struct TaskHeap {
     pub objects: u64,
     /// Live data in arrays.
     pub arrays: u64,
+}
+
+impl TaskHeap {
+    /// The error of which a program dies whose heap, under `collector`, holds more than fits.
+    pub fn end(&self, collector: Collector) -> HeapEnd {
+        let mut load = HeapLoad::objects(0.0, self.objects as f64, 0.0);
+        load.live_pages = self.arrays as f64;
+        match collector::fate(collector, &load) {
+            HeapFate::DiesFilling(end) | HeapFate::DiesRunning(end) => end,
+            HeapFate::Lives => HeapEnd::JavaHeapSpace,
+        }
+    }
 }
 
 /// Share of what tasks allocate that replaces live objects. Measured on one PySpark job (aggregation, join, sort; 1 GiB, two
@@ -51,6 +63,8 @@ mod tests {
         };
         assert!(cost(900, 0) > 2.0 * cost(500, 0));
         assert!(cost(500, 0) > cost(100, 400));
+        let end = |objects, arrays| TaskHeap { heap: 1, objects, arrays }.end(Collector::Parallel);
+        assert_eq!((end(9, 1), end(1, 9)), (HeapEnd::GcOverheadLimit, HeapEnd::JavaHeapSpace));
         assert!(cost(5_000, 0).is_finite() && cost(0, 5_000).is_finite());
     }
 }

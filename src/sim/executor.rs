@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::World;
 use crate::engine::{SharedResource, TimerId};
-use crate::host::collector::Collector;
+use crate::host::collector::{Collector, HeapEnd, usable};
 use crate::host::{TaskHeap, pause_ns_per_byte};
 use crate::memory::{MemoryManager, MemoryMode};
 use crate::record::{ExecutorRecord, TimelinePoint};
@@ -25,6 +25,8 @@ pub(super) struct Executor {
     pub(super) tungsten_mode: MemoryMode,
     /// `-Xmx`.
     pub(super) heap_max: u64,
+    /// What of it live data can fill.
+    pub(super) heap_usable: u64,
     /// Plain heap that Spark does not count, of running tasks.
     pub(super) user_heap: u64,
     /// Resident memory of Python workers at work.
@@ -71,6 +73,7 @@ impl Executor {
             page_size,
             tungsten_mode,
             heap_max: record.heap_bytes,
+            heap_usable: usable(collector, record.heap_bytes as f64) as u64,
             user_heap: 0,
             python_bytes: 0,
             allocated: 0.0,
@@ -99,12 +102,16 @@ impl Executor {
             + self.user_heap
     }
 
-    /// Pause nanoseconds for a byte that tasks allocate.
-    fn pause_ns_per_byte(&self, base: u64) -> f64 {
+    /// What the heap holds: pages and blocks are arrays, the rest small objects.
+    fn task_heap(&self, base: u64) -> TaskHeap {
         let arrays = self.manager.execution(MemoryMode::OnHeap).used()
             + self.manager.storage(MemoryMode::OnHeap).used();
-        let heap = TaskHeap { heap: self.heap_max, objects: base + self.user_heap, arrays };
-        pause_ns_per_byte(self.collector, heap)
+        TaskHeap { heap: self.heap_max, objects: base + self.user_heap, arrays }
+    }
+
+    /// The error of which this heap dies when it is too full.
+    pub(super) fn heap_end(&self, base: u64) -> HeapEnd {
+        self.task_heap(base).end(self.collector)
     }
 
     /// Pause time until `now`, ns.
@@ -150,7 +157,8 @@ impl World<'_> {
         let executor = &mut self.executors[index];
         executor.gc_until(now);
         let live = executor.live_heap(base);
-        let pause = executor.pause_ns_per_byte(base) * executor.allocation_rate;
+        let pause =
+            pause_ns_per_byte(executor.collector, executor.task_heap(base)) * executor.allocation_rate;
         let pause = pause * processor;
         executor.gc_share = pause / (1.0 + pause);
         let speed = processor * (1.0 - executor.gc_share);
