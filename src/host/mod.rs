@@ -3,7 +3,7 @@
 
 pub mod collector;
 mod gc;
-mod process;
+pub mod process;
 
 pub use gc::{TaskHeap, pause_ns_per_byte};
 pub use process::{PYTHON_WORKER_BYTES, jvm_resident_bytes};

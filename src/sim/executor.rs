@@ -139,6 +139,7 @@ impl Executor {
             self.heap_max,
             self.record.metrics.peak_heap_used.unwrap_or(0).max(live),
             self.allocated as u64,
+            self.record.cores,
             non_heap,
         );
         jvm + off_heap + self.python_bytes

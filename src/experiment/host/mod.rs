@@ -5,6 +5,7 @@
 //! predicted how stands in [`crate::host`].
 
 mod gc;
+mod rss;
 pub mod summary;
 mod swap_jvm;
 pub mod table;
@@ -98,7 +99,7 @@ pub struct Kind {
 }
 
 /// The kinds of tables that there are, in the order of their showing.
-pub const KINDS: &[Kind] = &[gc::KIND, gc::DEATH, swap_jvm::KIND];
+pub const KINDS: &[Kind] = &[gc::KIND, gc::DEATH, swap_jvm::KIND, rss::KIND];
 
 impl Kind {
     /// Name of the table's file.
