@@ -1,6 +1,8 @@
 //! The table of keys: which keys a scenario file may have, where, of which type. It is the only place that declares
 //! them: the check that a file passes before it is decoded, the help on a misspelt key and the JSON Schema all read it.
 
+use super::plans::PLAN;
+
 /// What a value may be.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
@@ -68,7 +70,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    const fn new(title: &'static str, keys: &'static [Key]) -> Self {
+    pub(super) const fn new(title: &'static str, keys: &'static [Key]) -> Self {
         Self { title, keys, tag: None, variants: &[] }
     }
 
@@ -79,22 +81,22 @@ impl Table {
     }
 }
 
-const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, required: false, doc }
 }
 
-const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, required: true, doc }
 }
 
-const MANY: Kind = Kind::Whole(0, u64::MAX);
+pub(super) const MANY: Kind = Kind::Whole(0, u64::MAX);
 /// Rows and keys of the short form: more than any table has, and no sum of them overflows.
 const ROWS: Kind = Kind::Whole(0, 1_000_000_000_000_000);
 const SOME_ROWS: Kind = Kind::Whole(1, 1_000_000_000_000_000);
 /// Partitions and files of the short form; each costs the simulation memory of its own.
 const PARTS: Kind = Kind::Whole(1, 1_000_000);
 const COUNT: Kind = Kind::Whole(1, u32::MAX as u64);
-const ID: Kind = Kind::Whole(0, u32::MAX as u64);
+pub(super) const ID: Kind = Kind::Whole(0, u32::MAX as u64);
 const SHARE: Kind = Kind::Number(0.0, 1.0);
 const POSITIVE: Kind = Kind::Number(0.0, f64::MAX);
 
@@ -152,7 +154,20 @@ pub(super) static HOST: Table = Table::new(
         key("count", COUNT, "So many of them; 1 by default."),
         required("cores", COUNT, "Processors that the kernel schedules on."),
         required("memory", Kind::Size, "Memory of the machine."),
+        key("kernel", Kind::Size, "What the kernel takes of it; 1/64 and 96m by default."),
         key("swap", Kind::Size, "Swap space; none by default."),
+        key("swap_device", Kind::Word(&["ssd", "network", "spinning"]), "Where it lies; ssd by default."),
+        key(
+            "swap_latency",
+            Kind::Time,
+            "Time of a random read from it, as \"1ms\"; the device's by default.",
+        ),
+        key("swap_bandwidth", Kind::Rate, "Bytes a second of it; the device's by default."),
+        key(
+            "local_dir_in_memory",
+            Kind::Flag,
+            "Spark's local files lie in memory (tmpfs); false by default.",
+        ),
         key("disk", Kind::Size, "Room for Spark's local files; unlimited by default."),
         key("disk_bandwidth", Kind::Rate, "Bytes a second of the local disk; 400e6 by default."),
         key("network_bandwidth", Kind::Rate, "Bytes a second of the network; 1.25e9 by default."),
@@ -166,8 +181,17 @@ pub(super) static TENANT: Table = Table::new(
         key("host", Kind::Text, "The host it runs on; every host by default."),
         required("resident", Kind::Size, "Memory that it holds."),
         key("active", Kind::Size, "Part of it that it keeps touching; all by default."),
+        key("period", Kind::Time, "Time in which it touches each page of `active` once; 1s by default."),
+        key("churn", Kind::Rate, "Garbage that it makes, bytes a second (a Java heap); none by default."),
+        key("request_time", Kind::Time, "Time of a request on a quiet host; without it no latency is told."),
+        key("request_memory", Kind::Size, "Part of `active` that a request touches; none by default."),
         key("cores", Kind::Number(0.0, 1e6), "Processors that it keeps busy; 0 by default."),
         key("oom_score_adj", Kind::Signed(-1000, 1000), "As in /proc; 0 by default."),
+        key(
+            "qos",
+            Kind::Word(&["guaranteed", "burstable", "best_effort"]),
+            "Class in Kubernetes, which decides `oom_score_adj`; burstable requests what is resident.",
+        ),
     ],
 );
 
@@ -183,6 +207,15 @@ pub(super) static RATES: Table = Table::new(
         key("serialize_ns_per_byte", POSITIVE, "Serializing a cached block or reading it back."),
         key("scheduler_delay_ns", MANY, "Between the end of a task and the start of the next in its slot."),
         key("task_fixed_ns", MANY, "Processor time of a task however little it does."),
+        key("shuffle_file_ns", MANY, "Processor time of each file that the bypass shuffle writer opens."),
+        key(
+            "executor_warm_up_ns",
+            MANY,
+            "Processor time that a new executor's JVM spends on Spark's classes.",
+        ),
+        key("executor_compile_ns", MANY, "Compiler threads' work for Spark's code in a new executor."),
+        key("executor_launch_ns", MANY, "Deserializing the first tasks in a new executor."),
+        key("stage_launch_ns", MANY, "Fetching a stage's task binary into an executor."),
         key("page_ns_per_byte", POSITIVE, "Zeroing a byte of execution memory."),
         key(
             "task_launch_ns",
@@ -391,6 +424,7 @@ pub(super) static WORKLOAD: Table = Table::new(
         key("shuffle", Kind::Tables(&SHUFFLE), "A shuffle."),
         key("dataset", Kind::Tables(&DATASET), "A cached dataset."),
         key("broadcast", Kind::Tables(&BROADCAST), "A broadcast table."),
+        key("plan", Kind::Tables(&PLAN), "A query's plan, where the configuration may change it."),
     ],
 );
 
@@ -428,6 +462,12 @@ pub(super) static STAGE: Table = Table::new(
         key("launch_ns", Kind::Amount, "Time before the tasks run."),
         key("allocated_bytes", Kind::Amount, "Bytes that the tasks allocate on the heap."),
         key("background_threads", POSITIVE, "Threads of each JVM that want a processor beside the tasks."),
+        key(
+            "warm_up_ns",
+            MANY,
+            "Processor time that each new executor spends until the stage's code is compiled.",
+        ),
+        key("compile_ns", MANY, "Compiler threads' work for the stage's code in each new executor."),
         key("operator", Kind::Tables(&OPERATOR), "An operator, after its inputs."),
     ],
 );

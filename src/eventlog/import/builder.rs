@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::calibrate::calibrate;
+use super::calibration::Calibration;
 use super::datasets::{Cached, cached_in, datasets};
 use super::fragments::{Boundary, Fragment, boundary, fragment_of, fragments, metric};
 use super::honesty::Honesty;
 use super::jobs::wait_for_jobs_only;
 use super::operators::{ExchangeFacts, StageContext, share_time};
+use super::queries::{Placed, queries};
 use super::rates::{default_parallelism, page_bytes, rates};
 use super::stages::{StageRun, runs};
+use super::warmup::StageWarmUp;
 use crate::conf::Settings;
 use crate::eventlog::app_log::{AppLog, JobRecord, PlanNode, SqlPlan};
 use crate::host::PYTHON_WORKER_BYTES;
@@ -54,13 +57,22 @@ pub(super) struct Builder<'a> {
     pub(super) rates: Rates,
     /// Bytes of a page in the run of the log.
     pub(super) page_bytes: u64,
+    /// What being new cost the JVMs, by run.
+    pub(super) warm_ups: Vec<StageWarmUp>,
+    /// What the simulation adds to the launch of tasks that were the first of a stage in a JVM, ns by task.
+    pub(super) launch_added: BTreeMap<u64, u64>,
 }
 
 /// Builds the workload of a log.
-pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty) -> Workload {
+pub(super) fn workload(
+    log: &AppLog,
+    settings: &Settings,
+    calibration: &Calibration,
+    honesty: &mut Honesty,
+) -> Workload {
     let runs = runs(log);
     let cached = datasets(log, &runs, honesty);
-    let rates = rates(&runs);
+    let rates = rates(&runs, calibration);
     let plans = log
         .sql
         .iter()
@@ -91,15 +103,21 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
         broadcast_of: BTreeMap::new(),
         rates,
         page_bytes: page_bytes(settings),
+        warm_ups: Vec::new(),
+        launch_added: BTreeMap::new(),
     };
     builder.match_fragments();
+    builder.warm_ups = builder.find_warm_ups(calibration.interpreted_per_compiled);
+    builder.launch_added = builder.find_launch_added();
     builder.find_exchanges();
     builder.estimate_spill_compression();
     builder.find_broadcasts(honesty);
-    let mut stages: Vec<Stage> = (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).collect();
+    let (mut stages, placed): (Vec<Stage>, Placed) =
+        (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).unzip();
     builder.observe_keys(&stages);
     let jobs = builder.jobs(honesty);
     wait_for_jobs_only(&jobs, &mut stages);
+    let queries = queries(&builder, settings, &stages, &placed);
     let python =
         stages.iter().flat_map(|s| &s.operators).any(|o| matches!(o.kind, OperatorKind::Python { .. }));
     let mut workload = Workload {
@@ -109,6 +127,7 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
         shuffles: std::mem::take(&mut builder.shuffles),
         datasets: builder.cached.drain(..).map(|cached| cached.dataset).collect(),
         broadcasts: std::mem::take(&mut builder.broadcasts),
+        queries,
         rates: builder.rates.clone(),
         observed: Some(partitioning(settings, default_parallelism(settings, &[]))),
         python,
@@ -130,6 +149,19 @@ fn column_types(plan: &SqlPlan) -> BTreeMap<String, String> {
         }
     }
     types
+}
+
+/// How often a fragment reads each exchange, by the accumulator of its `data size`.
+fn exchanges_read(plan: &SqlPlan, fragment: &Fragment) -> BTreeMap<u64, u64> {
+    let mut reads = BTreeMap::new();
+    for node in fragment.nodes.iter().map(|&node| &plan.nodes[node as usize]) {
+        if boundary(node) == Boundary::Shuffle
+            && let Some(key) = metric(node, "data size")
+        {
+            *reads.entry(key).or_default() += 1;
+        }
+    }
+    reads
 }
 
 impl<'a> Builder<'a> {
@@ -166,7 +198,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn stage(&self, at: usize, honesty: &mut Honesty) -> Stage {
+    /// The stage of a run, and the node of the plan that each of its operators stands for.
+    fn stage(&self, at: usize, honesty: &mut Honesty) -> (Stage, Vec<Option<u32>>) {
         let run = &self.runs[at];
         let record = run.record;
         let dataset = self.cached.iter().position(|cached| cached_in(run, cached.rdd_id).is_some());
@@ -178,8 +211,7 @@ impl<'a> Builder<'a> {
                 run.tasks.len()
             ));
         }
-        let mut operators = self.operators(at, dataset, honesty);
-        let python = operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Python { .. }));
+        let (mut operators, placed) = self.operators(at, dataset, honesty);
         if operators.iter().any(|operator| operator.kind == OperatorKind::Window) {
             honesty.assume(format!(
                 "stage {}: the log counts no window partitions; but for hot keys they are taken to stay under \
@@ -187,28 +219,33 @@ impl<'a> Builder<'a> {
                 record.stage_id
             ));
         }
-        // A task that waits for its Python worker waits for work that the JVM's clock does not see.
-        let share = if python { 1.0 } else { run.processor_share() };
-        let own = self.own_time(run, dataset, share);
+        let warm_up = self.warm_ups[at];
+        let share = self.processor_share(at);
+        let own = self.own_time(at, dataset, share);
         share_time(&mut operators, &own);
         let parents = self.parents(at, &operators);
-        Stage {
+        let stage = Stage {
             id: record.stage_id,
             name: record.name.clone(),
             parents,
             partitioning: self.partitioning(at, &operators),
             result_bytes: self.result_bytes(run),
-            launch_ns: run.each(|task, metrics| {
-                task.finish_ms.saturating_sub(task.launch_ms).saturating_sub(metrics.totals.run_ms)
-                    * 1_000_000
-            }),
+            launch_ns: self.launch_time(run),
             allocated_bytes: self.allocated(run, &own),
             background_threads: self.background_threads(run, share),
+            warm_up_ns: warm_up.interpreted_ns as u64,
+            compile_ns: warm_up.compile_ns as u64,
             operators,
-        }
+        };
+        (stage, placed)
     }
 
-    fn operators(&self, at: usize, dataset: Option<usize>, honesty: &mut Honesty) -> Vec<Operator> {
+    fn operators(
+        &self,
+        at: usize,
+        dataset: Option<usize>,
+        honesty: &mut Honesty,
+    ) -> (Vec<Operator>, Vec<Option<u32>>) {
         let run = &self.runs[at];
         let Some((execution, index)) = self.fragment_of[at] else {
             if run.metrics().flatten().any(|m| m.totals.peak_execution_memory > 0) {
@@ -217,7 +254,7 @@ impl<'a> Builder<'a> {
                     run.record.stage_id
                 ));
             }
-            return self.planless_operators(at, dataset);
+            return (self.planless_operators(at, dataset), Vec::new());
         };
         let cut = &self.plans[&execution];
         let fragment = &cut.fragments[index];
@@ -232,14 +269,11 @@ impl<'a> Builder<'a> {
             types: &cut.types,
             row_bytes_out: facts.map(|facts| facts.sizes.row_bytes).filter(|&bytes| bytes > 0),
             python_worker_bytes: self.python_worker_bytes(),
-            exchanges_read: fragment
-                .nodes
-                .iter()
-                .filter(|&&node| boundary(&cut.plan.nodes[node as usize]) == Boundary::Shuffle)
-                .count(),
+            exchanges_read: exchanges_read(cut.plan, fragment),
             page_bytes: self.page_bytes,
             operators: Vec::new(),
             sized: Vec::new(),
+            placed: Vec::new(),
         };
         context.add(fragment.root);
         let last_rows = context.operators.last().map_or_else(PerTask::default, |last| last.rows.clone());
@@ -263,7 +297,7 @@ impl<'a> Builder<'a> {
                 context.finish("Output", OperatorKind::Output { bytes }, last_rows);
             }
         }
-        context.operators
+        (context.operators, context.placed)
     }
 
     fn planless_operators(&self, at: usize, dataset: Option<usize>) -> Vec<Operator> {
