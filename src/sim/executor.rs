@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::World;
+use super::processes::{ExecutorSetup, host_collector};
 use super::warmup::WarmUp;
 use crate::engine::{SharedResource, TimerId};
 use crate::host::collector::{Collector, HeapEnd, usable};
@@ -65,21 +66,19 @@ pub(super) struct Executor {
 impl Executor {
     pub(super) fn new(
         manager: MemoryManager,
-        page_size: u64,
-        tungsten_mode: MemoryMode,
-        collector: Collector,
-        host: usize,
+        setup: &ExecutorSetup,
         cpu_timer: TimerId,
         warm_up: WarmUp,
         record: ExecutorRecord,
     ) -> Self {
+        let collector = host_collector(setup.collector);
         Self {
-            host,
+            host: setup.host,
             free_slots: record.cores,
             alive: true,
             manager,
-            page_size,
-            tungsten_mode,
+            page_size: setup.page_size,
+            tungsten_mode: setup.tungsten_mode,
             heap_max: record.heap_bytes,
             heap_usable: usable(collector, record.heap_bytes as f64) as u64,
             user_heap: 0,

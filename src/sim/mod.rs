@@ -216,7 +216,6 @@ impl<'a> World<'a> {
     }
 
     fn add_executor(&mut self, setup: &ExecutorSetup, id: String) {
-        let collector = host_collector(setup.collector);
         let (mut manager, max_on_heap_memory, max_off_heap_memory) = match setup.regions {
             Regions::Unified(regions) => (MemoryManager::unified(regions), regions.on_heap, regions.off_heap),
             Regions::Static(regions) => (MemoryManager::fixed(regions), regions.storage, regions.off_heap),
@@ -238,10 +237,7 @@ impl<'a> World<'a> {
         let compiler_timer = self.queue.add_timer(Event::Compiler { executor: index });
         self.executors.push(Executor::new(
             manager,
-            setup.page_size,
-            setup.tungsten_mode,
-            collector,
-            setup.host,
+            setup,
             self.queue.add_timer(Event::Cpu { executor: index }),
             WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates, compiler_timer),
             record,
