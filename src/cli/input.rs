@@ -16,9 +16,10 @@ use crate::conf::SparkVersion;
 use crate::conf::property::{Support, support};
 use crate::eventlog::{
     AppLog, Codec, DirectoryLog, EventLogError, Honesty, Import, LogPart, ReadNotes, conditions, import,
-    look_at_directory, read_app_log,
+    look_at_directory, observed, read_app_log,
 };
 use crate::memory::StorageLevel;
+use crate::record::{ObservedRun, Outcome};
 use crate::scenario::{self, ClusterSpec, ConfEntry, HostSpec, Scenario, Severity};
 use crate::units::GIB;
 
@@ -38,6 +39,17 @@ pub(super) struct Application {
     pub(super) text: Option<String>,
     /// What a log did not tell; `None` for a scenario.
     pub(super) honesty: Option<Honesty>,
+    /// What the run of a log did; `None` for a scenario.
+    pub(super) logged: Option<LoggedRun>,
+}
+
+/// What a log shows of its run.
+#[derive(Debug)]
+pub(super) struct LoggedRun {
+    /// What it did.
+    pub(super) run: ObservedRun,
+    /// The log ends before the application would have: it died, was killed, or still ran.
+    pub(super) cut: bool,
 }
 
 impl Application {
@@ -65,7 +77,7 @@ pub(super) fn open(path: &Path, console: Console) -> anyhow::Result<Application>
                 tell_error(&format!("{input}: {}", count(errors, "fault")));
                 return Err(Told.into());
             };
-            Ok(Application { input, scenario: parsed, text: Some(text), honesty: None })
+            Ok(Application { input, scenario: parsed, text: Some(text), honesty: None, logged: None })
         }
         Opened::Log { parts, bytes } => application(path, &read_log(path, parts, &bytes, console)?),
     }
@@ -271,7 +283,10 @@ pub(super) fn application(path: &Path, (log, notes): &(AppLog, ReadNotes)) -> an
     let imported = import(log, notes).map_err(|error| named(error, &input))?;
     let mut honesty = imported.honesty.clone();
     let scenario = to_scenario(imported, &mut honesty);
-    Ok(Application { input, scenario, text: None, honesty: Some(honesty) })
+    let run = observed(log);
+    let cut = log.end_ms.is_none() || run.outcome != Outcome::Ok;
+    let logged = Some(LoggedRun { run, cut });
+    Ok(Application { input, scenario, text: None, honesty: Some(honesty), logged })
 }
 
 /// The configuration of a log, whether or not anything can be learned from its tasks: properties and version, and the

@@ -17,6 +17,7 @@ mod manual;
 mod output;
 mod progress;
 mod run;
+mod sureness;
 mod validate;
 mod validate_host;
 

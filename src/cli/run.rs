@@ -6,6 +6,7 @@ use super::console::{Console, color_on_stdout, print, tell_error, width};
 use super::fail_on::Condition;
 use super::input::{self, Application, count};
 use super::output::Unfinished;
+use super::sureness;
 use super::{Answer, Told};
 use crate::conf::{Settings, SparkConf};
 use crate::experiment::{Placed, place, reseed};
@@ -58,6 +59,7 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     if let Some(honesty) = &application.honesty {
         record.confidence.replay.clone_from(&honesty.replay);
     }
+    sureness::add(&mut record, &application, &settings, &placed, sureness::replay(&application).as_ref());
 
     if let Some(folder) = folder {
         write(folder, &record, args, console)?;

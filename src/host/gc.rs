@@ -15,7 +15,7 @@ pub struct GcCost {
 }
 
 /// Share of the heap that live data can fill before collections run back to back.
-const LIVE_SHARE_MAX: f64 = 0.97;
+pub const LIVE_SHARE_MAX: f64 = 0.97;
 
 impl GcCost {
     /// G1.

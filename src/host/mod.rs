@@ -4,5 +4,5 @@
 mod gc;
 mod process;
 
-pub use gc::GcCost;
+pub use gc::{GcCost, LIVE_SHARE_MAX};
 pub use process::{PYTHON_WORKER_BYTES, jvm_resident_bytes};

@@ -2,9 +2,11 @@
 //! share are declared once, in `columns`.
 
 pub mod columns;
+mod confidence;
 mod fall;
 mod observed;
 
+pub use confidence::{Confidence, Range};
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
 pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
 
@@ -375,15 +377,4 @@ pub struct Cause {
     pub lost_ns: u64,
     /// One sentence with the numbers.
     pub text: String,
-}
-
-/// What an answer rests on (design: three grades).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Confidence {
-    /// `exact`, `mechanistic` or `calibrated`: the weakest that the answer needs.
-    pub grade: String,
-    /// What had to be assumed.
-    pub assumed: Vec<String>,
-    /// What the replay of the log under its own configuration was off by, in words; empty without a log.
-    pub replay: Vec<String>,
 }

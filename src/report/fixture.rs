@@ -2,8 +2,8 @@
 //! follows Spark's rules exactly; the shapes are what matters.
 
 use crate::record::{
-    Cause, Confidence, DatasetRecord, EventKind, EventRecord, ExecutorRecord, Metrics, Outcome, RunRecord,
-    StageRecord, TaskRecord, TimelinePoint,
+    Cause, Confidence, DatasetRecord, EventKind, EventRecord, ExecutorRecord, Metrics, Outcome, Range,
+    RunRecord, StageRecord, TaskRecord, TimelinePoint,
 };
 use crate::units::{GIB, MIB};
 
@@ -281,6 +281,14 @@ fn draw(story: &Story) -> RunRecord {
                 "disk: 180 MiB/s, as measured on the reference host".into(),
             ],
             replay: vec!["spilled memory within 2 %, task time within 6 % of the log".into()],
+            ranges: vec![Range {
+                column: "wallMs",
+                low: 10_000.0,
+                high: Some(14_000.0),
+                grade: "calibrated",
+                because: vec!["processor time of rows".into()],
+            }],
+            other_endings: Vec::new(),
         },
         engine_events: 12_345,
         ..RunRecord::default()

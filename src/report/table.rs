@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::record::columns::{self, Unit, Value};
-use crate::record::{Confidence, DatasetRecord, Outcome, RunRecord, StageRecord};
+use crate::record::{Confidence, DatasetRecord, Outcome, Range, RunRecord, StageRecord};
 use crate::units::{HumanBytes, HumanDuration, SimDuration};
 
 use super::text::{GREEN, Page, RED, count, duration, percent, shorten, widest};
@@ -316,6 +316,12 @@ fn sureness(page: &mut Page, run: &RunRecord) {
             page.entry(&format!("{grade}: {what}"));
         }
     }
+    for line in ranges(run) {
+        page.entry(&line);
+    }
+    for (outcome, because) in &confidence.other_endings {
+        page.entry(&format!("May also end {}: {because} could bring that about", outcome.as_str()));
+    }
     for line in &confidence.replay {
         page.entry(&format!("Replay of the log: {line}"));
     }
@@ -323,6 +329,39 @@ fn sureness(page: &mut Page, run: &RunRecord) {
         page.entry(&format!("Assumed: {line}"));
     }
     page.rest(confidence.assumed.len(), ASSUMPTIONS_MAX, "--json");
+}
+
+/// Quantities whose ranges the page shows; --json has all.
+const RANGES_SHOWN: [&str; 5] =
+    ["memoryBytesSpilled", "diskBytesSpilled", "peakExecutionMemoryMax", "executorRunTime", "wallMs"];
+
+/// The ranges that real runs are expected in.
+fn ranges(run: &RunRecord) -> Vec<String> {
+    let line = |range: &Range| {
+        let show = |value: f64| match columns::SUMMARY.unit(range.column) {
+            Some(Unit::Bytes) => HumanBytes(value as u64).to_string(),
+            Some(Unit::Ms) => HumanDuration(SimDuration::from_secs_f64(value / 1e3)).to_string(),
+            _ => format!("{value:.0}"),
+        };
+        // Nothing that could be somewhat more or less is not worth a line.
+        let high = match range.high {
+            Some(high) if high == 0.0 => return None,
+            Some(high) if show(high) == show(range.low) => {
+                return Some(format!("{} {} ({})", range.column, show(high), range.grade));
+            }
+            Some(high) => format!("to {}", show(high)),
+            None => "or more".to_owned(),
+        };
+        let because =
+            if range.because.is_empty() { String::new() } else { format!(": {}", range.because.join(", ")) };
+        Some(format!("{} {} {high} ({}{because})", range.column, show(range.low), range.grade))
+    };
+    let shown = |range: &&Range| RANGES_SHOWN.contains(&range.column);
+    let mut lines: Vec<String> = run.confidence.ranges.iter().filter(shown).filter_map(line).collect();
+    if let Some(first) = lines.first_mut() {
+        first.insert_str(0, "Expected: ");
+    }
+    lines
 }
 
 fn next(page: &mut Page, run: &RunRecord, input: &str) {

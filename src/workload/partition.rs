@@ -25,6 +25,15 @@ impl PerTask {
         }
     }
 
+    /// Multiplies every value.
+    pub fn scale(&mut self, factor: f64) {
+        let times = |value: u64| (value as f64 * factor).round() as u64;
+        match self {
+            Self::Total(total) => *total = times(*total),
+            Self::Each(values) => values.iter_mut().for_each(|value| *value = times(*value)),
+        }
+    }
+
     /// One value a task: the observed ones when there is one for each of `shares`, else the total by `shares`
     /// (which sum to 1) times `scale`. Rounded so that the values add up to the scaled total.
     pub fn spread(&self, shares: &[f64], scale: f64) -> Vec<u64> {

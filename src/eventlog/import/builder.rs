@@ -98,8 +98,9 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     builder.find_broadcasts(honesty);
     let mut stages: Vec<Stage> = (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).collect();
     builder.observe_keys(&stages);
-    let jobs = builder.jobs(honesty);
+    let mut jobs = builder.jobs(honesty);
     wait_for_jobs_only(&jobs, &mut stages);
+    builder.add_unrun(&mut jobs, &mut stages, honesty);
     let python =
         stages.iter().flat_map(|s| &s.operators).any(|o| matches!(o.kind, OperatorKind::Python { .. }));
     let mut workload = Workload {

@@ -7,7 +7,7 @@
 //!
 //! Read `stages` (the runs of stages and their tasks), `fragments` (plans cut at exchanges), `operators` (fragments to
 //! operators), `exchanges` (what went between stages), `datasets` (what was cached), `times` and `rates` (what work costs),
-//! `jobs` (what followed what), `builder` (all of it put together), `calibrate` (fitted to the log by running it).
+//! `jobs` (what followed what), `unrun` (what a failed query did not come to), `unmodelled` (what is not repeated), `builder` (all of it put together), `calibrate` (fitted to the log by running it).
 
 mod builder;
 mod calibrate;
@@ -22,6 +22,8 @@ mod operators;
 mod rates;
 mod stages;
 mod times;
+mod unmodelled;
+mod unrun;
 
 use std::collections::BTreeMap;
 
@@ -100,6 +102,7 @@ pub fn import(log: &AppLog, notes: &ReadNotes) -> Result<Import, EventLogError> 
              overhead, as a cluster manager would",
         );
     }
+    unmodelled::say(log, &mut honesty);
     let workload = builder::workload(log, &settings, &mut honesty);
     Ok(Import { workload, properties, spark_version: log.spark_version.clone(), hosts, honesty })
 }
