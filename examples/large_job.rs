@@ -9,19 +9,21 @@ mod large_job;
 use spillcast::sim::{SimOptions, simulate};
 use spillcast::units::{HumanBytes, HumanDuration, SimDuration};
 
+const SIZE: large_job::Size = large_job::Size { stage_tasks: 50_000, executors: 50, joins: false };
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let executor_memory = arguments.first().map_or("1300m", String::as_str);
     let details = arguments.iter().any(|argument| argument == "details");
-    let workload = large_job::workload();
-    let settings = large_job::settings(executor_memory);
+    let workload = large_job::workload(SIZE);
+    let settings = large_job::settings(SIZE, executor_memory);
     let processes = large_job::processes(&settings, workload.python);
     let record = simulate(&workload, &settings, &processes, SimOptions { seed: 1, details });
     println!(
         "{} of {} tasks in {} of simulated time, {} spilled to disk; {} engine events, {} memory events, {} points of the \
          time line",
         record.totals.tasks,
-        large_job::TASKS,
+        2 * SIZE.stage_tasks,
         HumanDuration(SimDuration(record.wall_ns)),
         HumanBytes(record.totals.disk_bytes_spilled),
         record.engine_events,

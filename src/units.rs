@@ -11,6 +11,15 @@ pub const MIB: u64 = 1 << 20;
 /// 1 GiB in bytes.
 pub const GIB: u64 = 1 << 30;
 
+/// `value * part / whole`, rounded down; the result must fit.
+pub fn share_of(value: u64, part: u64, whole: u64) -> u64 {
+    // The product mostly fits 64 bits, whose division is many times faster.
+    match value.checked_mul(part) {
+        Some(product) => product / whole,
+        None => (u128::from(value) * u128::from(part) / u128::from(whole)) as u64,
+    }
+}
+
 /// A point of simulated time: nanoseconds since the application started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SimTime(pub u64);

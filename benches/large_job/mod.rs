@@ -1,5 +1,5 @@
-//! A made-up job of 100,000 tasks on 50 executors: scan, partial aggregation and shuffle write in one stage, shuffle read,
-//! aggregation and sort in the other. Shared by `benches/run.rs` and `examples/large_job.rs`.
+//! A made-up job of any size: scan, partial aggregation and shuffle write in one stage; shuffle read, aggregation and sort
+//! in the other, which may also sort a second table and merge the two. Shared by `benches/run.rs` and the examples.
 //!
 //! With 1300 MiB of heap nothing spills, with 850 MiB every reduce task does.
 
@@ -14,12 +14,19 @@ use spillcast::workload::{
     Stage, Workload,
 };
 
-/// Tasks of both stages together.
-pub(crate) const TASKS: u64 = 2 * STAGE_TASKS;
-const STAGE_TASKS: u64 = 50_000;
-const EXECUTORS: u32 = 50;
+/// How large the job is and what runs it.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    /// Tasks of each of both stages.
+    pub(crate) stage_tasks: u64,
+    /// Executors of four cores, each on a machine of its own.
+    pub(crate) executors: u32,
+    /// Whether the second stage joins.
+    pub(crate) joins: bool,
+}
 
 fn operator(
+    stage_tasks: u64,
     name: &str,
     kind: OperatorKind,
     inputs: &[usize],
@@ -31,30 +38,40 @@ fn operator(
         name: name.to_owned(),
         kind,
         inputs: inputs.to_vec(),
-        rows: PerTask::Total(rows * STAGE_TASKS),
+        rows: PerTask::Total(rows * stage_tasks),
         row_bytes,
-        cpu_ns: PerTask::Total(cpu_ms * 1_000_000 * STAGE_TASKS),
-        heap_bytes: PerTask::Total(MIB * STAGE_TASKS),
+        cpu_ns: PerTask::Total(cpu_ms * 1_000_000 * stage_tasks),
+        heap_bytes: PerTask::Total(MIB * stage_tasks),
     }
 }
 
-fn stage(id: u32, parents: &[usize], partitioning: Partitioning, operators: Vec<Operator>) -> Stage {
+fn stage(
+    stage_tasks: u64,
+    id: u32,
+    parents: &[usize],
+    partitioning: Partitioning,
+    operators: Vec<Operator>,
+) -> Stage {
     Stage {
         id,
         name: format!("stage {id}"),
         parents: parents.to_vec(),
         partitioning,
         operators,
-        result_bytes: PerTask::Total(2 * KIB * STAGE_TASKS),
-        launch_ns: PerTask::Total(2_000_000 * STAGE_TASKS),
-        allocated_bytes: PerTask::Total(GIB * STAGE_TASKS),
+        result_bytes: PerTask::Total(2 * KIB * stage_tasks),
+        launch_ns: PerTask::Total(2_000_000 * stage_tasks),
+        allocated_bytes: PerTask::Total(GIB * stage_tasks),
         background_threads: 0.0,
     }
 }
 
 /// What the job does.
-pub(crate) fn workload() -> Workload {
-    let per_stage = |bytes: u64| PerTask::Total(bytes * STAGE_TASKS);
+pub(crate) fn workload(size: Size) -> Workload {
+    let Size { stage_tasks, joins, .. } = size;
+    let per_stage = |bytes: u64| PerTask::Total(bytes * stage_tasks);
+    let operator = |name, kind, inputs: &[usize], rows, row_bytes, cpu_ms| {
+        operator(stage_tasks, name, kind, inputs, rows, row_bytes, cpu_ms)
+    };
     let map = vec![
         operator("Scan parquet", OperatorKind::Scan { bytes: per_stage(64 * MIB) }, &[], 2_000_000, 48, 900),
         operator(
@@ -74,7 +91,7 @@ pub(crate) fn workload() -> Workload {
             300,
         ),
     ];
-    let reduce = vec![
+    let mut reduce = vec![
         operator(
             "ShuffleRead",
             OperatorKind::ShuffleRead { shuffle: 0, bytes: per_stage(16 * MIB) },
@@ -92,21 +109,29 @@ pub(crate) fn workload() -> Workload {
             400,
         ),
         operator("Sort", OperatorKind::Sort { radix: true }, &[1], 400_000, 56, 300),
-        operator("Output", OperatorKind::Output { bytes: per_stage(8 * MIB) }, &[2], 0, 0, 200),
     ];
+    if joins {
+        reduce.extend([
+            operator("Scan parquet", OperatorKind::Scan { bytes: per_stage(4 * MIB) }, &[], 100_000, 40, 80),
+            operator("Sort", OperatorKind::Sort { radix: true }, &[3], 100_000, 40, 70),
+            operator("SortMergeJoin", OperatorKind::Pipelined, &[2, 4], 400_000, 88, 150),
+        ]);
+    }
+    let last = reduce.len() - 1;
+    reduce.push(operator("Output", OperatorKind::Output { bytes: per_stage(8 * MIB) }, &[last], 0, 0, 200));
     Workload {
         name: "aggregate and sort".to_owned(),
         jobs: vec![Job { id: 0, name: "save".to_owned(), stages: vec![0, 1], after: Vec::new(), gap_ns: 0 }],
         stages: vec![
-            stage(0, &[], Partitioning::Fixed(STAGE_TASKS as u32), map),
-            stage(1, &[0], Partitioning::Shuffle { shuffles: vec![0], tasks: 0 }, reduce),
+            stage(stage_tasks, 0, &[], Partitioning::Fixed(stage_tasks as u32), map),
+            stage(stage_tasks, 1, &[0], Partitioning::Shuffle { shuffles: vec![0], tasks: 0 }, reduce),
         ],
         shuffles: vec![Shuffle {
             name: "groups".to_owned(),
             partitions: ShufflePartitions::Conf,
             distribution: Distribution::Hash,
             // Some forty keys a partition: partitions differ by a sixth, and the largest do not fit.
-            keys: Keys { distinct: 40 * STAGE_TASKS, salt: 7, ..Keys::default() },
+            keys: Keys { distinct: 40 * stage_tasks, salt: 7, ..Keys::default() },
             record_bytes: 64,
             compression: 0.4,
             map_side_combine: false,
@@ -117,13 +142,13 @@ pub(crate) fn workload() -> Workload {
 }
 
 /// Its settings on executors with so much heap.
-pub(crate) fn settings(executor_memory: &str) -> Settings {
+pub(crate) fn settings(size: Size, executor_memory: &str) -> Settings {
     let properties = [
         ("spark.master", "yarn".to_owned()),
-        ("spark.executor.instances", EXECUTORS.to_string()),
+        ("spark.executor.instances", size.executors.to_string()),
         ("spark.executor.cores", "4".to_owned()),
         ("spark.executor.memory", executor_memory.to_owned()),
-        ("spark.sql.shuffle.partitions", STAGE_TASKS.to_string()),
+        ("spark.sql.shuffle.partitions", size.stage_tasks.to_string()),
         ("spark.sql.adaptive.enabled", "false".to_owned()),
     ];
     let properties = properties.map(|(key, value)| (key.to_owned(), value));

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::merge::MergeArgs;
+use super::sweep::SweepArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   spillcast run app-20261121120700-0000.zstd
@@ -65,6 +68,21 @@ Examples:
   spillcast run job.toml --out out/ --plot
   spillcast run job.toml --json --fail-on outcome --fail-on 'memoryBytesSpilled>1g' --fail-on 'wallMs>5min'")]
     Run(RunArgs),
+    /// Run all combinations of settings, many times each, on every core: CSV, intervals, the best point
+    #[command(after_help = "\
+Examples:
+  spillcast sweep job.toml --vary spark.executor.memory=512m..8g:log:9 --out study
+  spillcast sweep job.toml --vary spark.executor.memory=1g,2g --vary spark.sql.shuffle.partitions=50..800:log:5 \
+--replications 20 --out study
+  spillcast sweep job.toml --vary spillcast.storageLevel=MEMORY_ONLY,MEMORY_AND_DISK,DISK_ONLY --precision 5% --out study
+  spillcast sweep job.toml --vary spark.executor.memory=512m..8g:log:9 --shard 1/2 --out study-1")]
+    Sweep(SweepArgs),
+    /// Put the parts of a study together: shards, or runs that --jsonl wrote
+    #[command(after_help = "\
+Examples:
+  spillcast merge study-1 study-2 --out study
+  spillcast merge runs.jsonl --out study")]
+    Merge(MergeArgs),
     /// Print the memory regions and container sizes of a configuration, in bytes and as the web UI shows them
     #[command(after_help = "\
 Examples:

@@ -145,7 +145,9 @@ fn check_properties(
     }
     let faults = match Settings::resolve(conf) {
         Ok(settings) => {
-            if let Err(words) = experiment::place(&settings, &application.scenario) {
+            if let Err(words) =
+                experiment::place(&settings, &application.scenario.cluster, &application.scenario.workload)
+            {
                 let finding = json!({ "file": source.file, "severity": "error", "message": words });
                 tell(diagnostics::plain(&format!("{}: {words}", source.file)), true, finding);
             }

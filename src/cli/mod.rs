@@ -12,12 +12,17 @@ mod diagnostics;
 mod fail_on;
 mod import;
 mod input;
+mod journal;
 mod layout;
 mod manual;
+mod merge;
 mod output;
+mod pipe;
 mod progress;
 mod run;
+mod study;
 mod sureness;
+mod sweep;
 mod validate;
 mod validate_host;
 
@@ -84,6 +89,8 @@ fn name_commands(error: &mut clap::Error) {
 fn answer(command: &Command, console: Console) -> anyhow::Result<Answer> {
     match command {
         Command::Run(args) => run::run(args, console),
+        Command::Sweep(args) => sweep::run(args, console),
+        Command::Merge(args) => merge::run(args, console),
         Command::Layout(args) => layout::run(args, console),
         Command::Check(args) => check::run(args, console),
         Command::Import(args) => import::run(args, console),

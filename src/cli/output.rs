@@ -20,6 +20,14 @@ const INTERRUPTED_CODE: i32 = 130;
 /// Beginning of the names of unfinished folders.
 const PREFIX: &str = ".spillcast-";
 
+/// What to say beside "interrupted".
+static KEPT: Mutex<String> = Mutex::new(String::new());
+
+/// Has Ctrl-C say what is kept.
+pub(super) fn say_when_interrupted(text: String) {
+    *KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text;
+}
+
 /// Makes Ctrl-C (and a polite kill) remove what is unfinished and end the process.
 pub(super) fn clean_up_when_interrupted() {
     let handler = move || {
@@ -33,7 +41,9 @@ pub(super) fn clean_up_when_interrupted() {
                 }
             }
         }
-        tell_error("interrupted");
+        let kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let more = if kept.is_empty() { String::new() } else { format!("; {kept}") };
+        tell_error(&format!("interrupted{more}"));
         end_interrupted();
     };
     // Fails only if a handler is set already; then Ctrl-C ends the process as it always does.

@@ -33,6 +33,23 @@ impl Progress {
         Self(bar)
     }
 
+    /// A bar for so many things of which `done` are done already; hidden when nobody would want it.
+    pub(super) fn of_study(all: u64, done: u64, what: &str, console: Console) -> Self {
+        if console.quiet || !is_watched() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr_with_hz(5))
+            .with_position(done);
+        let template =
+            format!("{{wide_bar}} {{human_pos}} of {{human_len}} {what}, {{per_sec}}, {{eta}} left");
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            bar.set_style(style);
+        }
+        bar.reset_eta();
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
     /// A bar for so many steps of the same kind; hidden when nobody would want it.
     pub(super) fn counting(steps: usize, what: &str, console: Console) -> Self {
         if steps < FEW || console.quiet || !is_watched() {
@@ -49,6 +66,11 @@ impl Progress {
     /// Counts one step.
     pub(super) fn advance(&self) {
         self.0.inc(1);
+    }
+
+    /// There is more to do than was thought.
+    pub(super) fn extend(&self, more: u64) {
+        self.0.inc_length(more);
     }
 
     /// Counts what is read from `reader`.

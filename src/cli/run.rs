@@ -1,5 +1,7 @@
 //! `spillcast run`: one simulation, its answer on standard output, its details in a folder.
 
+use anyhow::bail;
+
 use super::args::RunArgs;
 use super::configure::{self, Stop};
 use super::console::{Console, color_on_stdout, print, tell_error, width};
@@ -13,7 +15,7 @@ use crate::experiment::{Placed, place, reseed};
 use crate::record::{Outcome, RunRecord};
 use crate::report::csv::File;
 use crate::report::{json, plot, table};
-use crate::sim::{SimOptions, simulate};
+use crate::sim::{SimOptions, replan, simulate};
 
 /// Draws one picture.
 type Picture = fn(&RunRecord) -> String;
@@ -43,7 +45,10 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     for text in &without_effect {
         console.warn(text);
     }
-    let placed = match place(&settings, &application.scenario) {
+    if let Err(why) = replan(&application.scenario.workload, &settings) {
+        bail!("{}: {why}", application.input);
+    }
+    let placed = match place(&settings, &application.scenario.cluster, &application.scenario.workload) {
         Ok(placed) => placed,
         Err(words) => {
             tell_error(&words);

@@ -32,7 +32,7 @@ pub(super) fn replay(application: &Application) -> Option<Replay> {
     let version = scenario.spark_version.as_deref().and_then(|text| SparkVersion::parse(text).ok());
     // A configuration that Spark refuses did not write the log; there is nothing to replay then.
     let own = settings_of(version.unwrap_or(SparkVersion::DEFAULT), &scenario.conf).ok()?;
-    let placed = place(&own, scenario).ok()?;
+    let placed = place(&own, &scenario.cluster, &scenario.workload).ok()?;
     let options = SimOptions { seed: scenario.seed, details: false };
     let record = simulate(&scenario.workload, &own, &placed.processes, options);
     let name = &application.input;

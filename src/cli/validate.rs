@@ -19,7 +19,7 @@ use crate::record::{Outcome, RunRecord};
 use crate::report::validation::{self, Validation};
 use crate::report::{csv, table};
 use crate::scenario::ConfEntry;
-use crate::sim::{SimOptions, simulate};
+use crate::sim::{SimOptions, replan, simulate};
 
 /// Runs the command.
 pub(super) fn run(args: &ValidateArgs, console: Console) -> anyhow::Result<Answer> {
@@ -110,7 +110,8 @@ fn predict(base: &Logged, target: &Logged) -> Result<RunRecord, String> {
     }));
     let settings = sureness::settings_of(target.version, &conf)?;
     let workload = &application.scenario.workload;
-    match place(&settings, &application.scenario) {
+    replan(workload, &settings)?;
+    match place(&settings, &application.scenario.cluster, &application.scenario.workload) {
         Ok(placed) => {
             let options = SimOptions { seed: application.scenario.seed, details: false };
             let mut record = simulate(workload, &settings, &placed.processes, options);

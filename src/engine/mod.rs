@@ -7,5 +7,5 @@
 mod queue;
 mod shared;
 
-pub use queue::EventQueue;
+pub use queue::{EventQueue, TimerId};
 pub use shared::{MemberId, SharedResource};

@@ -1,14 +1,12 @@
 //! Processor sharing in virtual time: n members of a resource each progress at the same rate, so a member's finishing time
 //! changes when others come and go, yet the order of finishing does not. A virtual clock that runs at the common rate makes
-//! an arrival or departure cost O(log n) (Zhang 1990, *virtual clock*; the generalised processor sharing of networks).
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+//! an arrival or departure leave all others as they are (Zhang 1990, *virtual clock*; the generalised processor sharing of
+//! networks). It costs a search among the members and a move of those that finish sooner: for the few to some hundreds
+//! that share a machine this is less than a heap costs.
 
 use crate::units::SimTime;
 
-/// Who uses a resource; the owner's own numbering, which should be dense: a resource keeps a place for every number up to
-/// the largest it has seen.
+/// Who uses a resource; the owner's own numbering.
 pub type MemberId = u64;
 
 /// Fractional bits of work in fixed point: 2^-24 of a nanosecond or byte.
@@ -21,19 +19,15 @@ pub struct SharedResource {
     capacity: u64,
     /// Units of work a nanosecond for one member at most, fixed point.
     member_limit: u64,
+    /// Units of work a nanosecond that each member gets, fixed point.
+    rate: u64,
     /// Work that every member present since the start would have got, fixed point.
     virtual_work: u128,
     updated: SimTime,
-    finishing: BinaryHeap<Reverse<(u128, u64, MemberId)>>,
-    /// Sequence number of each member's live entry; entries of members that left are void.
-    sequence: u64,
-    /// By member, `ABSENT` for those not at work.
-    live: Vec<u64>,
-    at_work: usize,
+    /// The members and the virtual work at which each finishes, who finishes first last; of equals who came first.
+    finishing: Vec<(u128, MemberId)>,
+    changes: u64,
 }
-
-/// Sequence number of nobody.
-const ABSENT: u64 = u64::MAX;
 
 impl SharedResource {
     /// A resource that does `capacity` units of work a nanosecond, at most `member_limit` of them for one member.
@@ -41,23 +35,27 @@ impl SharedResource {
         Self {
             capacity: fixed(capacity),
             member_limit: fixed(member_limit),
+            rate: fixed(capacity).min(fixed(member_limit)),
             virtual_work: 0,
             updated: SimTime::ZERO,
-            finishing: BinaryHeap::new(),
-            sequence: 0,
-            live: Vec::new(),
-            at_work: 0,
+            finishing: Vec::new(),
+            changes: 0,
         }
+    }
+
+    /// How often members came and went or rates changed. While it stays, so does the next completion.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Members at work.
     pub fn len(&self) -> usize {
-        self.at_work
+        self.finishing.len()
     }
 
     /// Nobody is at work.
     pub fn is_empty(&self) -> bool {
-        self.at_work == 0
+        self.finishing.is_empty()
     }
 
     /// Changes the capacity and the limit of one member from `now` on.
@@ -65,45 +63,37 @@ impl SharedResource {
         self.advance(now);
         self.capacity = fixed(capacity);
         self.member_limit = fixed(member_limit);
+        self.set_rate();
     }
 
-    /// `member` begins `amount` units of work.
-    ///
-    /// # Panics
-    /// If the member is at work already.
+    /// `member` begins `amount` units of work. It must not be at work already.
     pub fn join(&mut self, now: SimTime, member: MemberId, amount: u64) {
+        debug_assert!(self.finishing.iter().all(|&(_, other)| other != member), "member {member} is at work");
         self.advance(now);
-        let place = member as usize;
-        if place >= self.live.len() {
-            self.live.resize(place + 1, ABSENT);
-        }
-        assert!(self.live[place] == ABSENT, "member {member} is at work already");
-        self.live[place] = self.sequence;
-        self.at_work += 1;
         let target = self.virtual_work + (u128::from(amount) << SHIFT);
-        self.finishing.push(Reverse((target, self.sequence, member)));
-        self.sequence += 1;
+        let place = self.finishing.partition_point(|&(other, _)| other > target);
+        self.finishing.insert(place, (target, member));
+        self.set_rate();
     }
 
     /// `member` gives up.
     pub fn leave(&mut self, now: SimTime, member: MemberId) {
         self.advance(now);
-        self.forget(member);
+        self.finishing.retain(|&(_, other)| other != member);
+        self.set_rate();
     }
 
     /// When the next member finishes if nobody comes or goes; never when the resource stands still.
-    pub fn next_completion(&mut self) -> Option<SimTime> {
-        self.discard_void();
-        let Reverse((target, ..)) = self.finishing.peek()?;
-        let rate = self.rate();
-        if rate == 0 {
+    pub fn next_completion(&self) -> Option<SimTime> {
+        let &(target, _) = self.finishing.last()?;
+        if self.rate == 0 {
             return None;
         }
         let left = target.saturating_sub(self.virtual_work);
         // What is left mostly fits 64 bits, whose division is many times faster.
         let wait = match u64::try_from(left) {
-            Ok(left) => left.div_ceil(rate),
-            Err(_) => u64::try_from(left.div_ceil(u128::from(rate))).unwrap_or(u64::MAX),
+            Ok(left) => left.div_ceil(self.rate),
+            Err(_) => u64::try_from(left.div_ceil(u128::from(self.rate))).unwrap_or(u64::MAX),
         };
         Some(SimTime(self.updated.0.saturating_add(wait)))
     }
@@ -111,41 +101,28 @@ impl SharedResource {
     /// A member that has finished by `now`, if any; it is no longer a member.
     pub fn pop_completed(&mut self, now: SimTime) -> Option<MemberId> {
         self.advance(now);
-        self.discard_void();
-        let Reverse((target, _, member)) = *self.finishing.peek()?;
+        let &(target, member) = self.finishing.last()?;
         if target > self.virtual_work {
             return None;
         }
         self.finishing.pop();
-        self.forget(member);
+        self.set_rate();
         Some(member)
     }
 
-    fn rate(&self) -> u64 {
-        self.member_limit.min(self.capacity / self.at_work.max(1) as u64)
-    }
-
-    fn forget(&mut self, member: MemberId) {
-        if let Some(place) = self.live.get_mut(member as usize)
-            && *place != ABSENT
-        {
-            *place = ABSENT;
-            self.at_work -= 1;
-        }
+    fn set_rate(&mut self) {
+        self.changes += 1;
+        let members = self.finishing.len().max(1) as u64;
+        // Where all can have what one may have at most, no division is needed.
+        let unbound = self.member_limit.checked_mul(members).is_some_and(|all| all <= self.capacity);
+        self.rate = if unbound { self.member_limit } else { self.member_limit.min(self.capacity / members) };
     }
 
     fn advance(&mut self, now: SimTime) {
         let elapsed = now.since(self.updated).0;
-        self.virtual_work += u128::from(self.rate()) * u128::from(elapsed);
-        self.updated = self.updated.max(now);
-    }
-
-    fn discard_void(&mut self) {
-        while let Some(Reverse((_, sequence, member))) = self.finishing.peek() {
-            if self.live[*member as usize] == *sequence {
-                break;
-            }
-            self.finishing.pop();
+        if elapsed > 0 {
+            self.virtual_work += u128::from(self.rate) * u128::from(elapsed);
+            self.updated = now;
         }
     }
 }

@@ -5,16 +5,27 @@
 //! A run itself is [`crate::sim`]'s matter. [`host`] holds the physics under Spark against tables of measurements.
 //! Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
 
+mod base;
 pub mod host;
+mod overview;
 mod place;
+mod points;
 pub mod ranges;
 mod reseed;
 pub mod score;
+pub mod statistics;
+mod study;
 pub mod summary;
 pub mod uncertainty;
+mod vary;
 
+pub use base::{Base, HOST_AXES, NO_VARIANT, Prepared, VARIANT};
+pub use overview::{Overview, RunKey, Summariser};
 pub use place::{Placed, machines, place};
+pub use points::Space;
 pub use ranges::{Predicted, Sureness, sureness};
 pub use reseed::reseed;
 pub use score::{Comparison, Naive, compare};
+pub use study::{Known, Replications, Shard, Stopped, Study};
 pub use summary::{Summary, summarise};
+pub use vary::Axis;

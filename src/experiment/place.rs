@@ -2,8 +2,9 @@
 
 use crate::cluster::{self, ClusterPlan, HostShape, PlanInput};
 use crate::conf::Settings;
-use crate::scenario::{ClusterSpec, Scenario};
-use crate::sim::{HostSpec, Processes};
+use crate::scenario::ClusterSpec;
+use crate::sim::{HostSpec, Processes, replan};
+use crate::workload::Workload;
 
 /// The processes of an application.
 #[derive(Debug)]
@@ -14,18 +15,19 @@ pub struct Placed {
     pub processes: Processes,
 }
 
-/// Plans the processes.
+/// Plans the processes of `workload` on the machines of `cluster`.
 ///
 /// # Errors
-/// The words with which Spark or the cluster manager refuses to start them.
-pub fn place(settings: &Settings, scenario: &Scenario) -> Result<Placed, String> {
-    let (shapes, hosts) = machines(&scenario.cluster);
-    let python = scenario.workload.python;
-    let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python });
+/// The words with which Spark or the cluster manager refuses to start them, or of which query the log tells too little for
+/// these settings.
+pub fn place(settings: &Settings, cluster: &ClusterSpec, workload: &Workload) -> Result<Placed, String> {
+    replan(workload, settings)?;
+    let (shapes, hosts) = machines(cluster);
+    let plan = cluster::plan(&PlanInput { settings, hosts: &shapes, yarn: None, python: workload.python });
     if let Some(words) = &plan.refusal {
         return Err(words.clone());
     }
-    let hosts = if scenario.workload.observed.is_some() { with_room(hosts, &plan) } else { hosts };
+    let hosts = if workload.observed.is_some() { with_room(hosts, &plan) } else { hosts };
     let processes = Processes::new(&plan, settings, &hosts).map_err(|error| error.to_string())?;
     Ok(Placed { plan, processes })
 }

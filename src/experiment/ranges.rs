@@ -186,3 +186,73 @@ fn grade(column: &str) -> &'static str {
         _ => "mechanistic",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::{SparkConf, SparkVersion};
+    use crate::experiment::place;
+    use crate::record::ErrorRecord;
+    use crate::scenario;
+
+    const TEXT: &str = "name = \"x\"\n[conf]\n\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"512m\"\n\
+        [[table]]\nname = \"t\"\nrows = 4000000\nrow_bytes = 64\npartitions = 4\n\
+        [[query]]\nname = \"q\"\nfrom = \"t\"\nsteps = [{ op = \"sort\" }, { op = \"write\" }]\n";
+
+    fn sure(replay: &[ErrorRecord], cut: bool) -> (RunRecord, Sureness) {
+        let (scenario, faults) = scenario::parse(TEXT, "x.toml");
+        let scenario = scenario.unwrap_or_else(|| panic!("{faults:?}"));
+        let mut conf = SparkConf::new(SparkVersion::NEWEST);
+        for entry in &scenario.conf {
+            conf.set(&entry.key, &entry.value, crate::conf::Origin::Scenario(1));
+        }
+        let settings = Settings::resolve(&conf).expect("a configuration");
+        let placed = place(&settings, &scenario.cluster, &scenario.workload).expect("a place");
+        let options = SimOptions { seed: 1, details: false };
+        let record = simulate(&scenario.workload, &settings, &placed.processes, options);
+        let sure = sureness(Predicted {
+            workload: &scenario.workload,
+            settings: &settings,
+            processes: &placed.processes,
+            seed: 1,
+            record: &record,
+            own: &settings,
+            replay,
+            cut,
+        });
+        (record, sure)
+    }
+
+    fn range<'a>(sure: &'a Sureness, column: &str) -> &'a Range {
+        sure.ranges.iter().find(|range| range.column == column).expect(column)
+    }
+
+    #[test]
+    fn a_range_holds_its_prediction_and_names_what_widens_it() {
+        let (record, sure) = sure(&[], false);
+        assert_eq!(record.outcome, Outcome::Ok, "{}", record.reason);
+        let disk = range(&sure, "diskBytesSpilled");
+        let point = record.totals.disk_bytes_spilled as f64;
+        assert!(point > 0.0 && disk.low < point && disk.high > Some(point), "{disk:?} around {point}");
+        assert!(disk.because.iter().any(|cause| cause == "compression of spill files"), "{disk:?}");
+        assert_eq!(disk.grade, "calibrated");
+        let wall = range(&sure, "wallMs");
+        assert!(wall.low <= record.wall_ns as f64 / 1e6 * (1.0 - TIME_NOISE), "{wall:?}");
+    }
+
+    #[test]
+    fn what_the_replay_missed_widens_and_a_cut_log_bounds_nothing() {
+        let missed = ErrorRecord {
+            quantity: "shuffleWriteBytes",
+            real: 300.0,
+            predicted: Some(100.0),
+            ..ErrorRecord::default()
+        };
+        let (record, sure_of) = sure(&[missed], false);
+        let written = range(&sure_of, "shuffleWriteBytes");
+        let point = record.totals.shuffle_write_bytes as f64;
+        assert!(written.high.is_some_and(|high| high >= 3.0 * point - 1.0), "{written:?} around {point}");
+        let (_, sure_of) = sure(&[], true);
+        assert!(sure_of.ranges.iter().all(|range| range.high.is_none()));
+    }
+}

@@ -200,6 +200,11 @@ impl MemoryManager {
         std::mem::take(&mut self.dropped)
     }
 
+    /// Whether there were evictions since they were last taken.
+    pub fn has_events(&self) -> bool {
+        !self.dropped.is_empty()
+    }
+
     /// Hands the evictions since the last call to `each`, in order, and keeps the buffer.
     pub fn drain_events(&mut self) -> impl Iterator<Item = BlockDropped> + '_ {
         self.dropped.drain(..)

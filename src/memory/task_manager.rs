@@ -136,6 +136,14 @@ struct Pending {
     first_candidate: usize,
 }
 
+impl Pending {
+    /// No page can have so many bytes (PAGE-5).
+    fn is_too_large(&self) -> bool {
+        let is_page = matches!(self.request, Request::Page(_) | Request::Array(_) | Request::TaskPage(_));
+        is_page && self.wanted > MAX_PAGE_BYTES
+    }
+}
+
 /// The memory of one task attempt.
 #[derive(Clone, Debug)]
 pub struct TaskMemoryManager {
@@ -227,6 +235,35 @@ impl TaskMemoryManager {
 
     /// Begins a request, to be carried on with [`Self::poll`]. Must not be called while another one waits.
     pub fn begin(&mut self, consumer: ConsumerId, request: Request) {
+        let pending = self.new_request(consumer, request);
+        self.pending.push(pending);
+    }
+
+    /// Begins a request and carries it on as far as it goes: [`Self::begin`] and [`Self::poll`] in one, which saves keeping
+    /// a request that is fulfilled at once, as most are.
+    pub fn request(&mut self, consumer: ConsumerId, request: Request, manager: &mut MemoryManager) -> Poll {
+        let mut pending = self.new_request(consumer, request);
+        let mode = self.consumers[consumer.0 as usize].mode;
+        let outcome = if pending.is_too_large() {
+            self.advance(&mut pending, manager)
+        } else {
+            let grant = manager.acquire_execution(pending.wanted, self.task, mode);
+            match self.take_grant(&mut pending, mode, grant) {
+                Some(end) => end,
+                None if pending.got == pending.wanted => {
+                    return Poll::Ready(self.finish(&pending, mode, manager));
+                }
+                None => self.advance(&mut pending, manager),
+            }
+        };
+        match outcome {
+            Poll::Ready(_) => self.candidates.truncate(pending.first_candidate),
+            Poll::Spill { .. } | Poll::Wait => self.pending.push(pending),
+        }
+        outcome
+    }
+
+    fn new_request(&self, consumer: ConsumerId, request: Request) -> Pending {
         debug_assert!(
             self.pending.last().is_none_or(|outer| matches!(outer.step, Step::Spilling { .. })),
             "a task makes one request at a time, except while a consumer spills"
@@ -238,7 +275,7 @@ impl TaskMemoryManager {
         };
         let first_candidate = self.candidates.len();
         let step = Step::Acquire { after_spill: false };
-        self.pending.push(Pending { consumer, request, wanted, got: 0, step, first_candidate });
+        Pending { consumer, request, wanted, got: 0, step, first_candidate }
     }
 
     /// Carries the request on as far as it goes (TMM-1 .. TMM-10).
@@ -305,13 +342,30 @@ impl TaskMemoryManager {
     /// # Panics
     /// Panics when the task has no such page.
     pub fn free_page(&mut self, page: PageId, manager: &mut MemoryManager) {
-        let freed = self.pages.get_mut(page.0 as usize).and_then(Option::take);
-        let Page { owner, size, counted } = freed.expect("only a page of the task is freed");
-        self.vacant_from = self.vacant_from.min(page.0 as usize);
+        let Page { owner, size, counted } = self.take_page(page);
         if counted {
             self.free(owner, size, manager);
         } else {
             self.free_uncounted(owner, size, manager);
+        }
+    }
+
+    /// Frees pages that one consumer has and counts as used, in one release.
+    ///
+    /// # Panics
+    /// Panics when the task has no such page.
+    pub fn free_pages(&mut self, pages: impl Iterator<Item = PageId>, manager: &mut MemoryManager) {
+        let mut freed: Option<(ConsumerId, u64)> = None;
+        for page in pages {
+            let Page { owner, size, counted } = self.take_page(page);
+            debug_assert!(
+                counted && freed.is_none_or(|(consumer, _)| consumer == owner),
+                "pages of one consumer"
+            );
+            freed = Some((owner, freed.map_or(0, |(_, bytes)| bytes) + size));
+        }
+        if let Some((consumer, bytes)) = freed {
+            self.free(consumer, bytes, manager);
         }
     }
 
@@ -332,35 +386,21 @@ impl TaskMemoryManager {
     }
 
     fn advance(&mut self, request: &mut Pending, manager: &mut MemoryManager) -> Poll {
-        if let Request::Page(_) | Request::Array(_) | Request::TaskPage(_) = request.request
-            && request.wanted > MAX_PAGE_BYTES
-        {
+        if request.is_too_large() {
             return Poll::Ready(Allocation::Fault(RequestFault::PageTooLarge(request.wanted)));
         }
         let mode = self.consumers[request.consumer.0 as usize].mode;
         loop {
             let missing = request.wanted - request.got;
             match request.step {
-                Step::Acquire { after_spill } | Step::Retry { after_spill } => {
+                Step::Acquire { .. } | Step::Retry { .. } => {
                     let grant = match request.step {
                         Step::Acquire { .. } => manager.acquire_execution(missing, self.task, mode),
                         _ => manager.retry_execution(missing, self.task, mode),
                     };
-                    match grant {
-                        Err(error) => return Poll::Ready(Allocation::Fault(RequestFault::Execution(error))),
-                        Ok(Grant::Wait) => {
-                            request.step = Step::Retry { after_spill };
-                            return Poll::Wait;
-                        }
-                        Ok(Grant::Granted(bytes)) => {
-                            request.got += bytes;
-                            self.held[mode.index()] += bytes;
-                        }
+                    if let Some(end) = self.take_grant(request, mode, grant) {
+                        return end;
                     }
-                    if request.got < request.wanted && !after_spill {
-                        self.gather_candidates(request.consumer, mode);
-                    }
-                    request.step = Step::Choose;
                 }
                 Step::Choose => {
                     if missing == 0 || self.candidates.len() == request.first_candidate {
@@ -378,6 +418,34 @@ impl TaskMemoryManager {
                 }
             }
         }
+    }
+
+    /// Takes the manager's answer to a request; says how the request ends or waits if it does.
+    fn take_grant(
+        &mut self,
+        request: &mut Pending,
+        mode: MemoryMode,
+        grant: Result<Grant, ExecutionError>,
+    ) -> Option<Poll> {
+        let (Step::Acquire { after_spill } | Step::Retry { after_spill }) = request.step else {
+            unreachable!("only who asks is answered")
+        };
+        match grant {
+            Err(error) => return Some(Poll::Ready(Allocation::Fault(RequestFault::Execution(error)))),
+            Ok(Grant::Wait) => {
+                request.step = Step::Retry { after_spill };
+                return Some(Poll::Wait);
+            }
+            Ok(Grant::Granted(bytes)) => {
+                request.got += bytes;
+                self.held[mode.index()] += bytes;
+            }
+        }
+        if request.got < request.wanted && !after_spill {
+            self.gather_candidates(request.consumer, mode);
+        }
+        request.step = Step::Choose;
+        None
     }
 
     /// Takes stock of who could spill, sorted by size with the asking consumer as if it had 0 bytes (TMM-2).
@@ -434,6 +502,12 @@ impl TaskMemoryManager {
             self.free_uncounted(consumer, got, manager);
         }
         Allocation::OutOfMemory { requested: required, received: got }
+    }
+
+    fn take_page(&mut self, page: PageId) -> Page {
+        let taken = self.pages.get_mut(page.0 as usize).and_then(Option::take);
+        self.vacant_from = self.vacant_from.min(page.0 as usize);
+        taken.expect("only a page of the task is freed")
     }
 
     /// The lowest unused page number, with its slot in the table.

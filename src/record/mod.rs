@@ -5,6 +5,7 @@ pub mod columns;
 mod confidence;
 mod fall;
 mod observed;
+pub mod study;
 
 pub use confidence::{Confidence, Range};
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};

@@ -132,11 +132,11 @@ fn rows<'a, R: 'static>(
     writer.flush()
 }
 
-fn writer<W: io::Write>(out: W) -> Writer<W> {
+pub(super) fn writer<W: io::Write>(out: W) -> Writer<W> {
     WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out)
 }
 
-fn push<'a>(record: &mut ByteRecord, cells: impl Iterator<Item = Value<'a>>) {
+pub(super) fn push<'a>(record: &mut ByteRecord, cells: impl Iterator<Item = Value<'a>>) {
     for value in cells {
         match value {
             Value::Int(number) => record.push_field(number.to_string().as_bytes()),
@@ -147,7 +147,7 @@ fn push<'a>(record: &mut ByteRecord, cells: impl Iterator<Item = Value<'a>>) {
     }
 }
 
-fn io_error(error: ::csv::Error) -> io::Error {
+pub(super) fn io_error(error: ::csv::Error) -> io::Error {
     error.into()
 }
 

@@ -8,6 +8,7 @@ pub mod csv;
 pub mod json;
 #[cfg(feature = "plot")]
 pub mod plot;
+pub mod sweep;
 pub mod table;
 mod text;
 #[cfg(feature = "experiment")]

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::diagnostic::{BAD_DISTRIBUTION, IMPOSSIBLE, Sink, UNKNOWN_REFERENCE};
+use super::plans;
 use super::view::View;
 use crate::workload::{
     Broadcast, CachedPartition, Dataset, Distribution, Job, KEY_RANGE_UNKNOWN, Keys, Observed, Operator,
@@ -11,12 +12,12 @@ use crate::workload::{
 };
 
 /// Numbers of each kind of thing, to check references by position.
-struct Counts {
-    jobs: usize,
+pub(super) struct Counts {
+    pub(super) jobs: usize,
     stages: usize,
-    shuffles: usize,
+    pub(super) shuffles: usize,
     datasets: usize,
-    broadcasts: usize,
+    pub(super) broadcasts: usize,
 }
 
 /// Decodes `[workload]`.
@@ -30,17 +31,21 @@ pub(super) fn decode(table: &View, sink: &mut Sink) -> Workload {
         datasets: datasets.len(),
         broadcasts: broadcasts.len(),
     };
-    let workload = Workload {
+    let mut workload = Workload {
         name: table.text("name").unwrap_or_default().to_owned(),
         jobs: jobs.iter().map(|job| decode_job(job, &counts, sink)).collect(),
         stages: stages.iter().map(|stage| decode_stage(stage, &counts, sink)).collect(),
         shuffles: shuffles.iter().map(|shuffle| decode_shuffle(shuffle, sink)).collect(),
         datasets: datasets.iter().map(|dataset| decode_dataset(dataset, &counts, sink)).collect(),
         broadcasts: broadcasts.iter().map(decode_broadcast).collect(),
+        queries: Vec::new(),
         rates: table.table("rates").map_or_else(Rates::default, |table| rates(&table)),
         observed: table.table("observed").map(|table| decode_observed(&table)),
         python: table.flag("python").unwrap_or(false),
     };
+    let plans = table.tables("plan");
+    workload.queries =
+        plans.iter().map(|plan| plans::decode(plan, &counts, &workload.stages, sink)).collect();
     let parents: Vec<&[usize]> = workload.stages.iter().map(|stage| &stage.parents[..]).collect();
     let after: Vec<&[usize]> = workload.jobs.iter().map(|job| &job.after[..]).collect();
     for (edges, tables, key) in [(parents, &stages, "parents"), (after, &jobs, "after")] {
@@ -95,7 +100,13 @@ fn in_a_circle(edges: &[&[usize]]) -> Option<usize> {
 }
 
 /// Checks a reference by position.
-fn position(number: u64, count: usize, what: &str, span: Range<usize>, sink: &mut Sink) -> Option<usize> {
+pub(super) fn position(
+    number: u64,
+    count: usize,
+    what: &str,
+    span: Range<usize>,
+    sink: &mut Sink,
+) -> Option<usize> {
     let at = usize::try_from(number).ok().filter(|at| *at < count);
     if at.is_none() {
         let help = match count {
@@ -109,13 +120,13 @@ fn position(number: u64, count: usize, what: &str, span: Range<usize>, sink: &mu
     at
 }
 
-fn positions(table: &View, key: &str, count: usize, what: &str, sink: &mut Sink) -> Vec<usize> {
+pub(super) fn positions(table: &View, key: &str, count: usize, what: &str, sink: &mut Sink) -> Vec<usize> {
     let listed = table.wholes(key);
     listed.into_iter().filter_map(|(number, span)| position(number, count, what, span, sink)).collect()
 }
 
 /// The thing that the whole number under `key` refers to; 0 when that is reported.
-fn which(table: &View, key: &str, count: usize, sink: &mut Sink) -> usize {
+pub(super) fn which(table: &View, key: &str, count: usize, sink: &mut Sink) -> usize {
     let number = table.whole(key);
     number.and_then(|number| position(number, count, key, table.span_of(key), sink)).unwrap_or(0)
 }
@@ -124,7 +135,7 @@ fn amount(table: &View, key: &str) -> PerTask {
     table.amount(key).unwrap_or_default()
 }
 
-fn text(table: &View, key: &str) -> String {
+pub(super) fn text(table: &View, key: &str) -> String {
     table.text(key).unwrap_or_default().to_owned()
 }
 

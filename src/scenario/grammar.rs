@@ -1,6 +1,8 @@
 //! The table of keys: which keys a scenario file may have, where, of which type. It is the only place that declares
 //! them: the check that a file passes before it is decoded, the help on a misspelt key and the JSON Schema all read it.
 
+use super::plans::PLAN;
+
 /// What a value may be.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
@@ -68,7 +70,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    const fn new(title: &'static str, keys: &'static [Key]) -> Self {
+    pub(super) const fn new(title: &'static str, keys: &'static [Key]) -> Self {
         Self { title, keys, tag: None, variants: &[] }
     }
 
@@ -79,22 +81,22 @@ impl Table {
     }
 }
 
-const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, required: false, doc }
 }
 
-const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+pub(super) const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { name, kind, required: true, doc }
 }
 
-const MANY: Kind = Kind::Whole(0, u64::MAX);
+pub(super) const MANY: Kind = Kind::Whole(0, u64::MAX);
 /// Rows and keys of the short form: more than any table has, and no sum of them overflows.
 const ROWS: Kind = Kind::Whole(0, 1_000_000_000_000_000);
 const SOME_ROWS: Kind = Kind::Whole(1, 1_000_000_000_000_000);
 /// Partitions and files of the short form; each costs the simulation memory of its own.
 const PARTS: Kind = Kind::Whole(1, 1_000_000);
 const COUNT: Kind = Kind::Whole(1, u32::MAX as u64);
-const ID: Kind = Kind::Whole(0, u32::MAX as u64);
+pub(super) const ID: Kind = Kind::Whole(0, u32::MAX as u64);
 const SHARE: Kind = Kind::Number(0.0, 1.0);
 const POSITIVE: Kind = Kind::Number(0.0, f64::MAX);
 
@@ -391,6 +393,7 @@ pub(super) static WORKLOAD: Table = Table::new(
         key("shuffle", Kind::Tables(&SHUFFLE), "A shuffle."),
         key("dataset", Kind::Tables(&DATASET), "A cached dataset."),
         key("broadcast", Kind::Tables(&BROADCAST), "A broadcast table."),
+        key("plan", Kind::Tables(&PLAN), "A query's plan, where the configuration may change it."),
     ],
 );
 

@@ -15,6 +15,7 @@ mod distribution;
 mod full;
 mod grammar;
 mod lower;
+mod plans;
 mod quantity;
 mod render;
 mod schema;

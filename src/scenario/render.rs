@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write as _};
 
 use super::view::level_of;
-use super::{ClusterSpec, ConfEntry, Scenario, grammar};
+use super::{ClusterSpec, ConfEntry, Scenario, grammar, plans};
 use crate::memory::StorageLevel;
 use crate::workload::{
     Dataset, Distribution, Keys, Observed, Operator, OperatorKind, Partitioning, PerTask, Rates, Shuffle,
@@ -34,15 +34,15 @@ pub fn render(scenario: &Scenario) -> String {
 }
 
 #[derive(Default)]
-struct Text(String);
+pub(super) struct Text(String);
 
 impl Text {
-    fn header(&mut self, header: &str) {
+    pub(super) fn header(&mut self, header: &str) {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(self.0, "\n{header}");
     }
 
-    fn pair(&mut self, key: &str, value: &impl Display) {
+    pub(super) fn pair(&mut self, key: &str, value: &impl Display) {
         let _ = writeln!(self.0, "{key} = {value}");
     }
 
@@ -60,7 +60,7 @@ impl Text {
     }
 
     /// A whole number, unless it is zero.
-    fn some(&mut self, key: &str, value: u64) {
+    pub(super) fn some(&mut self, key: &str, value: u64) {
         if value > 0 {
             self.pair(key, &value);
         }
@@ -79,13 +79,13 @@ impl Text {
         }
     }
 
-    fn list<T: Display>(&mut self, key: &str, values: &[T]) {
+    pub(super) fn list<T: Display>(&mut self, key: &str, values: &[T]) {
         if !values.is_empty() {
             self.pair(key, &list(values));
         }
     }
 
-    fn flag(&mut self, key: &str, value: bool) {
+    pub(super) fn flag(&mut self, key: &str, value: bool) {
         if value {
             self.pair(key, &value);
         }
@@ -97,7 +97,7 @@ impl Text {
 }
 
 /// A text as a TOML basic string.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {
@@ -188,6 +188,9 @@ fn workload(text: &mut Text, workload: &Workload) {
     }
     for stage in &workload.stages {
         self::stage(text, stage);
+    }
+    for query in &workload.queries {
+        plans::render(text, query);
     }
 }
 

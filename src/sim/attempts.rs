@@ -6,7 +6,7 @@ use super::event::Event;
 use super::executor::Executor;
 use super::falls::yarn_bytes;
 use super::scheduler::Locality;
-use super::task::{Failure, Progress, State, Task};
+use super::task::{Failure, Flow, Progress, State, Task};
 use crate::conf::Master;
 use crate::engine::MemberId;
 use crate::memory::operators::{OperatorConf, OperatorIndex, TaskOperators};
@@ -58,6 +58,7 @@ impl World<'_> {
             started: false,
             pc: 0,
             state: State::Fetch,
+            flow: Flow::default(),
             work: std::collections::VecDeque::new(),
             doing: None,
             spilled: vec![0; memory_operators.len()],
@@ -282,10 +283,8 @@ impl World<'_> {
     pub(super) fn check_limits(&mut self, key: usize) -> Progress {
         let task = self.tasks[key].as_ref().expect("a checked task exists");
         let executor = task.executor;
-        self.refresh(executor);
+        let (live, resident) = self.refresh(executor);
         let state = &self.executors[executor];
-        let base = self.workload.rates.heap_base_bytes;
-        let live = state.live_heap(base);
         if live > state.heap_max {
             let heap = state.heap_max;
             self.executor_falls(Limit::Heap, key, live, heap);
@@ -296,12 +295,11 @@ impl World<'_> {
                 HumanBytes(live - heap)
             )));
         }
-        if let Some(limit) = state.record.container_bytes {
-            let resident = state.resident(base, self.workload.rates.non_heap_bytes);
-            if resident > limit {
-                self.executor_falls(Limit::Container, key, resident, limit);
-                return Progress::Fail(Failure::ContainerKilled(self.killed(resident, limit)));
-            }
+        if let Some(limit) = state.record.container_bytes
+            && resident > limit
+        {
+            self.executor_falls(Limit::Container, key, resident, limit);
+            return Progress::Fail(Failure::ContainerKilled(self.killed(resident, limit)));
         }
         Progress::Continue
     }

@@ -28,15 +28,20 @@ impl World<'_> {
         if groups.saturating_mul(entry_bytes) < share / 4 {
             return GroupCurve::even(rows, groups);
         }
-        let Some(shuffle) = self.shuffle_below(stage, operator) else {
-            return GroupCurve::power(rows, groups, SCAN_GROUP_EXPONENT);
-        };
-        if !self.group_curves.contains_key(&(stage, operator)) {
-            let outputs = self.map_outputs(shuffle);
-            let curve = GroupCurve::of_map_outputs(outputs, rows, groups);
-            self.group_curves.insert((stage, operator), curve);
+        if let Some(curve) = self.group_curves.get(&(stage, operator)) {
+            if self.shuffle_below(stage, operator).is_some() {
+                return curve.scaled_to(rows, groups);
+            }
+            if curve.end() == (rows, groups) {
+                return curve.clone();
+            }
         }
-        self.group_curves[&(stage, operator)].scaled_to(rows, groups)
+        let curve = match self.shuffle_below(stage, operator) {
+            Some(shuffle) => GroupCurve::of_map_outputs(self.map_outputs(shuffle), rows, groups),
+            None => GroupCurve::power(rows, groups, SCAN_GROUP_EXPONENT),
+        };
+        self.group_curves.insert((stage, operator), curve.clone());
+        curve
     }
 
     /// The shuffle whose rows reach an operator, if it is fed by one.

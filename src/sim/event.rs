@@ -2,17 +2,17 @@
 
 use crate::workload::JobIndex;
 
-/// An event of the simulation. Epochs tell events that have become void.
+/// An event of the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// The driver submits a job.
     SubmitJob(JobIndex),
     /// Work on an executor's processor completes.
-    Cpu { executor: usize, epoch: u64 },
+    Cpu { executor: usize },
     /// A transfer on a host's disk completes.
-    Disk { host: usize, epoch: u64 },
+    Disk { host: usize },
     /// A transfer on a host's network completes.
-    Network { host: usize, epoch: u64 },
+    Network { host: usize },
     /// A task's fixed delay is over.
     Delay { task: usize, task_id: u64 },
     /// Delay scheduling may allow the next level.

@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::World;
-use super::event::Event;
-use crate::engine::SharedResource;
+use crate::engine::{SharedResource, TimerId};
 use crate::host::GcCost;
 use crate::memory::{MemoryManager, MemoryMode};
 use crate::record::{ExecutorRecord, TimelinePoint};
@@ -37,7 +36,9 @@ pub(super) struct Executor {
     pub(super) wakeups_seen: u64,
     pub(super) cpu: SharedResource,
     pub(super) cpu_scheduled: Option<SimTime>,
-    pub(super) cpu_epoch: u64,
+    cpu_timer: TimerId,
+    /// Changes of the processor when its next completion was last announced.
+    cpu_changes: u64,
     gc_cost: GcCost,
     /// Threads that want the processor beside the tasks.
     pub(super) background: f64,
@@ -58,6 +59,7 @@ impl Executor {
         tungsten_mode: MemoryMode,
         gc_cost: GcCost,
         host: usize,
+        cpu_timer: TimerId,
         record: ExecutorRecord,
     ) -> Self {
         Self {
@@ -76,7 +78,8 @@ impl Executor {
             wakeups_seen: 0,
             cpu: SharedResource::new(1e6, 1.0),
             cpu_scheduled: None,
-            cpu_epoch: 0,
+            cpu_timer,
+            cpu_changes: 0,
             gc_cost,
             background: 0.0,
             allocation_rate: 0.0,
@@ -98,9 +101,11 @@ impl Executor {
     /// Pause time until `now`, ns.
     pub(super) fn gc_until(&mut self, now: SimTime) -> f64 {
         let elapsed = now.since(self.updated).0 as f64;
-        self.gc_ns += elapsed * self.gc_share;
-        self.allocated += elapsed * (1.0 - self.gc_share) * self.allocation_rate;
-        self.updated = self.updated.max(now);
+        if elapsed > 0.0 {
+            self.gc_ns += elapsed * self.gc_share;
+            self.allocated += elapsed * (1.0 - self.gc_share) * self.allocation_rate;
+            self.updated = now;
+        }
         self.gc_ns
     }
 
@@ -111,12 +116,12 @@ impl Executor {
     }
 
     /// Resident bytes of the process tree.
-    pub(super) fn resident(&self, base: u64, non_heap: u64) -> u64 {
+    fn resident(&self, non_heap: u64, live: u64) -> u64 {
         let off_heap = self.manager.execution(MemoryMode::OffHeap).used()
             + self.manager.storage(MemoryMode::OffHeap).used();
         let jvm = crate::host::jvm_resident_bytes(
             self.heap_max,
-            self.record.metrics.peak_heap_used.unwrap_or(0).max(self.live_heap(base)),
+            self.record.metrics.peak_heap_used.unwrap_or(0).max(live),
             self.allocated as u64,
             non_heap,
         );
@@ -125,8 +130,9 @@ impl Executor {
 }
 
 impl World<'_> {
-    /// Brings the speed, the peaks and the time line of an executor up to date after something changed in it.
-    pub(super) fn refresh(&mut self, index: usize) {
+    /// Brings the speed, the peaks and the time line of an executor up to date after something changed in it. Returns its
+    /// live heap and the resident bytes of its process tree.
+    pub(super) fn refresh(&mut self, index: usize) -> (u64, u64) {
         let now = self.queue.now();
         let base = self.workload.rates.heap_base_bytes;
         let non_heap = self.workload.rates.non_heap_bytes;
@@ -145,7 +151,7 @@ impl World<'_> {
             self.schedule_cpu(index);
         }
         let executor = &mut self.executors[index];
-        let resident = executor.resident(base, non_heap);
+        let resident = executor.resident(non_heap, live);
         let used = |pool_mode| {
             (executor.manager.execution(pool_mode).used(), executor.manager.storage(pool_mode).used())
         };
@@ -173,6 +179,7 @@ impl World<'_> {
             };
             self.record_timeline(point);
         }
+        (live, resident)
     }
 
     fn record_timeline(&mut self, point: TimelinePoint) {
@@ -218,14 +225,16 @@ impl World<'_> {
     /// Announces the next completion on an executor's processor.
     pub(super) fn schedule_cpu(&mut self, index: usize) {
         let executor = &mut self.executors[index];
+        let changes = executor.cpu.changes();
+        if executor.cpu_scheduled.is_some() && executor.cpu_changes == changes {
+            return;
+        }
+        executor.cpu_changes = changes;
         let next = executor.cpu.next_completion();
         if next == executor.cpu_scheduled && next.is_some() {
             return;
         }
         executor.cpu_scheduled = next;
-        executor.cpu_epoch += 1;
-        if let Some(time) = next {
-            self.queue.schedule(time, Event::Cpu { executor: index, epoch: executor.cpu_epoch });
-        }
+        self.queue.set_timer(executor.cpu_timer, next);
     }
 }

@@ -2,7 +2,8 @@
 //! bookkeeping inside each executor.
 //!
 //! [`simulate`] is a pure function of workload, settings, cluster and options: same input, same record, byte for byte.
-//! A simulated failure is an outcome in the record, never an error. Reading order: `plan` (how many tasks, how much each),
+//! A simulated failure is an outcome in the record, never an error. Reading order: `replan` (joins under other
+//! settings), `plan` (how many tasks, how much each),
 //! `program` (in which order a task works), `task` (the walk through it), `attempts` and `stages` (who runs when, and what
 //! failures do), `cache` (blocks), `executor` (heap, collection, processor), `recorder` (sums and causes).
 
@@ -16,6 +17,7 @@ mod plan;
 mod processes;
 mod program;
 mod recorder;
+mod replan;
 mod scheduler;
 mod stages;
 mod task;
@@ -23,12 +25,13 @@ mod uses;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
 pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
+pub use replan::{Replanned, join_settings, replan};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::conf::{Collector, Settings};
-use crate::engine::{EventQueue, SharedResource};
+use crate::engine::{EventQueue, SharedResource, TimerId};
 use crate::host::GcCost;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
@@ -66,15 +69,16 @@ struct Host {
     /// Threads of its JVMs that want a processor beside the tasks.
     background: f64,
     disk: SharedResource,
-    disk_epoch: u64,
+    disk_timer: TimerId,
     network: SharedResource,
-    network_epoch: u64,
+    network_timer: TimerId,
 }
 
 impl Host {
     /// Share of a processor that each thread gets.
     fn processor_share(&self) -> f64 {
-        (f64::from(self.cores) / (f64::from(self.running) + self.background).max(1.0)).min(1.0)
+        let (cores, wanted) = (f64::from(self.cores), f64::from(self.running) + self.background);
+        if wanted <= cores { 1.0 } else { (cores / wanted.max(1.0)).min(1.0) }
     }
 }
 
@@ -129,12 +133,23 @@ pub fn simulate(
     processes: &Processes,
     options: SimOptions,
 ) -> RunRecord {
+    let replanned = replan(workload, settings);
+    let workload = match &replanned {
+        Ok(Some(replanned)) => &replanned.workload,
+        Ok(None) | Err(_) => workload,
+    };
     let plan = plan(workload, settings, processes.default_parallelism);
     let programs: Vec<_> = workload.stages.iter().map(program::program).collect();
     let mut world = World::new(workload, settings, processes, options, &plan, &programs);
     world.run();
     world.close_record();
-    world.record
+    let mut record = world.record;
+    match replanned {
+        Ok(Some(replanned)) => record.confidence.assumed.extend(replanned.assumed),
+        Ok(None) => {}
+        Err(why) => record.confidence.assumed.push(format!("{why}; its joins are left as they ran")),
+    }
+    record
 }
 
 impl<'a> World<'a> {
@@ -149,17 +164,19 @@ impl<'a> World<'a> {
         let rates = &workload.rates;
         let disk = rates.disk_bytes_per_s / 1e9;
         let network = rates.network_bytes_per_s / 1e9;
+        let mut queue = EventQueue::new();
         let hosts = processes
             .hosts
             .iter()
-            .map(|host| Host {
+            .enumerate()
+            .map(|(index, host)| Host {
                 cores: host.cores.max(1),
                 running: 0,
                 background: 0.0,
                 disk: SharedResource::new(disk, disk),
-                disk_epoch: 0,
+                disk_timer: queue.add_timer(Event::Disk { host: index }),
                 network: SharedResource::new(network, network),
-                network_epoch: 0,
+                network_timer: queue.add_timer(Event::Network { host: index }),
             })
             .collect();
         let mut world = Self {
@@ -170,7 +187,7 @@ impl<'a> World<'a> {
             driver_heap: processes.driver_heap,
             plan,
             programs,
-            queue: EventQueue::new(),
+            queue,
             hosts,
             host_names: processes.hosts.iter().map(|host| host.name.clone()).collect(),
             setups: processes.executors.clone(),
@@ -240,16 +257,17 @@ impl<'a> World<'a> {
             container_bytes: setup.container_limit,
             ..ExecutorRecord::default()
         };
+        let index = self.executors.len();
         self.executors.push(Executor::new(
             manager,
             setup.page_size,
             setup.tungsten_mode,
             gc_cost,
             setup.host,
+            self.queue.add_timer(Event::Cpu { executor: index }),
             record,
         ));
         self.last_points.push(None);
-        let index = self.executors.len() - 1;
         self.refresh(index);
     }
 
@@ -286,10 +304,7 @@ impl<'a> World<'a> {
     fn handle(&mut self, now: SimTime, event: Event) {
         match event {
             Event::SubmitJob(job) => self.submit_job(job),
-            Event::Cpu { executor, epoch } => {
-                if self.executors[executor].cpu_epoch != epoch {
-                    return;
-                }
+            Event::Cpu { executor } => {
                 self.executors[executor].cpu_scheduled = None;
                 while let Some(key) = self.executors[executor].cpu.pop_completed(now) {
                     self.run_task(key as usize);
@@ -300,21 +315,17 @@ impl<'a> World<'a> {
                 }
                 self.schedule_cpu(executor);
             }
-            Event::Disk { host, epoch } => {
-                if self.hosts[host].disk_epoch == epoch {
-                    while let Some(key) = self.hosts[host].disk.pop_completed(now) {
-                        self.io_done(key as usize);
-                    }
-                    self.schedule_disk(host);
+            Event::Disk { host } => {
+                while let Some(key) = self.hosts[host].disk.pop_completed(now) {
+                    self.io_done(key as usize);
                 }
+                self.schedule_disk(host);
             }
-            Event::Network { host, epoch } => {
-                if self.hosts[host].network_epoch == epoch {
-                    while let Some(key) = self.hosts[host].network.pop_completed(now) {
-                        self.io_done(key as usize);
-                    }
-                    self.schedule_network(host);
+            Event::Network { host } => {
+                while let Some(key) = self.hosts[host].network.pop_completed(now) {
+                    self.io_done(key as usize);
                 }
+                self.schedule_network(host);
             }
             Event::Delay { task, task_id } => {
                 let waiting = self.tasks[task].as_ref().is_some_and(|t| t.id == task_id);
@@ -348,17 +359,13 @@ impl<'a> World<'a> {
 
     fn schedule_disk(&mut self, index: usize) {
         let host = &mut self.hosts[index];
-        host.disk_epoch += 1;
-        if let Some(time) = host.disk.next_completion() {
-            self.queue.schedule(time, Event::Disk { host: index, epoch: host.disk_epoch });
-        }
+        let next = host.disk.next_completion();
+        self.queue.set_timer(host.disk_timer, next);
     }
 
     fn schedule_network(&mut self, index: usize) {
         let host = &mut self.hosts[index];
-        host.network_epoch += 1;
-        if let Some(time) = host.network.next_completion() {
-            self.queue.schedule(time, Event::Network { host: index, epoch: host.network_epoch });
-        }
+        let next = host.network.next_completion();
+        self.queue.set_timer(host.network_timer, next);
     }
 }

@@ -10,7 +10,7 @@ use super::World;
 use super::program::{Instruction, Phase};
 use crate::memory::operators::{OperatorIndex, Step, TaskOperators};
 use crate::record::{EventKind, Metrics};
-use crate::units::SimTime;
+use crate::units::{SimTime, share_of};
 
 /// Physical work that takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +28,12 @@ pub(super) enum Work {
 pub(super) enum State {
     /// Takes the next instruction.
     Fetch,
-    /// Rows flow: so many are left of so many.
-    Rows(Flow),
-    /// The rows of this chunk were worked on and now go into the collecting operator.
-    Insert(Flow, u64),
+    /// Rows flow, as the task's flow says.
+    Rows,
+    /// So many rows were worked on and now go into the collecting operator.
+    Insert(u64),
     /// Waits inside an insertion; the flow goes on afterwards.
-    Inserting(Flow),
+    Inserting,
     /// Waits or spills at the beginning or end of an operator's input.
     Finishing,
     /// A cached partition is being read or computed.
@@ -41,7 +41,7 @@ pub(super) enum State {
 }
 
 /// Progress of a phase.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Flow {
     pub(super) phase: usize,
     rows: u64,
@@ -91,6 +91,8 @@ pub(super) struct Task {
     pub(super) started: bool,
     pub(super) pc: usize,
     pub(super) state: State,
+    /// The phase in which rows flow, if they do.
+    pub(super) flow: Flow,
     pub(super) work: VecDeque<Work>,
     /// What the task is doing now; `None` between steps.
     pub(super) doing: Option<Work>,
@@ -206,10 +208,10 @@ impl<'a> World<'a> {
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         match std::mem::replace(&mut task.state, State::Fetch) {
             State::Fetch => self.next_instruction(key),
-            State::Rows(flow) => self.next_chunk(key, flow),
-            State::Insert(flow, rows) => self.insert(key, flow, rows),
+            State::Rows => self.next_chunk(key),
+            State::Insert(rows) => self.insert(key, rows),
             State::Caching(caching) => self.continue_caching(key, caching),
-            waiting @ (State::Inserting(_) | State::Finishing) => {
+            waiting @ (State::Inserting | State::Finishing) => {
                 task.state = waiting;
                 self.resume(key)
             }
@@ -297,16 +299,16 @@ impl<'a> World<'a> {
         self.executors[executor].user_heap += heap;
         self.executors[executor].python_bytes += python;
         let cpu = cpu as u64;
-        let flow = Flow { phase: pc, rows, rows_left: rows, cpu, cpu_left: cpu, page_ns: 0 };
+        task.flow = Flow { phase: pc, rows, rows_left: rows, cpu, cpu_left: cpu, page_ns: 0 };
         let write = phase.insert.filter(|(operator, _)| phase.write == Some(*operator));
         if let Some((operator, _)) = write
             && let Some(memory) = task.memory_operators[operator]
         {
-            task.state = State::Inserting(flow);
+            task.state = State::Inserting;
             let step = task.operators.open(memory, &mut self.executors[executor].manager);
             return self.after_memory_step(key, step);
         }
-        task.state = State::Rows(flow);
+        task.state = State::Rows;
         self.check_limits(key)
     }
 
@@ -330,45 +332,46 @@ impl<'a> World<'a> {
         }
     }
 
-    fn next_chunk(&mut self, key: usize, mut flow: Flow) -> Progress {
+    fn next_chunk(&mut self, key: usize) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
-        let insert = self.phase(task.stage, flow.phase).insert;
+        let insert = self.phase(task.stage, task.flow.phase).insert;
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let flow = &mut task.flow;
         let memory = insert.and_then(|(operator, _)| task.memory_operators[operator]);
         let Some(memory) = memory.filter(|_| flow.rows_left > 0) else {
             if flow.rows_left == 0 && flow.cpu_left == 0 && flow.page_ns == 0 {
-                return self.end_phase(key, flow.phase);
+                let phase = flow.phase;
+                return self.end_phase(key, phase);
             }
             flow.rows_left = 0;
             let rest = std::mem::take(&mut flow.cpu_left) + std::mem::take(&mut flow.page_ns);
-            let task = self.tasks[key].as_mut().expect("a task that steps exists");
             task.work.push_back(Work::Cpu(rest));
-            task.state = State::Rows(flow);
+            task.state = State::Rows;
             return Progress::Continue;
         };
         // Up to and including the record that makes the operator ask for memory.
         let until_request = task.operators.records_until_request(memory);
         let rows = flow.rows_left.min(until_request.saturating_add(1));
         let done_after = flow.rows - flow.rows_left + rows;
-        let cpu_until = (u128::from(flow.cpu) * u128::from(done_after) / u128::from(flow.rows)) as u64;
+        let cpu_until = share_of(flow.cpu, done_after, flow.rows);
         let cpu = cpu_until.saturating_sub(flow.cpu - flow.cpu_left);
         flow.cpu_left -= cpu;
         flow.rows_left -= rows;
-        let task = self.tasks[key].as_mut().expect("a task that steps exists");
         task.work.push_back(Work::Cpu(cpu + std::mem::take(&mut flow.page_ns)));
-        task.state = State::Insert(flow, rows);
+        task.state = State::Insert(rows);
         Progress::Continue
     }
 
-    fn insert(&mut self, key: usize, flow: Flow, rows: u64) -> Progress {
+    fn insert(&mut self, key: usize, rows: u64) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
-        let stage = task.stage;
+        let (stage, flow) = (task.stage, task.flow);
         let phase = self.phase(stage, flow.phase);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let manager = &mut self.executors[task.executor].manager;
         for &drained in &phase.drain {
             if let Some(memory) = task.memory_operators[drained] {
                 let out = self.plan.stages[stage].operators[drained].rows[task.index as usize];
-                let part = (u128::from(out) * u128::from(rows) / u128::from(flow.rows.max(1))) as u64;
+                let part = share_of(out, rows, flow.rows.max(1));
                 task.operators.drain(memory, part, manager);
             }
         }
@@ -376,7 +379,7 @@ impl<'a> World<'a> {
             .insert
             .and_then(|(operator, _)| task.memory_operators[operator])
             .expect("rows are inserted where an operator keeps them");
-        task.state = State::Inserting(flow);
+        task.state = State::Inserting;
         let step = task.operators.insert(memory, rows, manager);
         self.after_memory_step(key, step)
     }
@@ -391,9 +394,8 @@ impl<'a> World<'a> {
     fn after_memory_step(&mut self, key: usize, step: Step) -> Progress {
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let executor = task.executor;
-        let spills = task.operators.take_spills();
         let id = task.id;
-        for spill in spills {
+        for spill in task.operators.take_spills() {
             let stage_operator = task.memory_operators.iter().position(|&m| m == Some(spill.operator));
             let stage_operator = stage_operator.expect("a spill comes from an operator of the task");
             let rates = &self.workload.rates;
@@ -423,8 +425,8 @@ impl<'a> World<'a> {
         let used = task.operators.memory_used();
         if used > task.memory_used {
             let ns = (used - task.memory_used) as f64 * self.workload.rates.page_ns_per_byte;
-            match &mut task.state {
-                State::Inserting(flow) => flow.page_ns += ns as u64,
+            match task.state {
+                State::Inserting => task.flow.page_ns += ns as u64,
                 _ => task.work.push_back(Work::Cpu(ns as u64)),
             }
         }
@@ -443,11 +445,11 @@ impl<'a> World<'a> {
             }
             Step::Ready => {
                 let finished = matches!(task.state, State::Finishing);
-                task.state = match std::mem::replace(&mut task.state, State::Fetch) {
-                    State::Inserting(flow) => State::Rows(flow),
-                    State::Finishing => State::Fetch,
-                    other => other,
-                };
+                match task.state {
+                    State::Inserting => task.state = State::Rows,
+                    State::Finishing => task.state = State::Fetch,
+                    _ => {}
+                }
                 if finished {
                     self.approach_share(key);
                 }

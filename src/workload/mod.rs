@@ -8,9 +8,11 @@
 
 mod keys;
 mod partition;
+mod query;
 
 pub use keys::Keys;
 pub use partition::{PerTask, file_partitions, split_bytes};
+pub use query::{Join, JoinKind, JoinSettings, Place, Query, Side, Step, StepIndex, StepKind, Strategy};
 
 use crate::memory::StorageLevel;
 
@@ -43,6 +45,8 @@ pub struct Workload {
     pub datasets: Vec<Dataset>,
     /// Broadcast tables.
     pub broadcasts: Vec<Broadcast>,
+    /// Queries whose plan the configuration may change, as far as an import tells.
+    pub queries: Vec<Query>,
     /// What work costs on the machines at hand.
     pub rates: Rates,
     /// The settings under which [`PerTask::Each`] values were observed; `None` for hand-written workloads.
@@ -235,6 +239,19 @@ pub enum OperatorKind {
         /// Bytes written to storage.
         bytes: PerTask,
     },
+}
+
+impl OperatorKind {
+    /// Time that one row costs in an operator, relative to passing it through: how a stage's time, of which a log tells the
+    /// sum only, is shared out. Rough figures from runs whose stages have few operators.
+    pub fn weight(&self) -> f64 {
+        match self {
+            Self::Scan { .. } | Self::ShuffleRead { .. } | Self::ShuffleWrite { .. } => 2.0,
+            Self::HashAggregate { .. } | Self::Sort { .. } | Self::ObjectHashAggregate { .. } => 3.0,
+            Self::Python { .. } => 10.0,
+            _ => 1.0,
+        }
+    }
 }
 
 /// Data exchanged between stages.

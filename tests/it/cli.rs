@@ -4,6 +4,8 @@
 mod bad_input;
 mod commands;
 mod files;
+mod hard_logs;
+mod studies;
 mod validate;
 
 use std::path::{Path, PathBuf};

@@ -8,6 +8,7 @@ use super::fragments::{Boundary, Fragment, boundary, fragment_of, fragments, met
 use super::honesty::Honesty;
 use super::jobs::wait_for_jobs_only;
 use super::operators::{ExchangeFacts, StageContext, share_time};
+use super::queries::{Placed, queries};
 use super::rates::{default_parallelism, page_bytes, rates};
 use super::stages::{StageRun, runs};
 use crate::conf::Settings;
@@ -96,10 +97,12 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
     builder.find_exchanges();
     builder.estimate_spill_compression();
     builder.find_broadcasts(honesty);
-    let mut stages: Vec<Stage> = (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).collect();
+    let (mut stages, placed): (Vec<Stage>, Placed) =
+        (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).unzip();
     builder.observe_keys(&stages);
     let mut jobs = builder.jobs(honesty);
     wait_for_jobs_only(&jobs, &mut stages);
+    let queries = queries(&builder, settings, &stages, &placed);
     builder.add_unrun(&mut jobs, &mut stages, honesty);
     let python =
         stages.iter().flat_map(|s| &s.operators).any(|o| matches!(o.kind, OperatorKind::Python { .. }));
@@ -110,6 +113,7 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
         shuffles: std::mem::take(&mut builder.shuffles),
         datasets: builder.cached.drain(..).map(|cached| cached.dataset).collect(),
         broadcasts: std::mem::take(&mut builder.broadcasts),
+        queries,
         rates: builder.rates.clone(),
         observed: Some(partitioning(settings, default_parallelism(settings, &[]))),
         python,
@@ -131,6 +135,19 @@ fn column_types(plan: &SqlPlan) -> BTreeMap<String, String> {
         }
     }
     types
+}
+
+/// How often a fragment reads each exchange, by the accumulator of its `data size`.
+fn exchanges_read(plan: &SqlPlan, fragment: &Fragment) -> BTreeMap<u64, u64> {
+    let mut reads = BTreeMap::new();
+    for node in fragment.nodes.iter().map(|&node| &plan.nodes[node as usize]) {
+        if boundary(node) == Boundary::Shuffle
+            && let Some(key) = metric(node, "data size")
+        {
+            *reads.entry(key).or_default() += 1;
+        }
+    }
+    reads
 }
 
 impl<'a> Builder<'a> {
@@ -167,7 +184,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn stage(&self, at: usize, honesty: &mut Honesty) -> Stage {
+    /// The stage of a run, and the node of the plan that each of its operators stands for.
+    fn stage(&self, at: usize, honesty: &mut Honesty) -> (Stage, Vec<Option<u32>>) {
         let run = &self.runs[at];
         let record = run.record;
         let dataset = self.cached.iter().position(|cached| cached_in(run, cached.rdd_id).is_some());
@@ -179,7 +197,7 @@ impl<'a> Builder<'a> {
                 run.tasks.len()
             ));
         }
-        let mut operators = self.operators(at, dataset, honesty);
+        let (mut operators, placed) = self.operators(at, dataset, honesty);
         let python = operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Python { .. }));
         if operators.iter().any(|operator| operator.kind == OperatorKind::Window) {
             honesty.assume(format!(
@@ -193,7 +211,7 @@ impl<'a> Builder<'a> {
         let own = self.own_time(run, dataset, share);
         share_time(&mut operators, &own);
         let parents = self.parents(at, &operators);
-        Stage {
+        let stage = Stage {
             id: record.stage_id,
             name: record.name.clone(),
             parents,
@@ -206,10 +224,16 @@ impl<'a> Builder<'a> {
             allocated_bytes: self.allocated(run, &own),
             background_threads: self.background_threads(run, share),
             operators,
-        }
+        };
+        (stage, placed)
     }
 
-    fn operators(&self, at: usize, dataset: Option<usize>, honesty: &mut Honesty) -> Vec<Operator> {
+    fn operators(
+        &self,
+        at: usize,
+        dataset: Option<usize>,
+        honesty: &mut Honesty,
+    ) -> (Vec<Operator>, Vec<Option<u32>>) {
         let run = &self.runs[at];
         let Some((execution, index)) = self.fragment_of[at] else {
             if run.metrics().flatten().any(|m| m.totals.peak_execution_memory > 0) {
@@ -218,7 +242,7 @@ impl<'a> Builder<'a> {
                     run.record.stage_id
                 ));
             }
-            return self.planless_operators(at, dataset);
+            return (self.planless_operators(at, dataset), Vec::new());
         };
         let cut = &self.plans[&execution];
         let fragment = &cut.fragments[index];
@@ -233,14 +257,11 @@ impl<'a> Builder<'a> {
             types: &cut.types,
             row_bytes_out: facts.map(|facts| facts.sizes.row_bytes).filter(|&bytes| bytes > 0),
             python_worker_bytes: self.python_worker_bytes(),
-            exchanges_read: fragment
-                .nodes
-                .iter()
-                .filter(|&&node| boundary(&cut.plan.nodes[node as usize]) == Boundary::Shuffle)
-                .count(),
+            exchanges_read: exchanges_read(cut.plan, fragment),
             page_bytes: self.page_bytes,
             operators: Vec::new(),
             sized: Vec::new(),
+            placed: Vec::new(),
         };
         context.add(fragment.root);
         let last_rows = context.operators.last().map_or_else(PerTask::default, |last| last.rows.clone());
@@ -264,7 +285,7 @@ impl<'a> Builder<'a> {
                 context.finish("Output", OperatorKind::Output { bytes }, last_rows);
             }
         }
-        context.operators
+        (context.operators, context.placed)
     }
 
     fn planless_operators(&self, at: usize, dataset: Option<usize>) -> Vec<Operator> {

@@ -32,9 +32,114 @@ pub(super) fn columns(simple_string: &str) -> Option<Vec<&str>> {
 
 /// Bytes of a binary row of these columns: null words, a word each, and what strings take beyond.
 pub(super) fn row_bytes(columns: &[&str], types: &BTreeMap<String, String>) -> u64 {
+    row_bytes_with(columns, types, None)
+}
+
+/// The same where the mean bytes of a text are known.
+pub(super) fn row_bytes_with(columns: &[&str], types: &BTreeMap<String, String>, text: Option<u64>) -> u64 {
     let count = columns.len() as u64;
-    let variable = columns.iter().filter(|column| is_variable(column, types)).count() as u64;
-    count.div_ceil(64) * 8 + 8 * count + VARIABLE_BYTES * variable
+    let beyond = text.unwrap_or(VARIABLE_BYTES) * variable(columns, types);
+    count.div_ceil(64) * 8 + 8 * count + beyond
+}
+
+/// Columns of variable length.
+pub(super) fn variable(columns: &[&str], types: &BTreeMap<String, String>) -> u64 {
+    columns.iter().filter(|column| is_variable(column, types)).count() as u64
+}
+
+/// Names and types in a schema as scans state it, such as `struct<a:bigint,b:decimal(12,2)>`.
+pub(super) fn schema(text: &str) -> Vec<(String, String)> {
+    let fields = text.strip_prefix("struct<").and_then(|rest| rest.strip_suffix('>')).unwrap_or_default();
+    let fields = arguments(fields).into_iter().filter_map(|field| field.split_once(':'));
+    fields.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+}
+
+/// The parts of a list between commas, up to the bracket that closes it.
+pub(super) fn arguments(text: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut found) = (0i32, 0, Vec::new());
+    let mut end = text.len();
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '(' | '[' | '<' => depth += 1,
+            ')' | ']' | '>' if depth == 0 => {
+                end = at;
+                break;
+            }
+            ')' | ']' | '>' => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(text[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    let last = text[start..end].trim();
+    if !last.is_empty() {
+        found.push(last);
+    }
+    found
+}
+
+/// A plain column, as `name#id`; `None` for an expression.
+pub(super) fn attribute(text: &str) -> Option<String> {
+    let (name, id) = text.trim().rsplit_once('#')?;
+    let id = id.strip_suffix('L').unwrap_or(id);
+    let plain = !name.contains(['(', ' ', '#']) && !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| format!("{name}#{id}"))
+}
+
+/// A key of a join, an aggregation or a sort, under the name that its column had first.
+pub(super) fn key(text: &str, aliases: &BTreeMap<String, String>) -> String {
+    let named = text.rsplit(" AS ").next().unwrap_or(text);
+    let plain = attribute(named).or_else(|| attribute(named.split(' ').next().unwrap_or(named)));
+    let mut key = plain.unwrap_or_else(|| text.to_owned());
+    // An alias of an alias; no plan has a circle, a broken log might.
+    for _ in 0..aliases.len() {
+        match aliases.get(&key) {
+            Some(first) => key.clone_from(first),
+            None => break,
+        }
+    }
+    key
+}
+
+/// Whether all values of a type are whole numbers that a long holds (`HashJoin.rewriteKeyExpr`).
+pub(super) fn is_integral(kind: &str) -> bool {
+    matches!(kind, "tinyint" | "smallint" | "int" | "bigint")
+}
+
+/// Whether a value of a type is one radix-sortable prefix (SORT-2).
+pub(super) fn is_radix(kind: &str) -> bool {
+    is_integral(kind)
+        || matches!(kind, "boolean" | "float" | "double" | "date" | "timestamp" | "timestamp_ntz")
+}
+
+/// Bytes of a value by Spark's estimate (`DataType.defaultSize`).
+pub(super) fn default_type_size(kind: &str) -> u64 {
+    match kind {
+        "boolean" | "tinyint" => 1,
+        "smallint" => 2,
+        "int" | "float" | "date" => 4,
+        "string" => 20,
+        "binary" => 100,
+        kind if kind.starts_with("char") || kind.starts_with("varchar") => 20,
+        kind if kind.starts_with("decimal") => {
+            let precision =
+                kind.split(['(', ',']).nth(1).and_then(|digits| digits.trim().parse::<u32>().ok());
+            if precision.is_some_and(|digits| digits > 18) { 16 } else { 8 }
+        }
+        _ => 8,
+    }
+}
+
+/// The same of a column in a node's text, as far as the schemas of scans tell.
+pub(super) fn default_size(column: &str, types: &BTreeMap<String, String>) -> u64 {
+    types.get(name_of(column)).map_or(8, |kind| default_type_size(kind))
+}
+
+fn name_of(column: &str) -> &str {
+    let name = column.rsplit(" AS ").next().unwrap_or(column);
+    name.split('#').next().unwrap_or(name).trim()
 }
 
 /// Whether any column has values of variable length, as far as the schemas of scans tell.
@@ -43,9 +148,7 @@ pub(super) fn any_variable(columns: &[&str], types: &BTreeMap<String, String>) -
 }
 
 fn is_variable(column: &str, types: &BTreeMap<String, String>) -> bool {
-    let name = column.rsplit(" AS ").next().unwrap_or(column);
-    let name = name.split('#').next().unwrap_or(name).trim();
-    types.get(name).is_some_and(|kind| {
+    types.get(name_of(column)).is_some_and(|kind| {
         kind == "string" || kind == "binary" || ["array", "map", "struct"].iter().any(|k| kind.starts_with(k))
     })
 }
@@ -61,5 +164,23 @@ mod tests {
         assert_eq!(columns("Project [a#1, ... 57 more fields]"), None);
         let types = BTreeMap::from([("s".to_owned(), "string".to_owned())]);
         assert_eq!(row_bytes(&columns(text).unwrap(), &types), 8 + 24 + 24);
+        assert_eq!(arguments("hash(a#1, b#2), c#3, 200), ENSURE"), ["hash(a#1, b#2)", "c#3", "200"]);
+    }
+
+    #[test]
+    fn keys_have_the_name_of_their_first_column() {
+        let aliases = BTreeMap::from([("k#3".to_owned(), "id#1".to_owned())]);
+        assert_eq!(key("k#3L", &aliases), "id#1");
+        assert_eq!(key("k#3L ASC NULLS FIRST", &aliases), "id#1");
+        assert_eq!(key("norm(x#4) AS x#5", &aliases), "x#5");
+        assert_eq!(key("cast(x#4 as bigint)", &aliases), "cast(x#4 as bigint)");
+    }
+
+    #[test]
+    fn types_have_the_sizes_of_sparks_estimates() {
+        let fields = schema("struct<k:bigint,price:decimal(12,2),name:string,day:date>");
+        let sizes: Vec<u64> = fields.iter().map(|(_, kind)| default_type_size(kind)).collect();
+        assert_eq!(sizes, [8, 8, 20, 4]);
+        assert_eq!(default_type_size("decimal(38,10)"), 16);
     }
 }

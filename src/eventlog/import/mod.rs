@@ -7,7 +7,9 @@
 //!
 //! Read `stages` (the runs of stages and their tasks), `fragments` (plans cut at exchanges), `operators` (fragments to
 //! operators), `exchanges` (what went between stages), `datasets` (what was cached), `times` and `rates` (what work costs),
-//! `jobs` (what followed what), `unrun` (what a failed query did not come to), `unmodelled` (what is not repeated), `builder` (all of it put together), `calibrate` (fitted to the log by running it).
+//! `jobs` (what followed what), `queries` and `joins` (what another configuration would plan otherwise), `unrun` (what a
+//! failed query did not come to), `unmodelled` (what is not repeated), `builder` (all of it put together), `calibrate`
+//! (fitted to the log by running it).
 
 mod builder;
 mod calibrate;
@@ -18,7 +20,9 @@ mod footprint;
 mod fragments;
 mod honesty;
 mod jobs;
+mod joins;
 mod operators;
+mod queries;
 mod rates;
 mod stages;
 mod times;

@@ -13,20 +13,6 @@ use super::stages::StageRun;
 use crate::eventlog::app_log::{PlanNode, ShuffleReadMetrics, SqlPlan};
 use crate::workload::{KEY_RANGE_UNKNOWN, Operator, OperatorKind, PerTask};
 
-/// Share of a stage's time that one row costs in an operator, relative to passing it through.
-fn weight(kind: &OperatorKind) -> f64 {
-    match kind {
-        OperatorKind::Scan { .. } | OperatorKind::ShuffleRead { .. } | OperatorKind::ShuffleWrite { .. } => {
-            2.0
-        }
-        OperatorKind::HashAggregate { .. }
-        | OperatorKind::Sort { .. }
-        | OperatorKind::ObjectHashAggregate { .. } => 3.0,
-        OperatorKind::Python { .. } => 10.0,
-        _ => 1.0,
-    }
-}
-
 /// What is known of an exchange from the tasks that wrote and read it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ExchangeFacts {
@@ -63,13 +49,15 @@ pub(super) struct StageContext<'a> {
     pub(super) row_bytes_out: Option<u64>,
     /// Resident bytes of one Python worker.
     pub(super) python_worker_bytes: u64,
-    /// Exchanges that the stage reads.
-    pub(super) exchanges_read: usize,
+    /// Exchanges that the stage reads, by the accumulator of their `data size`, with how often it reads each.
+    pub(super) exchanges_read: BTreeMap<u64, u64>,
     /// Bytes of a page in the run of the log.
     pub(super) page_bytes: u64,
     pub(super) operators: Vec<Operator>,
     /// Whether the row size of each operator is more than a guess.
     pub(super) sized: Vec<bool>,
+    /// The node of the plan that each operator stands for.
+    pub(super) placed: Vec<Option<u32>>,
 }
 
 /// Shares each task's own time out over the operators by rows and weight.
@@ -78,7 +66,7 @@ pub(super) fn share_time(operators: &mut [Operator], own_ns: &PerTask) {
         .iter()
         .map(|operator| {
             let input: u64 = operator.inputs.iter().map(|&i| operators[i].rows.total()).sum();
-            weight(&operator.kind) * (operator.rows.total().max(input) as f64 + 1.0)
+            operator.kind.weight() * (operator.rows.total().max(input) as f64 + 1.0)
         })
         .collect();
     let total: f64 = weights.iter().sum();
@@ -101,6 +89,14 @@ const ROW_BYTES_UNKNOWN: u64 = 8 + 4 * 8;
 impl StageContext<'_> {
     /// Adds the operators below and at `node`; returns the position of the one that gives its rows, if any does.
     pub(super) fn add(&mut self, node: u32) -> Option<usize> {
+        let operator = self.add_node(node)?;
+        self.placed.resize(self.operators.len(), None);
+        // What is passed over leaves the operator to the node below.
+        self.placed[operator].get_or_insert(node);
+        Some(operator)
+    }
+
+    fn add_node(&mut self, node: u32) -> Option<usize> {
         let plan = self.plan;
         let node = &plan.nodes[node as usize];
         match boundary(node) {
@@ -131,7 +127,7 @@ impl StageContext<'_> {
         }
         let kind = match name {
             "HashAggregate" if !node.simple_string.contains("keys=[]") => {
-                let fast_map = node.simple_string.contains("functions=[partial_");
+                let fast_map = has_fast_map(&node.simple_string);
                 // A row of the exchange holds key and buffer under one null bitmap; the map keeps two rows.
                 let estimate = self.aggregate_row(&inputs) + 8;
                 let key_value_bytes = if fast_map {
@@ -331,19 +327,22 @@ impl StageContext<'_> {
     }
 
     fn shuffle_read(&mut self, node: &PlanNode) -> Option<usize> {
-        let facts = *self.exchanges.get(&metric(node, "data size")?)?;
+        let key = metric(node, "data size")?;
+        let facts = *self.exchanges.get(&key)?;
+        // An exchange that is read twice counts both reads in one metric.
+        let times = self.exchanges_read.get(&key).copied().unwrap_or(1).max(1);
         let local = metric(node, "local bytes read");
         let remote = metric(node, "remote bytes read");
         let records = metric(node, "records read");
         // A failed attempt reports no accumulators; with a single exchange the task's own metrics say the same.
-        let only = self.exchanges_read == 1;
+        let only = self.exchanges_read.values().sum::<u64>() == 1;
         let sum = |ids: [Option<u64>; 2], own: fn(&ShuffleReadMetrics) -> u64| {
             self.run.each(|task, metrics| {
                 let known: Vec<i64> = ids.iter().flatten().filter_map(|&id| task.accumulator(id)).collect();
                 if known.is_empty() && only {
                     return own(&metrics.shuffle_read);
                 }
-                known.into_iter().map(|v| v.max(0) as u64).sum()
+                known.into_iter().map(|v| v.max(0) as u64).sum::<u64>() / times
             })
         };
         let bytes = sum([local, remote], |read| read.local_bytes + read.remote_bytes);
@@ -381,7 +380,7 @@ impl StageContext<'_> {
         let column = keys.split_whitespace().next().unwrap_or_default();
         let (name, id) = column.split_once('#').unwrap_or((column, ""));
         // Spark marks bigint columns with an L behind their id.
-        id.ends_with('L') || self.types.get(name).is_some_and(|kind| is_radix_type(kind))
+        id.ends_with('L') || self.types.get(name).is_some_and(|kind| columns::is_radix(kind))
     }
 }
 
@@ -393,22 +392,47 @@ const ELEMENT_VIEW_BYTES: f64 = 38.0;
 /// Heap of an element that was copied: the same and a byte array of its own with a header and 16 bytes.
 const ELEMENT_COPY_BYTES: f64 = 70.0;
 
-fn is_radix_type(kind: &str) -> bool {
-    matches!(
-        kind,
-        "boolean"
-            | "tinyint"
-            | "smallint"
-            | "int"
-            | "bigint"
-            | "float"
-            | "double"
-            | "date"
-            | "timestamp"
-            | "timestamp_ntz"
-    )
+/// Whether the generated code of an aggregation puts a fast map in front: where it has aggregate functions and all of them
+/// only make or merge partial results (`HashAggregateExec.checkIfFastHashMapSupported`, AGG-7).
+fn has_fast_map(simple_string: &str) -> bool {
+    let Some((_, functions)) = simple_string.split_once("functions=[") else { return false };
+    // Arguments hold commas of their own; and long lists are cut short ("... 3 more fields").
+    let mut depth = 0_i32;
+    let mut starts = vec![0];
+    for (at, c) in functions.char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ']' if depth == 0 => break,
+            ')' | ']' => depth -= 1,
+            ',' if depth == 0 => starts.push(at + 1),
+            _ => {}
+        }
+    }
+    starts.into_iter().all(|start| {
+        let function = functions[start..].trim_start();
+        ["partial_", "merge_", "..."].iter().any(|prefix| function.starts_with(prefix))
+    })
 }
 
 fn is_python(name: &str) -> bool {
     ["Python", "Pandas", "InArrow"].iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partial_results_have_a_fast_map_and_final_ones_do_not() {
+        for (yes, functions) in [
+            (true, "functions=[partial_sum(v#1), partial_count(1)]"),
+            (true, "functions=[merge_sum(v#1), partial_count(distinct s#2)]"),
+            (true, "functions=[partial_max(if ((a#1 = [x, y])) b#2 else c#3), ... 3 more fields]"),
+            (false, "functions=[sum(v#1), partial_count(1)]"),
+            (false, "functions=[]"),
+            (false, "functions=[sum(v#1)], output=[partial_x#2]"),
+        ] {
+            assert_eq!(has_fast_map(&format!("HashAggregate(keys=[k#1], {functions})")), yes, "{functions}");
+        }
+    }
 }

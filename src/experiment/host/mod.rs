@@ -6,6 +6,7 @@
 
 mod gc;
 pub mod summary;
+mod swap_jvm;
 pub mod table;
 
 use table::{Table, TableError};
@@ -97,7 +98,7 @@ pub struct Kind {
 }
 
 /// The kinds of tables that there are, in the order of their showing.
-pub const KINDS: &[Kind] = &[gc::KIND];
+pub const KINDS: &[Kind] = &[gc::KIND, gc::DEATH, swap_jvm::KIND];
 
 impl Kind {
     /// Name of the table's file.

@@ -149,6 +149,18 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// The share in `column`.
+    ///
+    /// # Errors
+    ///
+    /// Nothing there, or anything but a number from 0 to 1.
+    pub fn share(&self, column: &str) -> Result<f64, TableError> {
+        match self.optional(column) {
+            Ok(Some(number)) if number <= 1.0 => Ok(number),
+            _ => Err(self.fault(column, "a number from 0 to 1")),
+        }
+    }
+
     /// The choice that `column` names.
     ///
     /// # Errors

@@ -163,12 +163,18 @@ impl BytesToBytesMap {
     /// Keys among the first `values` entries.
     fn keys(&self, values: u64) -> u64 {
         let (keys, of) = self.keys_of;
+        if keys == of {
+            return values;
+        }
         (u128::from(values) * u128::from(keys)).div_ceil(u128::from(of)) as u64
     }
 
     /// The entry, counted from 1, that brings key number `key`.
     fn value_of_key(&self, key: u64) -> u64 {
         let (keys, of) = self.keys_of;
+        if keys == of {
+            return key;
+        }
         (u128::from(key - 1) * u128::from(of) / u128::from(keys)) as u64 + 1
     }
 

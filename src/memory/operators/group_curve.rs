@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use super::zipf::ZipfLaw;
+use crate::units::share_of;
+
 /// Distinct groups as a function of rows seen since the map was last empty: a concave line through given points.
 ///
 /// The shape between nothing and all rows matters once a map is emptied by a spill: groups seen before come again. Of
@@ -48,18 +51,14 @@ impl GroupCurve {
         if outputs < 2 || groups_max <= first || groups_max > 0.999 * rows as f64 {
             return Self::even(rows, groups);
         }
-        // More keys means more new ones in each further output.
-        let (_, law) = solve(groups_max.ln(), groups_max.ln() + 20.0, groups_max, |log_keys| {
-            let (_, frequency) = solve(-20.0, 40.0, first, |log| (distinct(log_keys, log.exp()), log.exp()));
-            (distinct(log_keys, frequency * outputs as f64), (log_keys, frequency))
-        });
-        let (log_keys, frequency) = law;
-        let scale = groups_max / distinct(log_keys, frequency * outputs as f64);
+        let law = ZipfLaw::of_batches(first, outputs as f64, groups_max);
+        let scale = groups_max / law.distinct(outputs as f64);
         let steps = outputs.min(MAP_OUTPUT_POINTS_MAX);
-        Self::from_points((1..=steps).map(|step| {
-            let output = outputs * step / steps;
-            let seen = scale * distinct(log_keys, frequency * output as f64);
-            ((u128::from(rows) * u128::from(output) / u128::from(outputs)) as u64, seen.round() as u64)
+        let outputs_at = (1..=steps).map(|step| outputs * step / steps);
+        let seen = law.distinct_after(outputs_at.clone());
+        Self::from_points(outputs_at.zip(seen).map(|(output, seen)| {
+            let rows = (u128::from(rows) * u128::from(output) / u128::from(outputs)) as u64;
+            (rows, (scale * seen).round() as u64)
         }))
     }
 
@@ -86,6 +85,11 @@ impl GroupCurve {
         Self { points: Arc::clone(&self.points), end: (rows, groups) }
     }
 
+    /// Rows and groups of the last point.
+    pub fn end(&self) -> (u64, u64) {
+        self.end
+    }
+
     /// Groups among the first `rows` rows, at least 1 if there are rows and groups at all.
     pub fn groups(&self, rows: u64) -> u64 {
         let end = self.first_with_rows(rows);
@@ -105,7 +109,7 @@ impl GroupCurve {
         if groups == 0 {
             return Some(0);
         }
-        let mut end = partition_point(self.points.len(), |index| self.point(index).1 < groups);
+        let mut end = self.first_with_groups(groups);
         if end == self.points.len() {
             return None;
         }
@@ -117,89 +121,71 @@ impl GroupCurve {
         }
         let (rows_1, groups_1) = self.point(end);
         let (rows_0, groups_0) = self.point(self.first_of_equal_rows(end - 1));
-        Some(rows_0 + floor_share(rows_1 - rows_0, groups - groups_0 - 1, groups_1 - groups_0) + 1)
+        Some(rows_0 + share_of(rows_1 - rows_0, groups - groups_0 - 1, groups_1 - groups_0) + 1)
     }
 
     /// The scaled point. Scaling down may bring points to the same rows, of which the first counts.
     fn point(&self, index: usize) -> (u64, u64) {
         let (rows, groups) = self.points[index];
-        let (rows_last, groups_last) = *self.points.last().expect("the origin is a point");
-        let scale = |value, last, to| if last == to { value } else { floor_share(value, to, last) };
+        let (rows_last, groups_last) = self.last();
+        let scale = |value, last, to| if last == to { value } else { share_of(value, to, last) };
         let rows = scale(rows, rows_last, self.end.0);
         (rows, scale(groups, groups_last, self.end.1).min(rows))
     }
 
     fn first_with_rows(&self, rows: u64) -> usize {
-        partition_point(self.points.len(), |index| self.point(index).0 < rows)
+        let (last, to) = (self.last().0, self.end.0);
+        let rows = least_scaled_to(rows, last, to);
+        self.points.partition_point(|point| u128::from(point.0) < rows)
+    }
+
+    /// Scaled groups are never more than scaled rows, so that both must reach `groups`.
+    fn first_with_groups(&self, groups: u64) -> usize {
+        let ((rows_last, groups_last), (rows_to, groups_to)) = (self.last(), self.end);
+        let rows = least_scaled_to(groups, rows_last, rows_to);
+        let groups = least_scaled_to(groups, groups_last, groups_to);
+        self.points.partition_point(|point| u128::from(point.1) < groups || u128::from(point.0) < rows)
+    }
+
+    fn last(&self) -> (u64, u64) {
+        *self.points.last().expect("the origin is a point")
     }
 
     fn first_of_equal_rows(&self, index: usize) -> usize {
-        let rows = self.point(index).0;
-        if index == 0 || self.point(index - 1).0 < rows { index } else { self.first_with_rows(rows) }
-    }
-}
-
-/// First of `len` indices for which `before` does not hold.
-fn partition_point(len: usize, before: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (0, len);
-    while low < high {
-        let middle = low.midpoint(high);
-        if before(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
+        if index == 0 {
+            return 0;
         }
-    }
-    low
-}
-
-/// `value * part / whole`, rounded down; `part` is at most `whole` or the result fits all the same.
-fn floor_share(value: u64, part: u64, whole: u64) -> u64 {
-    match value.checked_mul(part) {
-        Some(product) => product / whole,
-        None => (u128::from(value) * u128::from(part) / u128::from(whole)) as u64,
+        // Points so far apart stay apart; most are.
+        let apart = self.points[index].0 - self.points[index - 1].0;
+        if apart.checked_mul(self.end.0).is_none_or(|scaled| scaled >= self.last().0) {
+            return index;
+        }
+        let rows = self.point(index).0;
+        if self.point(index - 1).0 < rows { index } else { self.first_with_rows(rows) }
     }
 }
 
-/// The same, rounded up.
+/// The least value that becomes at least `scaled` when it is scaled from `last` to `to`, rounded down; more than any where
+/// none does.
+fn least_scaled_to(scaled: u64, last: u64, to: u64) -> u128 {
+    if last == to {
+        return u128::from(scaled);
+    }
+    match scaled.checked_mul(last) {
+        // What is asked for mostly fits 64 bits, whose division is many times faster.
+        Some(product) if to > 0 => u128::from(product.div_ceil(to)),
+        _ if to > 0 => (u128::from(scaled) * u128::from(last)).div_ceil(u128::from(to)),
+        _ if scaled == 0 => 0,
+        _ => u128::MAX,
+    }
+}
+
+/// As `share_of`, rounded up.
 fn ceil_share(value: u64, part: u64, whole: u64) -> u64 {
     match value.checked_mul(part) {
         Some(product) => product.div_ceil(whole),
         None => (u128::from(value) * u128::from(part)).div_ceil(u128::from(whole)) as u64,
     }
-}
-
-/// Expected distinct keys of Zipf's law among `exp(log_keys)`, the first of which occurs `frequency` times on average:
-/// the integral of `1 - exp(-frequency / x)` over the keys, by Simpson's rule over their logarithm.
-fn distinct(log_keys: f64, frequency: f64) -> f64 {
-    const STEPS: u32 = 256;
-    let step = log_keys / f64::from(STEPS);
-    let sum: f64 = (0..=STEPS)
-        .map(|i| {
-            let weight = match i {
-                0 | STEPS => 1.0,
-                i if i % 2 == 1 => 4.0,
-                _ => 2.0,
-            };
-            let key = (f64::from(i) * step).exp();
-            weight * key * -(-frequency / key).exp_m1()
-        })
-        .sum();
-    sum * step / 3.0
-}
-
-/// Halves an interval until an increasing function has a value; returns the place and what else the function said there.
-fn solve<T>(mut low: f64, mut high: f64, value: f64, function: impl Fn(f64) -> (f64, T)) -> (f64, T) {
-    const HALVINGS: u32 = 44;
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(low, high);
-        if function(middle).0 < value {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    (high, function(high).1)
 }
 
 #[cfg(test)]

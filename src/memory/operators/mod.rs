@@ -46,6 +46,7 @@ mod size_model;
 mod spillable;
 mod task_operators;
 mod unsafe_external_sorter;
+mod zipf;
 
 pub use group_curve::GroupCurve;
 pub use task_operators::TaskOperators;
@@ -433,9 +434,7 @@ impl Pages {
 
     /// Frees all pages and returns their bytes.
     fn free_all(&mut self, context: &mut Context<'_>) -> u64 {
-        for page in self.held.drain(..) {
-            context.tmm.free_page(page.page, context.manager);
-        }
+        context.tmm.free_pages(self.held.drain(..).map(|held| held.page), context.manager);
         self.room = 0;
         std::mem::take(&mut self.bytes)
     }

@@ -140,19 +140,20 @@ impl TaskOperators {
 
     /// Runs an operator from request to request until it is done, fails or waits.
     fn advance(&mut self, operator: OperatorIndex, manager: &mut MemoryManager) -> Step {
-        let mut answer = None;
+        let mut poll = self.running.map(|_| self.tmm.poll(manager));
         loop {
-            if self.running.is_some() {
-                match self.poll(manager) {
+            let mut answer = None;
+            if let Some(poll) = poll {
+                self.running = Some(operator);
+                match self.carry_on(poll, manager) {
                     Some(allocation) => answer = Some(allocation),
                     None => return Step::Wait,
                 }
                 self.running = None;
             }
-            match self.with(operator, None, manager, |o, context| o.advance(answer.take(), context)) {
+            match self.with(operator, None, manager, |o, context| o.advance(answer, context)) {
                 Progress::Request(consumer, request) => {
-                    self.tmm.begin(consumer, request);
-                    self.running = Some(operator);
+                    poll = Some(self.tmm.request(consumer, request, manager));
                 }
                 Progress::Done => return Step::Ready,
                 Progress::Failed(error) => return Step::OutOfMemory(error),
@@ -161,10 +162,10 @@ impl TaskOperators {
         }
     }
 
-    /// Carries the pending request on, with the spills it causes; `None` if it waits.
-    fn poll(&mut self, manager: &mut MemoryManager) -> Option<Allocation> {
+    /// Carries a request on from where it stands, with the spills it causes; `None` if it waits.
+    fn carry_on(&mut self, mut poll: Poll, manager: &mut MemoryManager) -> Option<Allocation> {
         loop {
-            match self.tmm.poll(manager) {
+            match poll {
                 Poll::Wait => return None,
                 Poll::Ready(answer) => return Some(answer),
                 Poll::Spill { consumer, ask, by } => {
@@ -174,6 +175,7 @@ impl TaskOperators {
                         o.spill(consumer, ask, consumer == by, context)
                     });
                     self.tmm.spill_done(released);
+                    poll = self.tmm.poll(manager);
                 }
             }
         }
@@ -190,13 +192,18 @@ impl TaskOperators {
         let mut spills: Vec<Spill> = Vec::new();
         let mut context = Context { tmm: &mut self.tmm, manager, spills: &mut spills };
         let result = part(&mut *self.operators[operator.0 as usize], &mut context);
-        self.spills.extend(spills.into_iter().map(|spill| SpillEvent {
-            operator,
-            memory_bytes: spill.memory_bytes,
-            records: spill.records,
-            serialized_bytes: spill.serialized_bytes,
-            forced_by,
-        }));
+        if spills.is_empty() {
+            return result;
+        }
+        for spill in spills {
+            self.spills.push(SpillEvent {
+                operator,
+                memory_bytes: spill.memory_bytes,
+                records: spill.records,
+                serialized_bytes: spill.serialized_bytes,
+                forced_by,
+            });
+        }
         result
     }
 

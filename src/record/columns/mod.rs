@@ -9,11 +9,13 @@
 //! are written is left to `report`.
 
 mod metrics;
+mod study;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use self::metrics::METRICS;
+pub use self::study::{SWEEP, SWEEP_SUMMARY};
 use super::{
     Cause, DatasetRecord, ErrorRecord, EventRecord, ExecutorRecord, Metrics, RunRecord, StageRecord,
     TaskRecord, TimelinePoint,
@@ -483,6 +485,8 @@ pub fn markdown() -> String {
     section(&mut out, &EVENTS);
     section(&mut out, &TIMELINE);
     section(&mut out, &CAUSES);
+    section(&mut out, &SWEEP);
+    section(&mut out, &SWEEP_SUMMARY);
     section(&mut out, &ERRORS);
     out
 }

@@ -1,42 +1,43 @@
 //! Nothing is lost between a scenario and its text, and no text makes the parser panic.
 
-use proptest::prelude::*;
+use proptest::prelude::{Strategy as PropStrategy, *};
 use spillcast::memory::StorageLevel;
 use spillcast::scenario::{
     ClusterSpec, ConfEntry, HostSpec, Scenario, Severity, TenantSpec, Variant, parse, render,
 };
 use spillcast::workload::{
-    Broadcast, CachedPartition, Dataset, Distribution, Job, Keys, Observed, Operator, OperatorKind,
-    Partitioning, PerTask, Rates, Shuffle, ShufflePartitions, Stage, Workload,
+    Broadcast, CachedPartition, Dataset, Distribution, Job, Join, JoinKind, JoinSettings, Keys, Observed,
+    Operator, OperatorKind, Partitioning, PerTask, Place, Query, Rates, Shuffle, ShufflePartitions, Stage,
+    Step, StepKind, Strategy, Workload,
 };
 
 use super::shipped;
 
-fn amounts() -> impl Strategy<Value = PerTask> {
+fn amounts() -> impl PropStrategy<Value = PerTask> {
     prop_oneof![
         any::<u64>().prop_map(PerTask::Total),
         prop::collection::vec(any::<u64>(), 0..4).prop_map(PerTask::Each)
     ]
 }
 
-fn positive() -> impl Strategy<Value = f64> {
+fn positive() -> impl PropStrategy<Value = f64> {
     prop_oneof![0.0..1e-3, 0.0..1.0, 1.0..1e18, Just(0.1), Just(5e-324), Just(f64::MAX)]
 }
 
-fn bytes() -> impl Strategy<Value = u64> {
+fn bytes() -> impl PropStrategy<Value = u64> {
     0..=i64::MAX as u64
 }
 
 /// Any text, control characters, quotes and backslashes included.
-fn free_text() -> impl Strategy<Value = String> {
+fn free_text() -> impl PropStrategy<Value = String> {
     prop_oneof!["[a-z ]{0,8}", any::<String>(), Just("\"\\\u{7f}\n\t\r\u{85}".to_owned())]
 }
 
-fn shares() -> impl Strategy<Value = Vec<f64>> {
+fn shares() -> impl PropStrategy<Value = Vec<f64>> {
     prop::collection::vec(1e-9..0.2, 0..5)
 }
 
-fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl Strategy<Value = OperatorKind> {
+fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl PropStrategy<Value = OperatorKind> {
     use OperatorKind as K;
     prop_oneof![
         amounts().prop_map(|bytes| K::Scan { bytes }),
@@ -65,7 +66,7 @@ fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl Strategy<V
     ]
 }
 
-fn operators() -> impl Strategy<Value = Vec<Operator>> {
+fn operators() -> impl PropStrategy<Value = Vec<Operator>> {
     let operator = (free_text(), kinds(2, 2, 2), amounts(), bytes(), amounts(), amounts());
     prop::collection::vec(operator, 0..4).prop_map(|all| {
         all.into_iter()
@@ -83,7 +84,7 @@ fn operators() -> impl Strategy<Value = Vec<Operator>> {
     })
 }
 
-fn stages() -> impl Strategy<Value = Vec<Stage>> {
+fn stages() -> impl PropStrategy<Value = Vec<Stage>> {
     let partitioning = prop_oneof![
         (1..=u32::MAX).prop_map(Partitioning::Fixed),
         (bytes(), any::<u32>(), any::<u32>()).prop_map(|(bytes, files, tasks)| Partitioning::Files {
@@ -116,7 +117,7 @@ fn stages() -> impl Strategy<Value = Vec<Stage>> {
     })
 }
 
-fn shuffle() -> impl Strategy<Value = Shuffle> {
+fn shuffle() -> impl PropStrategy<Value = Shuffle> {
     let partitions =
         prop_oneof![Just(ShufflePartitions::Conf), (1..=u32::MAX).prop_map(ShufflePartitions::Fixed)];
     let distribution = prop_oneof![
@@ -143,7 +144,7 @@ fn shuffle() -> impl Strategy<Value = Shuffle> {
     )
 }
 
-fn dataset() -> impl Strategy<Value = Dataset> {
+fn dataset() -> impl PropStrategy<Value = Dataset> {
     let level = (any::<[bool; 4]>(), any::<u8>()).prop_map(
         |([use_disk, use_memory, use_off_heap, deserialized], replication)| StorageLevel {
             use_disk,
@@ -178,12 +179,91 @@ fn dataset() -> impl Strategy<Value = Dataset> {
         })
 }
 
-fn workloads() -> impl Strategy<Value = Workload> {
+fn step_kinds() -> impl PropStrategy<Value = StepKind> {
+    let names = || prop::collection::vec("[a-z\"#0-9 (]{1,8}", 0..3);
+    let join =
+        (0..5usize, names(), names(), 0..5usize, 0..5usize, any::<[bool; 3]>(), prop::option::of(0..2usize))
+            .prop_map(|(kind, left_keys, right_keys, planned, ran, [hint, radix, long_key], broadcast)| {
+                StepKind::Join(Join {
+                    kind: JoinKind::ALL[kind].1,
+                    left_keys,
+                    right_keys,
+                    planned: Strategy::ALL[planned].1,
+                    ran: Strategy::ALL[ran].1,
+                    hint,
+                    radix,
+                    long_key,
+                    broadcast,
+                })
+            });
+    prop_oneof![
+        Just(StepKind::Rows),
+        prop::option::of(any::<u64>()).prop_map(|estimated_bytes| StepKind::Leaf { estimated_bytes }),
+        names().prop_map(|keys| StepKind::Clustered { keys }),
+        names().prop_map(|keys| StepKind::Sort { keys }),
+        (0..2usize, names(), any::<bool>()).prop_map(|(shuffle, keys, required)| StepKind::Exchange {
+            shuffle,
+            keys,
+            required
+        }),
+        join,
+    ]
+}
+
+/// Plans whose steps all ran as the first operator of the first stage.
+fn queries() -> impl PropStrategy<Value = Vec<Query>> {
+    let parts = (step_kinds(), bytes(), bytes());
+    let chosen = (any::<[bool; 2]>(), prop::option::of(bytes()), prop::option::of(bytes()));
+    let query = (prop::collection::vec(parts, 0..5), chosen, free_text());
+    prop::collection::vec(query, 0..3).prop_map(|all| {
+        all.into_iter()
+            .map(
+                |(
+                    steps,
+                    ([adaptive, prefer_sort_merge], broadcast_threshold, adaptive_threshold),
+                    unknown,
+                )| Query {
+                    jobs: vec![1],
+                    steps: steps
+                        .into_iter()
+                        .enumerate()
+                        .map(|(at, (kind, row_bytes, estimated_row_bytes))| {
+                            step(at, kind, row_bytes, estimated_row_bytes)
+                        })
+                        .collect(),
+                    chosen: JoinSettings {
+                        adaptive,
+                        broadcast_threshold,
+                        adaptive_broadcast_threshold: adaptive_threshold,
+                        prefer_sort_merge,
+                    },
+                    unknown,
+                },
+            )
+            .collect()
+    })
+}
+
+/// A step with as many inputs as its kind has; one that cannot have them so early is a leaf.
+fn step(at: usize, kind: StepKind, row_bytes: u64, estimated_row_bytes: u64) -> Step {
+    let wanted = match kind {
+        StepKind::Join(_) => 2,
+        StepKind::Clustered { .. } | StepKind::Sort { .. } | StepKind::Exchange { .. } => 1,
+        StepKind::Leaf { .. } => 0,
+        StepKind::Rows => at,
+    };
+    let (kind, wanted) =
+        if wanted > at { (StepKind::Leaf { estimated_bytes: None }, 0) } else { (kind, wanted) };
+    let places = vec![Place { stage: 0, operator: 0 }];
+    Step { kind, inputs: (at - wanted..at).collect(), at: places, row_bytes, estimated_row_bytes }
+}
+
+fn workloads() -> impl PropStrategy<Value = Workload> {
     let two = |seed| prop::collection::vec(seed, 2);
     let broadcasts = prop::collection::vec((free_text(), any::<u64>(), bytes(), bytes(), any::<u64>()), 2);
     let observed = prop::option::of((any::<[u32; 2]>(), free_text(), bytes(), bytes(), positive()));
     let jobs = two((any::<u32>(), free_text(), any::<u64>()));
-    let rest = (free_text(), any::<bool>(), positive(), bytes());
+    let rest = (free_text(), any::<bool>(), positive(), bytes(), queries());
     (
         jobs,
         stages(),
@@ -194,7 +274,20 @@ fn workloads() -> impl Strategy<Value = Workload> {
         rest,
     )
         .prop_map(
-            |(jobs, stages, shuffles, datasets, broadcasts, observed, (name, python, rate, base))| Workload {
+            |(
+                jobs,
+                stages,
+                shuffles,
+                datasets,
+                broadcasts,
+                observed,
+                (name, python, rate, base, queries),
+            )| Workload {
+                queries: if stages.first().is_some_and(|stage| !stage.operators.is_empty()) {
+                    queries
+                } else {
+                    queries.into_iter().map(|query| Query { steps: Vec::new(), ..query }).collect()
+                },
                 name,
                 jobs: jobs
                     .into_iter()
@@ -244,13 +337,13 @@ fn workloads() -> impl Strategy<Value = Workload> {
         )
 }
 
-fn entries() -> impl Strategy<Value = Vec<ConfEntry>> {
+fn entries() -> impl PropStrategy<Value = Vec<ConfEntry>> {
     prop::collection::btree_map("[a-z.]{1,12}", free_text(), 0..4).prop_map(|all| {
         all.into_iter().enumerate().map(|(line, (key, value))| ConfEntry { key, value, line }).collect()
     })
 }
 
-fn scenarios() -> impl Strategy<Value = Scenario> {
+fn scenarios() -> impl PropStrategy<Value = Scenario> {
     let host = (any::<[u32; 2]>(), 1..=i64::MAX as u64, bytes(), prop::option::of(bytes()), 1.0..1e12)
         .prop_map(|([count, cores], memory_bytes, swap_bytes, disk_bytes, rate)| HostSpec {
             name: "h \"1\"".to_owned(),

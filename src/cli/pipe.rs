@@ -1,0 +1,197 @@
+//! Points in and runs out as lines of JSON, so that something else spreads a study over machines: Spark's `RDD.pipe`, xargs,
+//! a queue. Lines that `--list-points` wrote carry which study they belong to, and so do the runs made of them; `merge` puts
+//! these together.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+use serde_json::{Map, Value, json};
+
+use super::study::Identity;
+use crate::experiment::{Base, Replications, Space, Stopped, Study};
+use crate::record::study::SweepRow;
+use crate::report::sweep::row_to_json;
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    }
+    let file = File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// The lines of a file of points, with their numbers; blank ones are left out.
+pub(super) fn lines(
+    path: &Path,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(usize, Map<String, Value>)>> + use<>> {
+    let name = path.display().to_string();
+    Ok(open(path)?.lines().enumerate().filter_map(move |(at, line)| {
+        let place = format!("{name}:{}", at + 1);
+        let line = match line.with_context(|| format!("{place}: cannot be read")) {
+            Ok(line) if line.trim().is_empty() => return None,
+            Ok(line) => line,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(match serde_json::from_str(&line) {
+            Ok(Value::Object(map)) => Ok((at + 1, map)),
+            Ok(_) => Err(anyhow!("{place}: is no JSON object; valid: {{\"spark.executor.memory\": \"2g\"}}")),
+            Err(error) => Err(anyhow!("{place}: is no JSON: {error}")),
+        })
+    }))
+}
+
+/// The values of a point as a configuration takes them.
+fn conf_of(map: &Map<String, Value>, place: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let each = map.iter().map(|(key, value)| match value {
+        Value::String(text) => Ok((key.clone(), text.clone())),
+        Value::Number(_) | Value::Bool(_) => Ok((key.clone(), value.to_string())),
+        _ => Err(anyhow!("{place}: {key} is {value}; valid: a text, a number, true or false")),
+    });
+    each.collect()
+}
+
+/// Reads a list of points for a study of its own.
+pub(super) fn read_space(path: &Path) -> anyhow::Result<Space> {
+    let mut points = Vec::new();
+    let mut keys: Vec<String> = Vec::new();
+    for line in lines(path)? {
+        let (number, map) = line?;
+        if map.contains_key("space") {
+            continue;
+        }
+        let place = format!("{}:{number}", path.display());
+        let inner = match map.get("conf") {
+            Some(Value::Object(conf)) => conf,
+            _ => &map,
+        };
+        let conf = conf_of(inner, &place)?;
+        for key in conf.keys().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>() {
+            keys.push(key);
+        }
+        points.push(conf);
+    }
+    let row = |conf: &BTreeMap<String, String>| {
+        keys.iter().map(|key| conf.get(key).cloned().unwrap_or_default()).collect()
+    };
+    let rows = points.iter().map(row).collect();
+    Ok(Space::listed(keys, rows))
+}
+
+/// Which study a line belongs to.
+fn stamp(identity: &Identity) -> Value {
+    json!(identity.study)
+}
+
+/// Writes what is studied, as the first line; whoever passes lines on passes it on too.
+fn head(identity: &Identity) -> anyhow::Result<()> {
+    writeln!(io::stdout().lock(), "{}", identity.to_json()).context("cannot write to standard output")
+}
+
+/// Writes the runs that a study would make.
+pub(super) fn list(study: &Study, identity: &Identity) -> anyhow::Result<()> {
+    let Replications::Fixed(replications) = study.replications else {
+        bail!(
+            "--list-points: how many runs --precision needs is known only after some of them; give --replications"
+        );
+    };
+    head(identity)?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for point in study.points() {
+        let values = study.space.values(point);
+        let conf: Map<String, Value> =
+            study.space.keys().iter().cloned().zip(values.into_iter().map(Value::from)).collect();
+        for replication in 0..replications {
+            let line =
+                json!({ "study": stamp(identity), "point": point, "replication": replication, "conf": conf });
+            writeln!(out, "{line}").context("cannot write to standard output")?;
+        }
+    }
+    out.flush().context("cannot write to standard output")
+}
+
+fn line_of(row: &SweepRow, conf: Map<String, Value>, study: &Value) -> String {
+    let mut map = row_to_json(row);
+    map.insert("conf".to_owned(), Value::Object(conf));
+    if !study.is_null() {
+        map.insert("study".to_owned(), study.clone());
+    }
+    Value::Object(map).to_string()
+}
+
+/// Runs a study and writes its runs as they come, in any order.
+pub(super) fn stream(study: &Study, identity: &Identity) -> anyhow::Result<()> {
+    head(identity)?;
+    let stamp = stamp(identity);
+    let keys = study.space.keys();
+    let sink = |row: SweepRow| -> anyhow::Result<()> {
+        let values = study.space.values(row.point);
+        let conf = keys.iter().cloned().zip(values.into_iter().map(Value::from)).collect();
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", line_of(&row, conf, &stamp)).context("cannot write to standard output")
+    };
+    match study.run(&|_, _| None, sink, |_| {}) {
+        Ok(()) => Ok(()),
+        Err(Stopped::Sink(error)) => Err(error),
+        Err(Stopped::Faulty(why) | Stopped::Broken(why)) => bail!(why),
+    }
+}
+
+/// Runs the points of `path` one after the other and writes each as it is done. A line of a study is that one run; another
+/// line is a configuration, run `replications` times.
+pub(super) fn run(base: &Base, input: &str, path: &Path, replications: u32) -> anyhow::Result<()> {
+    let nothing = Space::listed(Vec::new(), Vec::new());
+    let own = Identity::new(base, input, &nothing, Replications::Fixed(replications), 0.95, None);
+    let mut number_of_point = 0;
+    for line in lines(path)? {
+        let (number, map) = line?;
+        let place = format!("{}:{number}", path.display());
+        if let Some(study) = map.get("study").and_then(Value::as_str).filter(|study| !own.has_runs_of(study))
+        {
+            bail!(
+                "{place}: is a run of study {study}, which has another version, application, configuration or seed than \
+                 {input} here ({})",
+                own.study
+            );
+        }
+        if map.contains_key("space") {
+            // What is studied: whoever gathers the runs wants to know.
+            writeln!(io::stdout().lock(), "{}", Value::Object(map))
+                .context("cannot write to standard output")?;
+            continue;
+        }
+        let whole = |key: &str| map.get(key).and_then(Value::as_u64);
+        let (conf, study) = match map.get("conf") {
+            Some(Value::Object(conf)) => (conf, map.get("study").cloned().unwrap_or(Value::Null)),
+            _ => (&map, Value::Null),
+        };
+        let values = conf_of(conf, &place)?;
+        let keys: Vec<String> = values.keys().cloned().collect();
+        for key in &keys {
+            base.check_key(key).map_err(|why| anyhow!("{place}: {why}"))?;
+        }
+        let texts: Vec<&str> = values.values().map(String::as_str).collect();
+        let prepared =
+            base.prepare(&keys, &texts).map_err(|faults| anyhow!("{place}: {}", faults.join("; ")))?;
+        let point = whole("point").unwrap_or(number_of_point);
+        number_of_point += 1;
+        let wanted = match whole("replication") {
+            Some(one) => {
+                let one =
+                    u32::try_from(one).map_err(|_| anyhow!("{place}: replication {one} is too large"))?;
+                one..one.saturating_add(1)
+            }
+            None => 0..replications,
+        };
+        for replication in wanted {
+            let run = base.run(&prepared, replication, false);
+            let row = SweepRow::of(point, replication, prepared.allocated_memory(), &run);
+            let mut out = io::stdout().lock();
+            writeln!(out, "{}", line_of(&row, conf.clone(), &study))
+                .context("cannot write to standard output")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! `spillcast sweep`: many configurations of one application, every replication of each, on all cores.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+
+use super::args::ConfArgs;
+use super::configure;
+use super::console::{Console, tell_error};
+use super::input::{self, count};
+use super::pipe;
+use super::progress::Progress;
+use super::study::{Folder, Identity, parse_shard};
+use super::{Answer, Told, output};
+use crate::experiment::{Axis, Base, Replications, Space, Stopped, Study};
+
+/// Points above which a study wants a confirmation.
+const POINTS_UNASKED: u64 = 1_000_000;
+/// Replications of a point before its precision is looked at for the first time.
+const LEAST: u32 = 5;
+/// Messages about values that mean nothing; more would only scroll the first away.
+const FAULTS_SHOWN: usize = 20;
+
+/// `sweep`.
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    /// Scenario file, event log, or folder of a rolling event log.
+    #[arg(value_name = "INPUT")]
+    input: PathBuf,
+    /// The configuration that all points start from.
+    #[command(flatten)]
+    conf: ConfArgs,
+    /// What to vary: a property or knob and its values, as KEY=1,2,4, KEY=1g..8g:512m or KEY=512m..8g:log:9. Also
+    /// spillcast.variant (variants of the scenario), spillcast.storageLevel, spillcast.evictionPolicy, spillcast.dataScale
+    /// and spillcast.host.memory, .swap, .cores, .count. Repeatable: all combinations.
+    #[arg(long, value_name = "KEY=VALUES", help_heading = "Study")]
+    vary: Vec<String>,
+    /// Points one JSON object a line, as {"spark.executor.memory": "2g"}, instead of --vary; `-` is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "vary", help_heading = "Study")]
+    points: Option<PathBuf>,
+    /// Runs of each point, each with draws of its own; the same draws at every point.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Study")]
+    replications: u32,
+    /// Replicate each point until half the interval of its mean wallMs is at most this share of the mean, as 5%.
+    #[arg(long, value_name = "SHARE", conflicts_with = "replications", help_heading = "Study")]
+    precision: Option<String>,
+    /// Replications after which --precision gives a point up.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(5..), help_heading = "Study")]
+    max_replications: u32,
+    /// Confidence of intervals, in percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 95.0, help_heading = "Study")]
+    confidence: f64,
+    /// Seed of the first replication; the scenario's own (1 for a log) when left out. The others count up from it.
+    #[arg(long, value_name = "N", help_heading = "Study")]
+    seed: Option<u64>,
+    /// Run one part of the points, as 3/16; `merge` puts the parts together.
+    #[arg(long, value_name = "I/N", help_heading = "Study")]
+    shard: Option<String>,
+    /// Threads; all processors when left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Study")]
+    threads: Option<u32>,
+    /// Start even with more than a million points.
+    #[arg(long, help_heading = "Study")]
+    yes: bool,
+    /// Folder for sweep.csv, sweep-summary.csv and the pictures. The same command goes on where it was stopped.
+    #[arg(long, short, value_name = "DIR", required_unless_present_any = ["jsonl", "list_points"], help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Write each run as a line of JSON to standard output instead of a folder.
+    #[arg(long, conflicts_with_all = ["out", "list_points"], help_heading = "Output")]
+    jsonl: bool,
+    /// Write the runs that the study would make, one JSON object a line, and run none: for --points elsewhere.
+    #[arg(long, conflicts_with = "out", help_heading = "Output")]
+    list_points: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> {
+    configure::check_pairs(&args.conf)?;
+    let replications = replications(args)?;
+    let confidence = confidence(args.confidence)?;
+    let shard = args.shard.as_deref().map(parse_shard).transpose().map_err(|why| anyhow!("--shard {why}"))?;
+    let axes: Vec<Axis> = args
+        .vary
+        .iter()
+        .map(|text| Axis::parse(text))
+        .collect::<Result<_, _>>()
+        .map_err(|why| anyhow!(why))?;
+    if axes.is_empty() && args.points.is_none() {
+        bail!(
+            "nothing is varied; add --vary KEY=VALUES, as --vary spark.executor.memory=512m..8g:log:9, or --points FILE"
+        );
+    }
+    let (base, input) = base(&args.input, &args.conf, args.seed, console)?;
+    threads(args.threads)?;
+    if let Some(path) = args.points.as_deref().filter(|_| args.jsonl) {
+        return pipe::run(&base, &input, path, args.replications).map(|()| Answer::Done);
+    }
+    let space = match &args.points {
+        Some(path) => pipe::read_space(path)?,
+        None => Space::product(axes).map_err(|why| anyhow!("--vary: {why}"))?,
+    };
+    check(&base, &space, args.yes, console)?;
+    let identity = Identity::new(&base, &input, &space, replications, confidence, shard);
+    let study = Study { base: &base, space: &space, replications, confidence, shard };
+    if args.list_points {
+        return pipe::list(&study, &identity).map(|()| Answer::Done);
+    }
+    if args.jsonl {
+        return pipe::stream(&study, &identity).map(|()| Answer::Done);
+    }
+    let target = args.out.as_deref().context("--out DIR is missing")?;
+    let folder = Folder::open(target, identity)?;
+    into_folder(&study, folder, console)
+}
+
+/// Reads INPUT and its configuration.
+pub(super) fn base(
+    path: &std::path::Path,
+    conf_args: &ConfArgs,
+    seed: Option<u64>,
+    console: Console,
+) -> anyhow::Result<(Base, String)> {
+    let application = input::open(path, console)?;
+    let conf = configure::conf(Some(&application), conf_args, console)?;
+    configure::tell(&conf, conf_args, Some(&application), console);
+    let seed = seed.unwrap_or(application.scenario.seed);
+    Ok((Base::new(application.scenario, application.text, conf, seed), application.input))
+}
+
+/// Takes the number of threads.
+pub(super) fn threads(wanted: Option<u32>) -> anyhow::Result<()> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    rayon::ThreadPoolBuilder::new().num_threads(wanted as usize).build_global().context("--threads")
+}
+
+/// A share of 0 to 1 from percent.
+pub(super) fn confidence(percent: f64) -> anyhow::Result<f64> {
+    if !(50.0..=99.99).contains(&percent) {
+        bail!("--confidence {percent}: is no confidence; valid: 50 to 99.99 percent");
+    }
+    Ok(percent / 100.0)
+}
+
+fn replications(args: &SweepArgs) -> anyhow::Result<Replications> {
+    let Some(text) = &args.precision else { return Ok(Replications::Fixed(args.replications)) };
+    let number = match text.trim().strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
+        None => text.trim().parse::<f64>(),
+    };
+    match number {
+        Ok(share) if share > 0.0 && share < 1.0 => {
+            Ok(Replications::Until { share, least: LEAST, most: args.max_replications })
+        }
+        _ => bail!("--precision {text}: is no precision; valid: a share above 0 and below 100 %, as 5%"),
+    }
+}
+
+/// Refuses keys and values that mean nothing, before any run.
+fn check(base: &Base, space: &Space, yes: bool, console: Console) -> anyhow::Result<()> {
+    let unknown: Vec<String> = space.keys().iter().filter_map(|key| base.check_key(key).err()).collect();
+    if !unknown.is_empty() {
+        for why in &unknown {
+            tell_error(&format!("--vary {why}"));
+        }
+        return Err(Told.into());
+    }
+    if space.is_empty() {
+        bail!("there is no point to run");
+    }
+    if space.len() > POINTS_UNASKED && !yes {
+        bail!("{} points are more than a million; --yes starts them", space.len());
+    }
+    for key in space.keys().iter().filter(|key| !base.is_modelled(key)) {
+        console
+            .warn(&format!("--vary {key}: nothing here depends on this property; its points will be alike"));
+    }
+    let mut told = Vec::new();
+    for point in space.distinct_values() {
+        let values = space.values(point);
+        for fault in base.prepare(space.keys(), &values).err().into_iter().flatten() {
+            if !told.contains(&fault) && told.len() < FAULTS_SHOWN {
+                tell_error(&fault);
+                told.push(fault);
+            }
+        }
+    }
+    if !told.is_empty() {
+        return Err(Told.into());
+    }
+    let first = base.conf_of(space.keys(), &space.values(0)).map_err(|why| anyhow!(why))?;
+    if let Ok(settings) = crate::conf::Settings::resolve(&first) {
+        for text in configure::without_effect(&first, &settings) {
+            console.warn(&text);
+        }
+    }
+    Ok(())
+}
+
+fn into_folder(study: &Study, mut folder: Folder, console: Console) -> anyhow::Result<Answer> {
+    let kept = folder.journal.runs.clone();
+    let known = |point: u64, replication: u32| {
+        let key = (point, replication);
+        let at = kept.binary_search_by_key(&key, |run| (u64::from(run.point), run.replication)).ok()?;
+        let wall = kept[at].wall_ms;
+        Some((!wall.is_nan()).then_some(wall))
+    };
+    if !kept.is_empty() {
+        console.note(&format!("{} of this study are there already", count(kept.len(), "run")));
+    }
+    output::say_when_interrupted(folder.kept());
+    let bar = Progress::of_study(study.runs(), kept.len() as u64, "runs", console);
+    let done = study.run(
+        &known,
+        |row| {
+            bar.advance();
+            folder.journal.add(&row)
+        },
+        |more| bar.extend(more),
+    );
+    bar.finish();
+    match done {
+        Ok(()) => {}
+        Err(Stopped::Sink(error)) => return Err(error),
+        Err(Stopped::Faulty(why) | Stopped::Broken(why)) => bail!("{why}; kept: {}", folder.told()),
+    }
+    answer(folder, console)
+}
+
+/// Writes the tables of a study whose runs are all there.
+pub(super) fn answer(mut folder: Folder, console: Console) -> anyhow::Result<Answer> {
+    folder.finish(|_, _| Vec::new())?;
+    console.note(&folder.told());
+    Ok(Answer::Done)
+}

@@ -1,0 +1,57 @@
+//! `swap_jvm.csv`: full collections of a JVM whose heap is partly swapped out.
+
+use super::gc::{COLLECTORS, OBJECT_KINDS};
+use super::table::{Table, TableError};
+use super::{Comparison, Kind};
+use crate::host::collector::{After, HeapLoad, SwappedHeap, swapped_full_collection_s};
+use crate::units::MIB;
+
+/// The table.
+pub(super) const KIND: Kind = Kind {
+    name: "swap_jvm",
+    about: "one full collection of a JVM that is partly swapped out",
+    columns: &[
+        "id",
+        "collector",
+        "object_kind",
+        "live_mb",
+        "heap_mb",
+        "overcommit",
+        "limit_mb",
+        "first_gc_s",
+        "second_gc_s",
+        "third_gc_s",
+    ],
+    compare,
+};
+
+/// Time of a random 4 KiB read of the swap device that was measured, seconds.
+const READ_S: f64 = 71e-6;
+
+/// The three collections and what came before each.
+const COLLECTIONS: [(&str, After); 3] =
+    [("first_gc_s", After::Limit), ("second_gc_s", After::Collection), ("third_gc_s", After::Allocation)];
+
+fn compare(table: &Table) -> Result<Vec<Comparison>, TableError> {
+    let mut found = Vec::new();
+    for row in table.rows() {
+        let collector = row.one_of("collector", COLLECTORS)?;
+        let arrays = row.one_of("object_kind", OBJECT_KINDS)?;
+        let live = row.positive("live_mb")? * MIB as f64;
+        let limit = row.positive("limit_mb")? * MIB as f64;
+        // The limit is set to so much less than the live data and what else the process needs.
+        let beside = (row.positive("overcommit")? * limit - live).max(0.0);
+        let mut load = HeapLoad::objects(row.positive("heap_mb")? * MIB as f64, live, 0.0);
+        if arrays {
+            (load.live_objects, load.live_pages) = (0.0, live);
+        }
+        let heap = SwappedHeap { load, limit, beside, read_s: READ_S };
+        for (column, after) in COLLECTIONS {
+            if let Some(measured) = row.optional(column)? {
+                let predicted = swapped_full_collection_s(collector, &heap, after);
+                found.push(Comparison::amount(row.text("id"), column, measured, predicted));
+            }
+        }
+    }
+    Ok(found)
+}
