@@ -357,11 +357,8 @@ fn ranges(run: &RunRecord) -> Vec<String> {
         Some(format!("{} {} {high} ({}{because})", range.column, show(range.low), range.grade))
     };
     let shown = |range: &&Range| RANGES_SHOWN.contains(&range.column);
-    let mut lines: Vec<String> = run.confidence.ranges.iter().filter(shown).filter_map(line).collect();
-    if let Some(first) = lines.first_mut() {
-        first.insert_str(0, "Expected: ");
-    }
-    lines
+    let lines = run.confidence.ranges.iter().filter(shown).filter_map(line);
+    lines.map(|line| format!("Expected: {line}")).collect()
 }
 
 fn next(page: &mut Page, run: &RunRecord, input: &str) {
