@@ -19,15 +19,13 @@ use crate::eventlog::{
     look_at_directory, observed, read_app_log,
 };
 use crate::memory::StorageLevel;
-use crate::record::{ObservedRun, Outcome};
-use crate::scenario::{self, ClusterSpec, ConfEntry, HostSpec, Scenario, Severity};
-use crate::units::GIB;
+use crate::record::ObservedRun;
+use crate::scenario::{
+    self, ClusterSpec, ConfEntry, HostSpec, Scenario, Severity, SwapKind, UNKNOWN_HOST_MEMORY,
+};
 
 /// Bytes that are looked at to tell what a file is.
 const HEAD_BYTES: usize = 4096;
-/// Memory of a machine of which a log says nothing: so large that it limits nothing.
-const UNKNOWN_HOST_MEMORY: u64 = 1024 * GIB;
-
 /// What INPUT holds.
 #[derive(Debug)]
 pub(super) struct Application {
@@ -39,17 +37,8 @@ pub(super) struct Application {
     pub(super) text: Option<String>,
     /// What a log did not tell; `None` for a scenario.
     pub(super) honesty: Option<Honesty>,
-    /// What the run of a log did; `None` for a scenario.
-    pub(super) logged: Option<LoggedRun>,
-}
-
-/// What a log shows of its run.
-#[derive(Debug)]
-pub(super) struct LoggedRun {
-    /// What it did.
-    pub(super) run: ObservedRun,
-    /// The log ends before the application would have: it died, was killed, or still ran.
-    pub(super) cut: bool,
+    /// How the run of a log ended; `None` for a scenario.
+    pub(super) observed: Option<ObservedRun>,
 }
 
 impl Application {
@@ -77,7 +66,7 @@ pub(super) fn open(path: &Path, console: Console) -> anyhow::Result<Application>
                 tell_error(&format!("{input}: {}", count(errors, "fault")));
                 return Err(Told.into());
             };
-            Ok(Application { input, scenario: parsed, text: Some(text), honesty: None, logged: None })
+            Ok(Application { input, scenario: parsed, text: Some(text), honesty: None, observed: None })
         }
         Opened::Log { parts, bytes } => application(path, &read_log(path, parts, &bytes, console)?),
     }
@@ -283,10 +272,8 @@ pub(super) fn application(path: &Path, (log, notes): &(AppLog, ReadNotes)) -> an
     let imported = import(log, notes).map_err(|error| named(error, &input))?;
     let mut honesty = imported.honesty.clone();
     let scenario = to_scenario(imported, &mut honesty);
-    let run = observed(log);
-    let cut = log.end_ms.is_none() || run.outcome != Outcome::Ok;
-    let logged = Some(LoggedRun { run, cut });
-    Ok(Application { input, scenario, text: None, honesty: Some(honesty), logged })
+    let observed = Some(observed(log));
+    Ok(Application { input, scenario, text: None, honesty: Some(honesty), observed })
 }
 
 /// The configuration of a log, whether or not anything can be learned from its tasks: properties and version, and the
@@ -347,7 +334,12 @@ fn to_scenario(import: Import, honesty: &mut Honesty) -> Scenario {
             count: 1,
             cores: host.cores.max(1),
             memory_bytes: UNKNOWN_HOST_MEMORY,
+            kernel_bytes: None,
             swap_bytes: 0,
+            swap_device: SwapKind::Ssd,
+            swap_latency_ns: None,
+            swap_bytes_per_s: None,
+            local_dir_in_memory: false,
             disk_bytes: None,
             disk_bytes_per_s: rates.disk_bytes_per_s,
             network_bytes_per_s: rates.network_bytes_per_s,

@@ -28,7 +28,7 @@ pub(super) struct Replay {
 /// Replays a log under its own configuration; nothing for a scenario.
 pub(super) fn replay(application: &Application) -> Option<Replay> {
     let scenario = &application.scenario;
-    let logged = application.logged.as_ref()?;
+    let observed = application.observed.as_ref()?;
     let version = scenario.spark_version.as_deref().and_then(|text| SparkVersion::parse(text).ok());
     // A configuration that Spark refuses did not write the log; there is nothing to replay then.
     let own = settings_of(version.unwrap_or(SparkVersion::DEFAULT), &scenario.conf).ok()?;
@@ -36,8 +36,8 @@ pub(super) fn replay(application: &Application) -> Option<Replay> {
     let options = SimOptions { seed: scenario.seed, details: false };
     let record = simulate(&scenario.workload, &own, &placed.processes, options);
     let name = &application.input;
-    let naive = Naive { base: name, base_run: &logged.run, target: name, replay: true };
-    Some(Replay { errors: compare(naive, &logged.run, Ok(&record)).totals, own })
+    let naive = Naive { base: name, base_run: observed, target: name, replay: true };
+    Some(Replay { errors: compare(naive, observed, Ok(&record)).totals, own })
 }
 
 /// A failure of the application's own code comes again under any setting of memory.
@@ -62,7 +62,7 @@ pub(super) fn add(
     placed: &Placed,
     replay: Option<&Replay>,
 ) {
-    let (Some(logged), Some(replay)) = (&application.logged, replay) else { return };
+    let (Some(observed), Some(replay)) = (&application.observed, replay) else { return };
     let sure = experiment::sureness(Predicted {
         workload: &application.scenario.workload,
         settings,
@@ -71,7 +71,7 @@ pub(super) fn add(
         record,
         own: &replay.own,
         replay: &replay.errors,
-        cut: logged.cut,
+        cut: observed.cut,
     });
     record.confidence.ranges = sure.ranges;
     record.confidence.other_endings = sure.other_endings;

@@ -40,6 +40,7 @@ pub fn observed(log: &AppLog) -> ObservedRun {
     cache(log, &mut totals);
     let running = log.jobs.iter().any(|job| job.result == JobResult::Unfinished);
     ObservedRun {
+        cut: log.end_ms.is_none() || outcome != Outcome::Ok,
         unfinished: running && log.end_ms.is_none() && outcome == Outcome::Other,
         name: log.app_name.clone(),
         spark_version: log.spark_version.clone(),

@@ -18,6 +18,7 @@ mod study;
 pub mod summary;
 pub mod uncertainty;
 mod vary;
+pub mod why;
 
 pub use base::{Base, HOST_AXES, NO_VARIANT, Prepared, VARIANT};
 pub use overview::{Overview, RunKey, Summariser};

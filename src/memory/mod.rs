@@ -92,11 +92,13 @@
 
 pub mod eviction;
 pub mod execution_pool;
+pub mod grant;
 pub mod layout;
 pub mod lru;
 pub mod manager;
 pub mod operators;
 pub mod regions;
+pub mod request;
 mod slot_index;
 pub mod storage_level;
 pub mod storage_pool;
@@ -108,12 +110,14 @@ pub mod unroll;
 use std::fmt;
 
 pub use eviction::{DatasetPlan, UsePlan};
+pub use grant::{ExecutionError, Grant, OffHeapStorageUnsupported};
 pub use layout::{LayoutError, MemoryLayout};
-pub use manager::{ExecutionError, Grant, MemoryManager, OffHeapStorageUnsupported};
+pub use manager::MemoryManager;
 pub use regions::{StaticRegions, UnifiedRegions};
+pub use request::{Allocation, ConsumerId, PageId, Poll, Request, RequestFault};
 pub use storage_level::StorageLevel;
 pub use store::{BlockDropped, Entry, EntryForm, Lookup, Put, Removed};
-pub use task_manager::{Allocation, ConsumerId, PageId, Poll, Request, RequestFault, TaskMemoryManager};
+pub use task_manager::TaskMemoryManager;
 pub use unroll::{Unroll, UnrollOutcome, UnrollSettings};
 
 /// A task attempt, unique in an application.

@@ -23,6 +23,8 @@ pub struct ObservedRun {
     pub reason: String,
     /// The log ends while jobs run and tells no failure: how the run ended is not known.
     pub unfinished: bool,
+    /// The log ends before the application would have: it died, was killed, or still ran.
+    pub cut: bool,
     /// Totals, by columns of the summary.
     pub totals: Quantities,
     /// Stages, all attempts of each together, by id.

@@ -84,6 +84,8 @@ impl Builder<'_> {
             launch_ns: PerTask::default(),
             allocated_bytes: PerTask::default(),
             background_threads: 0.0,
+            compile_ns: 0,
+            warm_up_ns: 0,
         }
     }
 }
