@@ -75,6 +75,23 @@ fn attempts_that_failed_are_said() {
     );
 }
 
+/// The log's driver died building a broadcast table, before any task probed it. With more heap the driver builds it, and
+/// executors that cannot hold it die.
+#[test]
+fn executors_load_a_table_that_the_log_never_came_to_probe() {
+    let outcome = |executor: &str| {
+        let flags = format!(
+            "--master local-cluster[2,1,{executor}] --driver-memory 2g --executor-memory {executor}m --json --quiet"
+        );
+        let ran = done(&format!("run tests/data/eventlog/w8b4m-base {flags}"));
+        let answer: Value = serde_json::from_str(&ran.out).expect("JSON");
+        assumes(&answer, "never ran in this log");
+        (answer["outcome"].as_str().expect("an outcome").to_owned(), high(&answer, "wallMs"))
+    };
+    assert_eq!(outcome("512").0, "heap_oom");
+    assert_eq!(outcome("4096"), ("ok".to_owned(), None));
+}
+
 /// No setting of memory mends the application's own code.
 #[test]
 fn a_failure_of_the_users_own_code_comes_again() {
