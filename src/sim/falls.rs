@@ -4,7 +4,7 @@
 use super::World;
 use super::executor::Executor;
 use super::task::Task;
-use crate::host::LIVE_SHARE_MAX;
+use crate::host::USED_SHARE_MAX;
 use crate::memory::operators::SparkOutOfMemory;
 use crate::memory::{BlockId, MemoryMode, TaskId};
 use crate::record::{Approach, Fall, Holder, Holding, Limit, SharedPool};
@@ -37,7 +37,7 @@ impl BroadcastBuild {
 
     /// The heap has room for all of it, and for a collector at work.
     pub(super) fn fits(&self) -> bool {
-        self.needed() as f64 <= self.heap as f64 * LIVE_SHARE_MAX
+        self.needed() as f64 <= self.heap as f64 * USED_SHARE_MAX
     }
 }
 

@@ -7,6 +7,7 @@ mod files;
 mod hard_logs;
 mod studies;
 mod validate;
+mod validate_host;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
