@@ -27,6 +27,7 @@ mod queries;
 mod rates;
 mod stages;
 mod times;
+mod twins;
 mod unmodelled;
 mod unrun;
 mod warmup;
