@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::World;
 use super::warmup::WarmUp;
+use super::{ExecutorSetup, World};
 use crate::engine::{SharedResource, TimerId};
 use crate::host::GcCost;
 use crate::memory::{MemoryManager, MemoryMode};
@@ -61,22 +61,20 @@ pub(super) struct Executor {
 
 impl Executor {
     pub(super) fn new(
+        setup: &ExecutorSetup,
         manager: MemoryManager,
-        page_size: u64,
-        tungsten_mode: MemoryMode,
         gc_cost: GcCost,
-        host: usize,
         cpu_timer: TimerId,
         warm_up: WarmUp,
         record: ExecutorRecord,
     ) -> Self {
         Self {
-            host,
+            host: setup.host,
             free_slots: record.cores,
             alive: true,
             manager,
-            page_size,
-            tungsten_mode,
+            page_size: setup.page_size,
+            tungsten_mode: setup.tungsten_mode,
             heap_max: record.heap_bytes,
             user_heap: 0,
             python_bytes: 0,

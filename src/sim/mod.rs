@@ -240,11 +240,9 @@ impl<'a> World<'a> {
         let index = self.executors.len();
         let compiler_timer = self.queue.add_timer(Event::Compiler { executor: index });
         self.executors.push(Executor::new(
+            setup,
             manager,
-            setup.page_size,
-            setup.tungsten_mode,
             gc_cost,
-            setup.host,
             self.queue.add_timer(Event::Cpu { executor: index }),
             WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates, compiler_timer),
             record,
