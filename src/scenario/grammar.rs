@@ -525,6 +525,7 @@ pub(super) static SHUFFLE: Table = Table::new(
         required("record_bytes", Kind::Size, "Bytes of a record in the writer's pages."),
         required("compression", POSITIVE, "Compressed bytes for one serialized byte."),
         key("map_side_combine", Kind::Flag, "Combines on the map side, as RDDs do."),
+        key("blocks", MANY, "Blocks with rows in the run that the compression was observed in; 0: none."),
         key("relocatable", Kind::Flag, "The serializer can relocate records."),
     ],
 );

@@ -257,6 +257,7 @@ fn shuffle(text: &mut Text, shuffle: &Shuffle) {
     text.pair("record_bytes", &shuffle.record_bytes);
     text.number("compression", shuffle.compression);
     text.flag("map_side_combine", shuffle.map_side_combine);
+    text.some("blocks", shuffle.blocks);
     text.flag("relocatable", shuffle.relocatable);
 }
 

@@ -23,7 +23,7 @@ mod stages;
 mod task;
 mod uses;
 
-pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
+pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
 pub use replan::{Replanned, join_settings, replan};
 

@@ -344,6 +344,7 @@ impl Restager<'_> {
             keys: keys_of,
             record_bytes: self.query.steps[from].row_bytes,
             compression: self.compression.of(from),
+            blocks: 0,
             map_side_combine: false,
             relocatable: true,
         });
