@@ -68,6 +68,16 @@ Examples:
   spillcast run job.toml --out out/ --plot
   spillcast run job.toml --json --fail-on outcome --fail-on 'memoryBytesSpilled>1g' --fail-on 'wallMs>5min'")]
     Run(RunArgs),
+    /// Find out what an application dies of or loses its time to, and the smallest changes that help
+    #[command(after_help = "\
+Examples:
+  spillcast why app-20261121120700-0000.zstd
+  spillcast why job.toml --executor-memory 2g --until-clean
+  spillcast why job.toml --conf spark.sql.shuffle.partitions=72 --json
+
+Every change on the page was run. --until-clean goes on after the first fix, to the failures that come behind it.
+Exit codes: 0 done, whatever the application ends as; 2 bad usage or bad input.")]
+    Why(WhyArgs),
     /// Run all combinations of settings, many times each, on every core: CSV, intervals, the best point
     #[command(after_help = "\
 Examples:
@@ -175,6 +185,26 @@ pub(super) struct RunArgs {
     /// Replace files that are already there.
     #[arg(long, requires = "out", help_heading = "Output")]
     pub(super) force: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+}
+
+/// `why`.
+#[derive(Debug, Args)]
+pub(super) struct WhyArgs {
+    /// Scenario file, event log, or folder of a rolling event log.
+    #[arg(value_name = "INPUT")]
+    pub(super) input: PathBuf,
+    /// The configuration.
+    #[command(flatten)]
+    pub(super) conf: ConfArgs,
+    /// Seed of all random draws; the scenario's own (1 for a log) when left out.
+    #[arg(long, value_name = "N", help_heading = "Simulation")]
+    pub(super) seed: Option<u64>,
+    /// Fix one failure after the other, each by the setting of its own limit, until the application ends well.
+    #[arg(long, help_heading = "Simulation")]
+    pub(super) until_clean: bool,
     /// Print one JSON object instead of text.
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
@@ -300,6 +330,15 @@ pub(super) struct ConfArgs {
 }
 
 impl ConfArgs {
+    /// Whether any of it makes another configuration than INPUT's own.
+    pub(super) fn changes_anything(&self) -> bool {
+        self.flags().next().is_some()
+            || !self.conf.is_empty()
+            || !self.unset.is_empty()
+            || self.properties_file.is_some()
+            || self.spark_version.is_some()
+    }
+
     /// The flags given that stand for one property, as typed.
     pub(super) fn flags(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [

@@ -88,7 +88,8 @@ fn check(file: &str, text: String, findings: &mut Findings, console: Console) {
     }
     // What is wrong with the rest keeps no property from being checked.
     let scenario = parsed.unwrap_or_else(|| scenario::outline(&text, file));
-    let application = Application { input: file.to_owned(), scenario, text: Some(text), honesty: None };
+    let application =
+        Application { input: file.to_owned(), scenario, text: Some(text), honesty: None, observed: None };
     let conf = match configure::conf(Some(&application), &ConfArgs::default(), console) {
         Ok(conf) => conf,
         Err(error) => {

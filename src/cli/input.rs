@@ -16,17 +16,16 @@ use crate::conf::SparkVersion;
 use crate::conf::property::{Support, support};
 use crate::eventlog::{
     AppLog, Codec, DirectoryLog, EventLogError, Honesty, Import, LogPart, ReadNotes, conditions, import,
-    look_at_directory, read_app_log,
+    look_at_directory, observed, read_app_log,
 };
 use crate::memory::StorageLevel;
-use crate::scenario::{self, ClusterSpec, ConfEntry, HostSpec, Scenario, Severity};
-use crate::units::GIB;
+use crate::record::ObservedRun;
+use crate::scenario::{
+    self, ClusterSpec, ConfEntry, HostSpec, Scenario, Severity, SwapKind, UNKNOWN_HOST_MEMORY,
+};
 
 /// Bytes that are looked at to tell what a file is.
 const HEAD_BYTES: usize = 4096;
-/// Memory of a machine of which a log says nothing: so large that it limits nothing.
-const UNKNOWN_HOST_MEMORY: u64 = 1024 * GIB;
-
 /// What INPUT holds.
 #[derive(Debug)]
 pub(super) struct Application {
@@ -38,6 +37,8 @@ pub(super) struct Application {
     pub(super) text: Option<String>,
     /// What a log did not tell; `None` for a scenario.
     pub(super) honesty: Option<Honesty>,
+    /// How the run of a log ended; `None` for a scenario.
+    pub(super) observed: Option<ObservedRun>,
 }
 
 impl Application {
@@ -65,7 +66,7 @@ pub(super) fn open(path: &Path, console: Console) -> anyhow::Result<Application>
                 tell_error(&format!("{input}: {}", count(errors, "fault")));
                 return Err(Told.into());
             };
-            Ok(Application { input, scenario: parsed, text: Some(text), honesty: None })
+            Ok(Application { input, scenario: parsed, text: Some(text), honesty: None, observed: None })
         }
         Opened::Log { parts, bytes } => application(path, &read_log(path, parts, &bytes, console)?),
     }
@@ -271,7 +272,8 @@ pub(super) fn application(path: &Path, (log, notes): &(AppLog, ReadNotes)) -> an
     let imported = import(log, notes).map_err(|error| named(error, &input))?;
     let mut honesty = imported.honesty.clone();
     let scenario = to_scenario(imported, &mut honesty);
-    Ok(Application { input, scenario, text: None, honesty: Some(honesty) })
+    let observed = Some(observed(log));
+    Ok(Application { input, scenario, text: None, honesty: Some(honesty), observed })
 }
 
 /// The configuration of a log, whether or not anything can be learned from its tasks: properties and version, and the
@@ -332,7 +334,12 @@ fn to_scenario(import: Import, honesty: &mut Honesty) -> Scenario {
             count: 1,
             cores: host.cores.max(1),
             memory_bytes: UNKNOWN_HOST_MEMORY,
+            kernel_bytes: None,
             swap_bytes: 0,
+            swap_device: SwapKind::Ssd,
+            swap_latency_ns: None,
+            swap_bytes_per_s: None,
+            local_dir_in_memory: false,
             disk_bytes: None,
             disk_bytes_per_s: rates.disk_bytes_per_s,
             network_bytes_per_s: rates.network_bytes_per_s,

@@ -24,6 +24,7 @@ mod study;
 mod sweep;
 mod validate;
 mod validate_host;
+mod why;
 
 use std::io;
 use std::process::ExitCode;
@@ -88,6 +89,7 @@ fn name_commands(error: &mut clap::Error) {
 fn answer(command: &Command, console: Console) -> anyhow::Result<Answer> {
     match command {
         Command::Run(args) => run::run(args, console),
+        Command::Why(args) => why::run(args, console),
         Command::Sweep(args) => sweep::run(args, console),
         Command::Merge(args) => merge::run(args, console),
         Command::Layout(args) => layout::run(args, console),

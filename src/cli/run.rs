@@ -68,7 +68,7 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
 }
 
 /// Draws the workload with another seed than its own.
-fn draw(application: &mut Application, seed: Option<u64>) {
+pub(super) fn draw(application: &mut Application, seed: Option<u64>) {
     let scenario = &mut application.scenario;
     if let Some(seed) = seed.filter(|seed| *seed != scenario.seed) {
         scenario.workload = reseed(&scenario.workload, scenario.seed, application.text.as_deref(), seed);
@@ -135,7 +135,7 @@ fn refuse(
 }
 
 /// What the answer rests on beside the model.
-fn assumptions(application: &Application, settings: &Settings, placed: &Placed) -> Vec<String> {
+pub(super) fn assumptions(application: &Application, settings: &Settings, placed: &Placed) -> Vec<String> {
     let mut assumed = Vec::new();
     if let Some(honesty) = &application.honesty {
         assumed.extend(honesty.assumed.iter().cloned());
@@ -156,11 +156,6 @@ fn assumptions(application: &Application, settings: &Settings, placed: &Placed) 
         ),
     }
     let cluster = &application.scenario.cluster;
-    if !cluster.tenants.is_empty() || cluster.hosts.iter().any(|host| host.swap_bytes > 0) {
-        assumed.push(
-            "the hosts have memory for everybody: swap and other processes on them are not simulated".into(),
-        );
-    }
     if placed.plan.not_placed > 0 {
         assumed.push(not_placed(placed));
     }

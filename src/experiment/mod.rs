@@ -16,6 +16,7 @@ pub mod statistics;
 mod study;
 pub mod summary;
 mod vary;
+pub mod why;
 
 pub use base::{Base, HOST_AXES, NO_VARIANT, Prepared, VARIANT};
 pub use overview::{Overview, RunKey, Summariser};

@@ -3,10 +3,12 @@
 
 pub mod columns;
 mod fall;
+mod host;
 mod observed;
 pub mod study;
 
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
+pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};
 pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
 
 /// How an application ended (design: JSON contract).
@@ -90,6 +92,14 @@ pub struct RunRecord {
     pub events: Vec<EventRecord>,
     /// Memory by region over time.
     pub timeline: Vec<TimelinePoint>,
+    /// Machines whose memory is known.
+    pub hosts: Vec<HostRecord>,
+    /// Who held their memory when most was wanted.
+    pub ledger: Vec<LedgerEntry>,
+    /// Neighbours on them.
+    pub tenants: Vec<TenantRecord>,
+    /// Memory of their processes over time.
+    pub host_timeline: Vec<HostPoint>,
     /// How close each limit came, in the order of [`Limit`]; limits that nothing came under are not there.
     pub limits: Vec<Approach>,
     /// Limits that were passed, in the order of time; only the first ones of many.
@@ -163,6 +173,10 @@ pub struct Metrics {
     pub swap_out_bytes: Option<u64>,
     /// Time that tasks waited for execution memory, ns.
     pub memory_wait_time_ns: u64,
+    /// Times that an operator spilled.
+    pub spills: u64,
+    /// Task time that spilling costs: sorting, serializing, writing, merging back; ns.
+    pub spill_time_ns: u64,
 }
 
 /// One attempt of a stage.
@@ -176,6 +190,8 @@ pub struct StageRecord {
     pub job_id: u32,
     /// Name.
     pub name: String,
+    /// Its operators in their order, in Spark's words: what tells stages of one name apart.
+    pub operators: String,
     /// Submission, ns since the start.
     pub submitted_ns: u64,
     /// Completion, ns since the start.
@@ -300,6 +316,8 @@ pub enum EventKind {
     TaskFailed,
     /// An executor died.
     ExecutorLost,
+    /// The kernel killed a process.
+    Kill,
     /// The application ended early.
     Abort,
 }
@@ -320,6 +338,7 @@ impl EventKind {
             Self::Recompute => "recompute",
             Self::TaskFailed => "task_failed",
             Self::ExecutorLost => "executor_lost",
+            Self::Kill => "kill",
             Self::Abort => "abort",
         }
     }

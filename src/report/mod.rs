@@ -13,6 +13,8 @@ pub mod table;
 mod text;
 #[cfg(feature = "experiment")]
 pub mod validation;
+#[cfg(feature = "experiment")]
+pub mod why;
 
 #[cfg(test)]
 mod fixture;

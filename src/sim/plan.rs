@@ -185,7 +185,8 @@ impl Planner<'_> {
             operators.push(OperatorPlan {
                 rows,
                 cpu_ns: self.spread(&operator.cpu_ns, work, layout.as_observed),
-                heap_bytes: spread(&operator.heap_bytes),
+                // What user code and lists of values hold grows with the rows that come in, hot keys' included.
+                heap_bytes: self.spread(&operator.heap_bytes, work, layout.as_observed),
                 bytes,
                 keys,
                 window_partitions,

@@ -37,6 +37,8 @@ pub(super) fn add(sum: &mut Metrics, task: &Metrics) {
     sum.output_bytes += task.output_bytes;
     sum.result_bytes += task.result_bytes;
     sum.memory_wait_time_ns += task.memory_wait_time_ns;
+    sum.spills += task.spills;
+    sum.spill_time_ns += task.spill_time_ns;
 }
 
 impl World<'_> {

@@ -9,7 +9,7 @@ use crate::memory::BlockId;
 use crate::record::{EventKind, Limit, Outcome, StageRecord};
 use crate::rng::{Purpose, stream};
 use crate::units::{SimDuration, SimTime};
-use crate::workload::{JobIndex, OperatorKind};
+use crate::workload::{JobIndex, OperatorKind, Stage};
 use rand::seq::SliceRandom;
 
 /// Time between a fetch failure and the resubmission of the stages (FAIL-7).
@@ -44,6 +44,17 @@ pub(super) struct JobState {
     pub(super) done: bool,
     /// The jobs that wait for this one.
     pub(super) followers: Vec<JobIndex>,
+}
+
+/// Names of a stage's operators, one of each.
+fn operator_names(stage: &Stage) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for operator in &stage.operators {
+        if !names.contains(&operator.name.as_str()) {
+            names.push(&operator.name);
+        }
+    }
+    names.join(", ")
 }
 
 impl World<'_> {
@@ -128,6 +139,7 @@ impl World<'_> {
             attempt,
             job_id: self.workload.jobs[state.job].id,
             name: data.name.clone(),
+            operators: operator_names(data),
             submitted_ns: now.0,
             ..StageRecord::default()
         };

@@ -23,3 +23,5 @@ mod scenarios;
 mod settings;
 mod simulate;
 mod tidy;
+#[cfg(feature = "cli")]
+mod why;

@@ -201,4 +201,14 @@ pub(super) static METRICS: &[(&[Scope], Column<Metrics>)] = &[
             |_, m| whole_ms(m.memory_wait_time_ns),
         ),
     ),
+    (&[RUN, STAGE, EXECUTOR, TASK], column("spills", Unit::Count, "Spills.", |_, m| int(m.spills))),
+    (
+        &[RUN, STAGE, EXECUTOR, TASK],
+        column(
+            "spillTime",
+            Unit::Ms,
+            "Task time that spilling costs: sorting, writing, merging back.",
+            |_, m| whole_ms(m.spill_time_ns),
+        ),
+    ),
 ];

@@ -8,8 +8,11 @@
 //! A quantity that is not modelled is [`Value::Absent`] (an empty CSV field, a missing JSON key), never zero. How values
 //! are written is left to `report`.
 
+mod hosts;
 mod metrics;
 mod study;
+
+pub use hosts::{HOST_TIMELINE, HOSTS, LEDGER, TENANTS};
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -476,6 +479,10 @@ pub fn markdown() -> String {
     section(&mut out, &EVENTS);
     section(&mut out, &TIMELINE);
     section(&mut out, &CAUSES);
+    section(&mut out, &HOSTS);
+    section(&mut out, &LEDGER);
+    section(&mut out, &TENANTS);
+    section(&mut out, &HOST_TIMELINE);
     section(&mut out, &SWEEP);
     section(&mut out, &SWEEP_SUMMARY);
     section(&mut out, &ERRORS);
@@ -522,6 +529,10 @@ mod tests {
         check_names(&EVENTS);
         check_names(&TIMELINE);
         check_names(&CAUSES);
+        check_names(&HOSTS);
+        check_names(&LEDGER);
+        check_names(&TENANTS);
+        check_names(&HOST_TIMELINE);
         check_names(&ERRORS);
     }
 

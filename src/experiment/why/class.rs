@@ -1,0 +1,123 @@
+//! What kind of death a run died, as an operator would call it.
+
+use crate::conf::Master;
+use crate::record::{Limit, Outcome, RunRecord};
+
+/// The limit that ended an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// None: it ended well.
+    None,
+    /// `-Xmx` of an executor: `Java heap space`.
+    JavaHeap,
+    /// The JVM gave up collecting: `GC overhead limit exceeded`.
+    GcLimit,
+    /// Spark's own out-of-memory error: a task's share of execution memory.
+    SparkOutOfMemory,
+    /// A limit on the process tree that no cluster manager of Spark's set: a cgroup.
+    ContainerLimit,
+    /// A Kubernetes pod's limit.
+    PodLimit,
+    /// YARN's check of physical memory.
+    YarnCheck,
+    /// The kernel's OOM killer: the host ran out of RAM and swap.
+    HostOomKiller,
+    /// `spark.driver.maxResultSize`.
+    DriverResult,
+    /// `-Xmx` of the driver.
+    DriverHeap,
+    /// Heartbeat or network time-out.
+    Timeout,
+    /// A local disk is full.
+    DiskFull,
+    /// Spark or the cluster manager refuses to start it.
+    Refused,
+    /// No task can go on.
+    Stuck,
+}
+
+impl Class {
+    /// The class of a run under a cluster manager.
+    pub fn of(record: &RunRecord, master: Option<&Master>) -> Self {
+        let driver_fell = record
+            .limits
+            .iter()
+            .any(|approach| approach.limit == Limit::DriverHeap && approach.used > approach.limit_bytes);
+        match record.outcome {
+            Outcome::Ok => Self::None,
+            Outcome::HeapOom => Self::JavaHeap,
+            Outcome::GcOverhead => Self::GcLimit,
+            Outcome::SparkOom if driver_fell => Self::DriverHeap,
+            Outcome::SparkOom => Self::SparkOutOfMemory,
+            Outcome::ContainerKilled => match master {
+                Some(Master::Yarn) => Self::YarnCheck,
+                Some(Master::Kubernetes) => Self::PodLimit,
+                _ => Self::ContainerLimit,
+            },
+            Outcome::HostOomKilled => Self::HostOomKiller,
+            Outcome::MaxResultSize => Self::DriverResult,
+            Outcome::DriverOom => Self::DriverHeap,
+            Outcome::DiskFull => Self::DiskFull,
+            Outcome::Timeout => Self::Timeout,
+            Outcome::Refused => Self::Refused,
+            Outcome::Other => Self::Stuck,
+        }
+    }
+
+    /// Name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::JavaHeap => "javaHeap",
+            Self::GcLimit => "gcLimit",
+            Self::SparkOutOfMemory => "sparkOutOfMemory",
+            Self::ContainerLimit => "containerLimit",
+            Self::PodLimit => "podLimit",
+            Self::YarnCheck => "yarnCheck",
+            Self::HostOomKiller => "hostOomKiller",
+            Self::DriverResult => "driverResult",
+            Self::DriverHeap => "driverHeap",
+            Self::Timeout => "timeout",
+            Self::DiskFull => "diskFull",
+            Self::Refused => "refused",
+            Self::Stuck => "stuck",
+        }
+    }
+
+    /// What an operator calls it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::None => "no limit",
+            Self::JavaHeap => "Java heap of an executor (-Xmx)",
+            Self::GcLimit => "GC overhead limit",
+            Self::SparkOutOfMemory => "Spark's own OutOfMemory (a task's share of execution memory)",
+            Self::ContainerLimit => "container limit (cgroup)",
+            Self::PodLimit => "pod limit (cgroup, exit code 137)",
+            Self::YarnCheck => "YARN's check of physical memory",
+            Self::HostOomKiller => "the host's OOM killer (exit code 137)",
+            Self::DriverResult => "driver result size (spark.driver.maxResultSize)",
+            Self::DriverHeap => "Java heap of the driver (-Xmx)",
+            Self::Timeout => "heartbeat or network time-out",
+            Self::DiskFull => "full local disk",
+            Self::Refused => "refused at the start",
+            Self::Stuck => "no task can go on",
+        }
+    }
+
+    /// The limit in bytes behind it, where there is one.
+    pub fn limit(self) -> Option<Limit> {
+        match self {
+            Self::JavaHeap | Self::GcLimit => Some(Limit::Heap),
+            Self::SparkOutOfMemory => Some(Limit::TaskShare),
+            Self::ContainerLimit | Self::PodLimit | Self::YarnCheck => Some(Limit::Container),
+            Self::DriverResult => Some(Limit::ResultSize),
+            Self::DriverHeap => Some(Limit::DriverHeap),
+            Self::None
+            | Self::HostOomKiller
+            | Self::Timeout
+            | Self::DiskFull
+            | Self::Refused
+            | Self::Stuck => None,
+        }
+    }
+}
