@@ -20,6 +20,7 @@ mod processes;
 mod program;
 mod recorder;
 mod replan;
+mod sampling;
 mod scheduler;
 mod stages;
 mod task;
@@ -29,6 +30,7 @@ mod warmup;
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
+pub use sampling::{SamplingTwins, sampling_twins};
 pub use warmup::{STAGE_PACE, compiler_threads, load_classes};
 
 use std::collections::{BTreeMap, BTreeSet};

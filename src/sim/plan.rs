@@ -83,8 +83,10 @@ pub fn plan(workload: &Workload, settings: &Settings, default_parallelism: u32) 
     let mut planner =
         Planner { workload, settings, now, scale: settings.knobs.data_scale, block_factors: Vec::new() };
     planner.block_factors = planner.block_factors();
-    let shuffle_partitions = (0..workload.shuffles.len()).map(|s| planner.partitions_written(s)).collect();
-    let stages = workload.stages.iter().map(|stage| planner.stage(stage)).collect();
+    let shuffle_partitions: Vec<u32> =
+        (0..workload.shuffles.len()).map(|s| planner.partitions_written(s)).collect();
+    let mut stages: Vec<StagePlan> = workload.stages.iter().map(|stage| planner.stage(stage)).collect();
+    super::sampling::skip_needless(workload, &shuffle_partitions, &mut stages);
     Plan { stages, shuffle_partitions }
 }
 
