@@ -27,7 +27,7 @@ mod task;
 mod uses;
 mod warmup;
 
-pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
+pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
 pub use sampling::{SamplingTwins, sampling_twins};
