@@ -23,6 +23,7 @@ mod pipe;
 mod progress;
 mod run;
 mod study;
+mod sureness;
 mod sweep;
 mod tune;
 mod validate;

@@ -1,18 +1,21 @@
 //! `spillcast run`: one simulation, its answer on standard output, its details in a folder.
 
+use anyhow::bail;
+
 use super::args::RunArgs;
 use super::configure::{self, Stop};
 use super::console::{Console, color_on_stdout, print, tell_error, width};
 use super::fail_on::Condition;
 use super::input::{self, Application, count};
 use super::output::Unfinished;
+use super::sureness;
 use super::{Answer, Told};
 use crate::conf::{Settings, SparkConf};
 use crate::experiment::{Placed, place, reseed};
 use crate::record::{Outcome, RunRecord};
 use crate::report::csv::File;
 use crate::report::{json, plot, table};
-use crate::sim::{SimOptions, simulate};
+use crate::sim::{SimOptions, replan, simulate};
 
 /// Draws one picture.
 type Picture = fn(&RunRecord) -> String;
@@ -43,6 +46,9 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     for text in &without_effect {
         console.warn(text);
     }
+    if let Err(why) = replan(&application.scenario.workload, &settings) {
+        bail!("{}: {why}", application.input);
+    }
     let placed = match place(&settings, &application.scenario.cluster, &application.scenario.workload) {
         Ok(placed) => placed,
         Err(words) => {
@@ -59,6 +65,7 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     if let Some(honesty) = &application.honesty {
         record.confidence.replay.clone_from(&honesty.replay);
     }
+    sureness::add(&mut record, &application, &settings, &placed, sureness::replay(&application).as_ref());
 
     if let Some(folder) = folder {
         write(folder, &record, args, console)?;

@@ -12,13 +12,14 @@ use super::console::{Console, color_on_stdout, print, width};
 use super::fail_on::{Limit, parse_limits};
 use super::output::Unfinished;
 use super::progress::Progress;
+use super::sureness;
 use super::{Answer, validate_host};
-use crate::conf::{Origin, Settings, SparkConf};
 use crate::experiment::{Comparison, Naive, compare, place, summarise};
 use crate::record::{Outcome, RunRecord};
 use crate::report::validation::{self, Validation};
 use crate::report::{csv, table};
-use crate::sim::{SimOptions, simulate};
+use crate::scenario::ConfEntry;
+use crate::sim::{SimOptions, replan, simulate};
 
 /// Runs the command.
 pub(super) fn run(args: &ValidateArgs, console: Console) -> anyhow::Result<Answer> {
@@ -101,20 +102,21 @@ fn all(paths: &[std::path::PathBuf], console: Console) -> anyhow::Result<Validat
 /// Runs the application of `base` under the configuration of `target`; the words why not otherwise.
 fn predict(base: &Logged, target: &Logged) -> Result<RunRecord, String> {
     let application = base.application.as_ref().map_err(Clone::clone)?;
-    let mut conf = SparkConf::new(target.version);
-    for entry in &target.conf {
-        conf.set(&entry.key, &entry.value, Origin::EventLog);
-    }
-    for (key, value) in target.levels_for(application) {
-        conf.set(&key, &value, Origin::EventLog);
-    }
-    let settings = Settings::resolve(&conf)
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let mut conf = target.conf.clone();
+    conf.extend(target.levels_for(application).into_iter().map(|(key, value)| ConfEntry {
+        key,
+        value,
+        line: 0,
+    }));
+    let settings = sureness::settings_of(target.version, &conf)?;
     let workload = &application.scenario.workload;
+    replan(workload, &settings)?;
     match place(&settings, &application.scenario.cluster, &application.scenario.workload) {
         Ok(placed) => {
             let options = SimOptions { seed: application.scenario.seed, details: false };
-            Ok(simulate(workload, &settings, &placed.processes, options))
+            let mut record = simulate(workload, &settings, &placed.processes, options);
+            sureness::add(&mut record, application, &settings, &placed, base.replay.as_ref());
+            Ok(record)
         }
         Err(reason) => Ok(RunRecord { outcome: Outcome::Refused, reason, ..RunRecord::default() }),
     }

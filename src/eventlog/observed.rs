@@ -38,7 +38,10 @@ pub fn observed(log: &AppLog) -> ObservedRun {
     totals.insert("wallMs", wall_ms(log));
     peaks(log, &mut totals);
     cache(log, &mut totals);
+    let running = log.jobs.iter().any(|job| job.result == JobResult::Unfinished);
     ObservedRun {
+        cut: log.end_ms.is_none() || outcome != Outcome::Ok,
+        unfinished: running && log.end_ms.is_none() && outcome == Outcome::Other,
         name: log.app_name.clone(),
         spark_version: log.spark_version.clone(),
         outcome,
@@ -46,6 +49,17 @@ pub fn observed(log: &AppLog) -> ObservedRun {
         totals,
         stages: stages(log),
     }
+}
+
+/// What ended the application, where it was a job that failed of the application's own code: a failure that no setting of
+/// memory prevents, so that it is to be expected again.
+pub(super) fn user_failure(log: &AppLog) -> Option<String> {
+    let (outcome, reason) = ending(log);
+    // Lost processes and data, killed jobs, and Python's own want of memory have other causes.
+    let others =
+        ["ExecutorLostFailure", "FetchFailed", "MemoryError", "cancelled", "SparkContext was shut down"];
+    let own = outcome == Outcome::Other && reason.contains("Lost task");
+    (own && !others.iter().any(|words| reason.contains(words))).then_some(reason)
 }
 
 /// How the application ended, and the line that says so.

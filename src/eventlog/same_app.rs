@@ -33,7 +33,7 @@ pub fn fingerprint(log: &AppLog) -> Fingerprint {
         app_name: log.app_name.clone(),
         queries: queries.filter(|query| !query.is_empty()).collect(),
         call_sites: call_sites.map(|stage| stage.name.clone()).collect(),
-        cut: log.end_ms.is_none() || super::observed(log).outcome != crate::record::Outcome::Ok,
+        cut: super::observed(log).cut,
     }
 }
 

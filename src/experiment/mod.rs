@@ -1,6 +1,6 @@
 //! Many runs of one application: the points of a study, their replications, what the numbers are worth, and the search
 //! for the cheapest configuration; and predictions held against real runs (`score` compares one prediction with what a run
-//! was seen to do, `summary` puts many comparisons together).
+//! was seen to do, `summary` puts many comparisons together, `ranges` says how sure a prediction is).
 //!
 //! A run itself is [`crate::sim`]'s matter. [`host`] holds the physics under Spark against tables of measurements.
 //! Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
@@ -12,6 +12,7 @@ pub mod host;
 mod overview;
 mod place;
 mod points;
+pub mod ranges;
 mod reseed;
 pub mod score;
 pub mod side_by_side;
@@ -19,6 +20,7 @@ pub mod statistics;
 mod study;
 pub mod summary;
 mod tune;
+pub mod uncertainty;
 mod vary;
 pub mod why;
 
@@ -28,6 +30,7 @@ pub use explain::explain;
 pub use overview::{Overview, RunKey, Summariser};
 pub use place::{Placed, machines, place};
 pub use points::Space;
+pub use ranges::{Predicted, Sureness, sureness};
 pub use reseed::reseed;
 pub use score::{Comparison, Naive, compare};
 pub use study::{Known, Replications, Shard, Stopped, Study};

@@ -84,6 +84,8 @@ pub struct Comparison {
     pub predicted: (Option<Outcome>, String),
     /// How the base run ended.
     pub naive: Outcome,
+    /// The real run's log ends while jobs run: nothing can be judged by it.
+    pub unfinished: bool,
     /// Totals that are compared.
     pub totals: Vec<ErrorRecord>,
     /// Stages that are compared, with their names; only in replays, where stages keep their numbers, of runs
@@ -114,7 +116,10 @@ pub fn compare(naive: Naive<'_>, real: &ObservedRun, predicted: Result<&RunRecor
         let value = of(&real.totals, quantity.column)?;
         let answer = run.and_then(|run| of_record(&SUMMARY, run, run, quantity.column));
         let same = if naive.replay { None } else { of(&naive.base_run.totals, quantity.column) };
-        Some(record(naive, None, *quantity, value, answer, same))
+        let ranges = run.map_or(&[][..], |run| &run.confidence.ranges);
+        let range = ranges.iter().find(|range| range.column == quantity.column);
+        let range = range.map(|range| (range.low, range.high));
+        Some(ErrorRecord { range, ..record(naive, None, *quantity, value, answer, same) })
     };
     let totals = QUANTITIES.iter().filter(compared).filter_map(line).collect();
     let stages = match run {
@@ -132,6 +137,7 @@ pub fn compare(naive: Naive<'_>, real: &ObservedRun, predicted: Result<&RunRecor
             Err(why) => (None, why),
         },
         naive: naive.base_run.outcome,
+        unfinished: real.unfinished,
         totals,
         stages,
     }
@@ -152,6 +158,7 @@ fn record(
         quantity: quantity.column,
         real,
         predicted,
+        range: None,
         naive: same,
         error: predicted.map(|answer| error(real, answer, quantity.measure)),
         naive_error: same.map(|answer| error(real, answer, quantity.measure)),

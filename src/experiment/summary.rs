@@ -47,14 +47,54 @@ pub struct SummaryRow {
     pub errors: [f64; 3],
     /// Median and 90th percentile of the naive answer; `None` in replays.
     pub naive: Option<[f64; 2]>,
+    /// How well the ranges held; `None` in replays, which the ranges know.
+    pub ranges: Option<Coverage>,
     /// The worst, worst first.
     pub worst: Vec<ErrorRecord>,
 }
 
-/// Puts comparisons together.
+/// How often the real value lay in the range that was expected, and how wide the ranges are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coverage {
+    /// Predictions with a range.
+    pub ranges: usize,
+    /// Those whose range holds the real value.
+    pub hold: usize,
+    /// Median width as a share of the real value; ranges without a high end are left out.
+    pub width: f64,
+}
+
+/// A value at the end of a range is in it even when rounding moved it by this share.
+const ROUNDING: f64 = 1e-3;
+
+fn coverage(lines: &[&ErrorRecord]) -> Option<Coverage> {
+    let ranged: Vec<(&ErrorRecord, f64, Option<f64>)> = lines
+        .iter()
+        .filter(|line| line.base != line.target)
+        .filter_map(|line| line.range.map(|(low, high)| (*line, low, high)))
+        .collect();
+    let holds = |(line, low, high): &&(&ErrorRecord, f64, Option<f64>)| {
+        let slack = line.real * ROUNDING;
+        // A log's peaks of pools are polled: what lasted shorter than the interval is missing, so that they may be lower.
+        let polled = line.quantity.starts_with("peakOn") || line.quantity.starts_with("peakOff");
+        (polled || line.real >= low - slack) && high.is_none_or(|high| line.real <= high + slack)
+    };
+    let width = |(line, low, high): &(&ErrorRecord, f64, Option<f64>)| {
+        Some((high.as_ref()? - low) / line.real.max(1.0))
+    };
+    let widths: Vec<f64> = ranged.iter().filter_map(width).collect();
+    (!ranged.is_empty()).then(|| Coverage {
+        ranges: ranged.len(),
+        hold: ranged.iter().filter(holds).count(),
+        width: quantile(&widths, 0.5),
+    })
+}
+
+/// Puts comparisons together. Runs of which it is not known how they ended are left out.
 pub fn summarise(comparisons: &[Comparison]) -> Summary {
-    let mut summary = Summary { comparisons: comparisons.len(), ..Summary::default() };
-    for found in comparisons {
+    let judged = || comparisons.iter().filter(|found| !found.unfinished);
+    let mut summary = Summary { comparisons: judged().count(), ..Summary::default() };
+    for found in judged() {
         let (real, predicted) = (found.real.0, found.predicted.0);
         let names = || (found.base.clone(), found.target.clone());
         if predicted.is_none() {
@@ -107,6 +147,7 @@ fn row(quantity: Quantity, comparisons: &[Comparison]) -> Option<SummaryRow> {
         unanswered: lines.len() - answered.len(),
         errors: [0.5, 0.9, 1.0].map(|q| quantile(&errors, q)),
         naive: (!naive.is_empty()).then(|| [0.5, 0.9].map(|q| quantile(&naive, q))),
+        ranges: coverage(&answered),
         worst: answered.into_iter().take(WORST).cloned().collect(),
     })
 }

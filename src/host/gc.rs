@@ -37,7 +37,7 @@ const TURNOVER: f64 = 0.02;
 const ROOTS_S: f64 = 4e-3;
 /// Live data above this share of what the collector can use is taken as this share: the program is about to die of it, and
 /// whether it does is decided elsewhere.
-const USED_SHARE_MAX: f64 = 0.95;
+pub const USED_SHARE_MAX: f64 = 0.95;
 
 /// Pause nanoseconds for one byte that tasks allocate.
 pub fn pause_ns_per_byte(collector: Collector, heap: TaskHeap) -> f64 {

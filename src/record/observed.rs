@@ -21,6 +21,10 @@ pub struct ObservedRun {
     pub outcome: Outcome,
     /// The first line of what ended it; empty when ok.
     pub reason: String,
+    /// The log ends while jobs run and tells no failure: how the run ended is not known.
+    pub unfinished: bool,
+    /// The log ends before the application would have: it died, was killed, or still ran.
+    pub cut: bool,
     /// Totals, by columns of the summary.
     pub totals: Quantities,
     /// Stages, all attempts of each together, by id.
@@ -53,6 +57,8 @@ pub struct ErrorRecord {
     pub real: f64,
     /// What was predicted.
     pub predicted: Option<f64>,
+    /// The range that the real value was expected in; no high end where nothing bounds it.
+    pub range: Option<(f64, Option<f64>)>,
     /// The answer "as in the base run".
     pub naive: Option<f64>,
     /// How far the prediction is off, in the measure of the quantity.

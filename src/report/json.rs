@@ -6,9 +6,10 @@
 use std::io;
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::json;
 
 use crate::record::columns::{self, Table, Value};
-use crate::record::{Confidence, RunRecord};
+use crate::record::{Confidence, Range, RunRecord};
 
 /// Writes `run` as one JSON object, indented, and a line end. `input` is what the user calls the scenario or log.
 ///
@@ -123,10 +124,37 @@ struct Sure<'a>(&'a Confidence);
 
 impl Serialize for Sure<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(3))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("grade", &self.0.grade)?;
         map.serialize_entry("assumed", &self.0.assumed)?;
         map.serialize_entry("replay", &self.0.replay)?;
+        if !self.0.ranges.is_empty() {
+            map.serialize_entry("ranges", &Ranges(&self.0.ranges))?;
+        }
+        let endings = self.0.other_endings.iter();
+        let endings: Vec<_> = endings
+            .map(|(outcome, because)| json!({ "outcome": outcome.as_str(), "because": because }))
+            .collect();
+        if !endings.is_empty() {
+            map.serialize_entry("otherEndings", &endings)?;
+        }
+        map.end()
+    }
+}
+
+/// Ranges by quantity; one without a highest value has no `high`.
+struct Ranges<'a>(&'a [Range]);
+
+impl Serialize for Ranges<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for range in self.0 {
+            let mut entry = json!({ "low": range.low, "grade": range.grade, "because": range.because });
+            if let Some(high) = range.high {
+                entry["high"] = high.into();
+            }
+            map.serialize_entry(range.column, &entry)?;
+        }
         map.end()
     }
 }

@@ -10,7 +10,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, Tab
 
 use crate::record::columns::{self, Unit, Value};
 use crate::record::{
-    Confidence, DatasetRecord, HostRecord, LedgerEntry, Outcome, RunRecord, StageRecord, TenantRecord,
+    Confidence, DatasetRecord, HostRecord, LedgerEntry, Outcome, Range, RunRecord, StageRecord, TenantRecord,
 };
 use crate::units::{HumanBytes, HumanDuration, SimDuration};
 
@@ -422,6 +422,12 @@ fn sureness(page: &mut Page, run: &RunRecord) {
             page.entry(&format!("{grade}: {what}"));
         }
     }
+    for line in ranges(run) {
+        page.entry(&line);
+    }
+    for (outcome, because) in &confidence.other_endings {
+        page.entry(&format!("May also end {}: {because} could bring that about", outcome.as_str()));
+    }
     for line in &confidence.replay {
         page.entry(&format!("Replay of the log: {line}"));
     }
@@ -429,6 +435,36 @@ fn sureness(page: &mut Page, run: &RunRecord) {
         page.entry(&format!("Assumed: {line}"));
     }
     page.rest(confidence.assumed.len(), ASSUMPTIONS_MAX, "--json");
+}
+
+/// Quantities whose ranges the page shows; --json has all.
+const RANGES_SHOWN: [&str; 5] =
+    ["memoryBytesSpilled", "diskBytesSpilled", "peakExecutionMemoryMax", "executorRunTime", "wallMs"];
+
+/// The ranges that real runs are expected in.
+fn ranges(run: &RunRecord) -> Vec<String> {
+    let line = |range: &Range| {
+        let show = |value: f64| match columns::SUMMARY.unit(range.column) {
+            Some(Unit::Bytes) => HumanBytes(value as u64).to_string(),
+            Some(Unit::Ms) => HumanDuration(SimDuration::from_secs_f64(value / 1e3)).to_string(),
+            _ => format!("{value:.0}"),
+        };
+        // Nothing that could be somewhat more or less is not worth a line.
+        let high = match range.high {
+            Some(high) if high == 0.0 => return None,
+            Some(high) if show(high) == show(range.low) => {
+                return Some(format!("{} {} ({})", range.column, show(high), range.grade));
+            }
+            Some(high) => format!("to {}", show(high)),
+            None => "or more".to_owned(),
+        };
+        let because =
+            if range.because.is_empty() { String::new() } else { format!(": {}", range.because.join(", ")) };
+        Some(format!("{} {} {high} ({}{because})", range.column, show(range.low), range.grade))
+    };
+    let shown = |range: &&Range| RANGES_SHOWN.contains(&range.column);
+    let lines = run.confidence.ranges.iter().filter(shown).filter_map(line);
+    lines.map(|line| format!("Expected: {line}")).collect()
 }
 
 fn next(page: &mut Page, run: &RunRecord, input: &str) {

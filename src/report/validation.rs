@@ -102,6 +102,13 @@ fn each(page: &mut Page, found: &Comparison) {
     };
     let real = ended(found.real.0, &found.real.1);
     match found.predicted.0 {
+        Some(outcome) if found.unfinished => {
+            page.paragraph(&format!(
+                "The log ends while jobs run, so that nothing can be judged by it; predicted was {}.",
+                outcome.as_str()
+            ));
+            return;
+        }
         Some(outcome) if outcome == found.real.0 => {
             page.verdict("RIGHT", GREEN, &format!("the run ended {real}, as predicted"));
         }
@@ -210,8 +217,19 @@ fn summary(page: &mut Page, summary: &Summary) {
             (NOISE_FACTOR - 1.0) * 100.0
         ));
     }
-    let header = ["Quantity", "n", "no answer", "median", "p90", "worst", "naive median", "naive p90"];
-    let header = &header[..if naive { 8 } else { 6 }];
+    let header = [
+        "Quantity",
+        "n",
+        "no answer",
+        "median",
+        "p90",
+        "worst",
+        "naive median",
+        "naive p90",
+        "in range",
+        "width",
+    ];
+    let header = &header[..if naive { 10 } else { 6 }];
     let mut rows = Vec::new();
     for row in &summary.rows {
         let cell =
@@ -226,6 +244,10 @@ fn summary(page: &mut Page, summary: &Summary) {
         ];
         if naive {
             cells.extend(row.naive.map_or([String::new(), String::new()], |naive| naive.map(cell)));
+            cells.extend(row.ranges.map_or([String::new(), String::new()], |ranges| {
+                let percent = |share: f64| format!("{:.0} %", share * 100.0);
+                [percent(ranges.hold as f64 / ranges.ranges as f64), percent(ranges.width)]
+            }));
         }
         rows.push(cells);
     }
@@ -341,6 +363,9 @@ fn comparison(found: &Comparison) -> Json {
         "outcome": { "real": found.real.0.as_str(), "naive": found.naive.as_str() },
         "quantities": lines(&found.totals),
     });
+    if found.unfinished {
+        object["unfinished"] = true.into();
+    }
     match found.predicted.0 {
         Some(outcome) => object["outcome"]["predicted"] = outcome.as_str().into(),
         None => object["unanswered"] = found.predicted.1.clone().into(),
@@ -356,6 +381,8 @@ fn error_json(line: &ErrorRecord) -> Json {
     let mut object = Map::from_iter([("real".to_owned(), json!(line.real))]);
     let others = [
         ("predicted", line.predicted),
+        ("low", line.range.map(|range| range.0)),
+        ("high", line.range.and_then(|range| range.1)),
         ("naive", line.naive),
         ("error", line.error),
         ("naiveError", line.naive_error),
@@ -378,6 +405,10 @@ fn summary_json(summary: &Summary) -> Json {
         if let Some([median, p90]) = row.naive {
             object["naiveMedian"] = number(median);
             object["naiveP90"] = number(p90);
+        }
+        if let Some(ranges) = row.ranges {
+            object["ranges"] =
+                json!({ "ranges": ranges.ranges, "hold": ranges.hold, "medianWidth": number(ranges.width) });
         }
         (row.quantity.column.to_owned(), object)
     };

@@ -4,6 +4,7 @@
 use super::World;
 use super::executor::Executor;
 use super::task::Task;
+use crate::host::USED_SHARE_MAX;
 use crate::memory::operators::SparkOutOfMemory;
 use crate::memory::{BlockId, MemoryMode, TaskId};
 use crate::record::{Approach, Fall, Holder, Holding, Limit, SharedPool};
@@ -32,6 +33,11 @@ pub(super) struct BroadcastBuild {
 impl BroadcastBuild {
     pub(super) fn needed(&self) -> u64 {
         self.live + self.relation + self.outgrown + self.collected
+    }
+
+    /// The heap has room for all of it, and for a collector at work.
+    pub(super) fn fits(&self) -> bool {
+        self.needed() as f64 <= self.heap as f64 * USED_SHARE_MAX
     }
 }
 

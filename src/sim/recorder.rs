@@ -89,8 +89,7 @@ impl World<'_> {
         self.close_limits();
         self.record.causes = self.causes();
         // Sizes are exact or mechanistic, but every run also tells times, and times are fitted.
-        self.record.confidence =
-            Confidence { grade: "calibrated".to_owned(), assumed: Vec::new(), replay: Vec::new() };
+        self.record.confidence = Confidence { grade: "calibrated".to_owned(), ..Confidence::default() };
     }
 
     fn close_datasets(&mut self) {

@@ -282,7 +282,7 @@ impl World<'_> {
     fn broadcast_does_not_fit(&mut self, stage: usize) -> Option<String> {
         let build = self.broadcast_build(stage)?;
         self.approach(Limit::DriverHeap, build.needed(), build.heap, None);
-        if build.needed() <= build.heap {
+        if build.fits() {
             return None;
         }
         self.broadcast_falls(stage, &build);

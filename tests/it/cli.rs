@@ -4,6 +4,7 @@
 mod bad_input;
 mod commands;
 mod files;
+mod hard_logs;
 mod studies;
 mod validate;
 mod validate_host;

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 
 use crate::cli::console::Console;
 use crate::cli::input::{self, Application};
+use crate::cli::sureness::{self, Replay};
 use crate::conf::SparkVersion;
 use crate::conf::property::STORAGE_LEVEL_PREFIX;
 use crate::eventlog::{EventLogError, Fingerprint, fingerprint, look_at_directory, observed};
@@ -23,6 +24,8 @@ pub(super) struct Logged {
     pub(super) application: Result<Application, String>,
     /// What its run really did.
     pub(super) observed: ObservedRun,
+    /// How far its replay is from it.
+    pub(super) replay: Option<Replay>,
     /// What tells its application from others.
     pub(super) fingerprint: Fingerprint,
     /// The configuration that it ran under.
@@ -59,8 +62,10 @@ pub(super) fn open(path: &Path, console: Console) -> anyhow::Result<Logged> {
 fn read(path: &Path, name: String, console: Console) -> anyhow::Result<Logged> {
     let facts = input::open_facts(path, console)?;
     let (conf, version, levels) = input::conditions_of(&name, &facts.0)?;
+    let application = input::application(path, &facts).map_err(|error| format!("{error:#}"));
     Ok(Logged {
-        application: input::application(path, &facts).map_err(|error| format!("{error:#}")),
+        replay: application.as_ref().ok().and_then(sureness::replay),
+        application,
         observed: observed(&facts.0),
         fingerprint: fingerprint(&facts.0),
         name,

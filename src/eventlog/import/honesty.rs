@@ -37,6 +37,8 @@ pub struct Honesty {
     pub assumed: Vec<String>,
     /// Settings that would give a better log next time.
     pub better_log: Vec<String>,
+    /// A failure of the application's own code, which no setting of memory prevents: its first line.
+    pub repeats: Option<String>,
     /// How far the calibrated import is from its own log when it runs under the log's configuration.
     pub replay: Vec<String>,
 }

@@ -7,9 +7,9 @@
 //!
 //! Read `stages` (the runs of stages and their tasks), `fragments` (plans cut at exchanges), `operators` (fragments to
 //! operators), `exchanges` (what went between stages), `datasets` (what was cached), `times` and `rates` (what work costs),
-//! `jobs` (what followed what), `queries` and `joins` (what another configuration would plan otherwise), `builder` (all of
-//! it put together), `calibrate` (fitted to the log by running it), `calibration` (constants fitted elsewhere), `warmup`
-//! (what new JVMs paid).
+//! `jobs` (what followed what), `queries` and `joins` (what another configuration would plan otherwise), `unrun` (what a
+//! failed query did not come to), `unmodelled` (what is not repeated), `builder` (all of it put together), `calibrate`
+//! (fitted to the log by running it), `calibration` (constants fitted elsewhere), `warmup` (what new JVMs paid).
 
 mod builder;
 mod calibrate;
@@ -28,6 +28,8 @@ mod rates;
 mod stages;
 mod times;
 mod twins;
+mod unmodelled;
+mod unrun;
 mod warmup;
 
 use std::collections::BTreeMap;
@@ -120,6 +122,7 @@ pub fn import_with(
              overhead, as a cluster manager would",
         );
     }
+    unmodelled::say(log, &mut honesty);
     let workload = builder::workload(log, &settings, calibration, &mut honesty);
     Ok(Import { workload, properties, spark_version: log.spark_version.clone(), hosts, honesty })
 }

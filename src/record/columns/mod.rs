@@ -444,6 +444,15 @@ pub static ERRORS: Table<ErrorRecord> = Table {
         ),
         column("real", Unit::None, "What was real.", |_, e| Value::Float(e.real)),
         column("predicted", Unit::None, "What was predicted.", |_, e| float_or_absent(e.predicted)),
+        column("low", Unit::None, "Lowest value that was expected.", |_, e| {
+            float_or_absent(e.range.map(|range| range.0))
+        }),
+        column(
+            "high",
+            Unit::None,
+            "Highest value that was expected; absent where nothing bounds it.",
+            |_, e| float_or_absent(e.range.and_then(|range| range.1)),
+        ),
         column("naive", Unit::None, "The naive answer: as in the base run.", |_, e| float_or_absent(e.naive)),
         column(
             "error",

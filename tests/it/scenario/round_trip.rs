@@ -129,9 +129,9 @@ fn shuffle() -> impl PropStrategy<Value = Shuffle> {
     ];
     let keys = (shares(), any::<u64>(), any::<u64>(), shares())
         .prop_map(|(hot, distinct, salt, observed)| Keys { hot, distinct, salt, observed });
-    (free_text(), partitions, distribution, keys, bytes(), positive(), any::<bool>(), any::<bool>()).prop_map(
-        |(name, partitions, distribution, keys, record_bytes, compression, map_side_combine, relocatable)| {
-            Shuffle {
+    (free_text(), partitions, distribution, keys, bytes(), positive(), any::<bool>(), any::<(bool, u64)>())
+        .prop_map(
+            |(
                 name,
                 partitions,
                 distribution,
@@ -139,10 +139,21 @@ fn shuffle() -> impl PropStrategy<Value = Shuffle> {
                 record_bytes,
                 compression,
                 map_side_combine,
-                relocatable,
-            }
-        },
-    )
+                (relocatable, blocks),
+            )| {
+                Shuffle {
+                    name,
+                    partitions,
+                    distribution,
+                    keys,
+                    record_bytes,
+                    compression,
+                    map_side_combine,
+                    relocatable,
+                    blocks,
+                }
+            },
+        )
 }
 
 fn dataset() -> impl PropStrategy<Value = Dataset> {
@@ -181,7 +192,7 @@ fn dataset() -> impl PropStrategy<Value = Dataset> {
 }
 
 fn step_kinds() -> impl PropStrategy<Value = StepKind> {
-    let names = || prop::collection::vec("[a-z\"#0-9 (]{1,8}", 0..3);
+    let names = || prop::collection::vec("[a-z#0-9][a-z\"#0-9 (]{0,7}", 0..3);
     let join =
         (0..5usize, names(), names(), 0..5usize, 0..5usize, any::<[bool; 3]>(), prop::option::of(0..2usize))
             .prop_map(|(kind, left_keys, right_keys, planned, ran, [hint, radix, long_key], broadcast)| {
