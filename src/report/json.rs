@@ -49,6 +49,9 @@ impl Serialize for Document<'_> {
         map.serialize_entry("appMs", &Cell(summary(run, "appMs")))?;
         map.serialize_entry("datasets", &Rows { run, table: &columns::DATASETS, list: &run.datasets })?;
         map.serialize_entry("causes", &Rows { run, table: &columns::CAUSES, list: &run.causes })?;
+        if !run.trace.is_empty() {
+            map.serialize_entry("trace", &Rows { run, table: &columns::TRACE, list: &run.trace })?;
+        }
         map.end()
     }
 }

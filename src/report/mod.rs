@@ -11,6 +11,7 @@ pub mod plot;
 pub mod sweep;
 pub mod table;
 mod text;
+pub mod trace;
 #[cfg(feature = "experiment")]
 pub mod validation;
 #[cfg(feature = "experiment")]

@@ -7,7 +7,7 @@ pub use json::json;
 
 use std::fmt::Write as _;
 
-use super::table::Style;
+use super::table::{Style, spill_line};
 use super::text::{GREEN, Page, RED, count, duration, percent};
 use crate::experiment::why::slow::{Floor, Help, SALT_PARTS, SlowDown};
 use crate::experiment::why::{Change, Class, Fix, Link, Useless, Why};
@@ -400,19 +400,9 @@ fn slow(page: &mut Page, why: &Why) {
     }
 }
 
-/// Both spills of each stage that spilled, their ratio, how many there were and what they cost.
-pub(super) fn spilled(page: &mut Page, record: &RunRecord) {
+fn spilled(page: &mut Page, record: &RunRecord) {
     for stage in record.stages.iter().filter(|stage| stage.metrics.memory_bytes_spilled > 0) {
-        let metrics = &stage.metrics;
-        page.entry(&format!(
-            "  stage {}: {} of memory as {} on disk ({:.1} to 1) in {}, {} extra",
-            stage.stage_id,
-            HumanBytes(metrics.memory_bytes_spilled),
-            HumanBytes(metrics.disk_bytes_spilled),
-            metrics.memory_bytes_spilled as f64 / metrics.disk_bytes_spilled.max(1) as f64,
-            count(metrics.spills, "spill"),
-            duration(metrics.spill_time_ns),
-        ));
+        page.entry(&format!("  stage {}: {}", stage.stage_id, spill_line(stage)));
     }
 }
 

@@ -21,6 +21,7 @@ mod replan;
 mod scheduler;
 mod stages;
 mod task;
+mod trace;
 mod uses;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
@@ -35,7 +36,7 @@ use crate::engine::{EventQueue, SharedResource, TimerId};
 use crate::host::GcCost;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
-use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint};
+use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint, TracedTask};
 use crate::units::SimTime;
 use crate::workload::Workload;
 
@@ -122,6 +123,7 @@ struct World<'a> {
     offers_at: Option<SimTime>,
     last_points: Vec<Option<TimelinePoint>>,
     lost: recorder::Lost,
+    traced: Option<TracedTask>,
     ended: Option<Outcome>,
     record: RunRecord,
 }
@@ -133,6 +135,17 @@ pub fn simulate(
     processes: &Processes,
     options: SimOptions,
 ) -> RunRecord {
+    simulate_following(workload, settings, processes, options, None)
+}
+
+/// Runs an application once and keeps the ledger of one task ([`RunRecord::trace`]).
+pub fn simulate_following(
+    workload: &Workload,
+    settings: &Settings,
+    processes: &Processes,
+    options: SimOptions,
+    task: Option<TracedTask>,
+) -> RunRecord {
     let replanned = replan(workload, settings);
     let workload = match &replanned {
         Ok(Some(replanned)) => &replanned.workload,
@@ -141,6 +154,7 @@ pub fn simulate(
     let plan = plan(workload, settings, processes.default_parallelism);
     let programs: Vec<_> = workload.stages.iter().map(program::program).collect();
     let mut world = World::new(workload, settings, processes, options, &plan, &programs);
+    world.traced = task;
     world.run();
     world.close_record();
     let mut record = world.record;
@@ -214,6 +228,7 @@ impl<'a> World<'a> {
             offers_at: None,
             last_points: Vec::new(),
             lost: recorder::Lost::default(),
+            traced: None,
             ended: None,
             record: RunRecord {
                 name: workload.name.clone(),

@@ -26,7 +26,7 @@ pub(super) fn of(record: &RunRecord) -> Vec<Moment> {
     let stage =
         fall.and_then(|fall| record.stages.iter().find(|stage| Some(stage.stage_id) == fall.stage_id));
     if let Some(stage) = stage.or(record.stages.last()) {
-        add(1, stage.submitted_ns, format!("stage {} starts: {}", stage.stage_id, stage.name));
+        add(1, stage.submitted_ns, format!("stage {} starts: {}", stage.stage_id, stage.label()));
     }
     let short = [
         (EventKind::Evict, "the first cached block is evicted"),

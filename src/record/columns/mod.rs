@@ -10,12 +10,14 @@
 
 mod metrics;
 mod study;
+mod trace;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use self::metrics::METRICS;
 pub use self::study::{SWEEP, SWEEP_SUMMARY};
+pub use self::trace::TRACE;
 use super::{
     Cause, DatasetRecord, ErrorRecord, EventRecord, ExecutorRecord, Metrics, RunRecord, StageRecord,
     TaskRecord, TimelinePoint,
@@ -476,6 +478,7 @@ pub fn markdown() -> String {
     section(&mut out, &EVENTS);
     section(&mut out, &TIMELINE);
     section(&mut out, &CAUSES);
+    section(&mut out, &TRACE);
     section(&mut out, &SWEEP);
     section(&mut out, &SWEEP_SUMMARY);
     section(&mut out, &ERRORS);
@@ -522,6 +525,7 @@ mod tests {
         check_names(&EVENTS);
         check_names(&TIMELINE);
         check_names(&CAUSES);
+        check_names(&TRACE);
         check_names(&ERRORS);
     }
 
