@@ -62,6 +62,8 @@ fn stage(
         launch_ns: PerTask::Total(2_000_000 * stage_tasks),
         allocated_bytes: PerTask::Total(GIB * stage_tasks),
         background_threads: 0.0,
+        warm_up_ns: 0,
+        compile_ns: 0,
     }
 }
 

@@ -20,14 +20,12 @@ use crate::eventlog::{
 };
 use crate::memory::StorageLevel;
 use crate::record::ObservedRun;
-use crate::scenario::{self, ClusterSpec, ConfEntry, HostSpec, Scenario, Severity};
-use crate::units::GIB;
+use crate::scenario::{
+    self, ClusterSpec, ConfEntry, HostSpec, Scenario, Severity, SwapKind, UNKNOWN_HOST_MEMORY,
+};
 
 /// Bytes that are looked at to tell what a file is.
 const HEAD_BYTES: usize = 4096;
-/// Memory of a machine of which a log says nothing: so large that it limits nothing.
-const UNKNOWN_HOST_MEMORY: u64 = 1024 * GIB;
-
 /// What INPUT holds.
 #[derive(Debug)]
 pub(super) struct Application {
@@ -336,7 +334,12 @@ fn to_scenario(import: Import, honesty: &mut Honesty) -> Scenario {
             count: 1,
             cores: host.cores.max(1),
             memory_bytes: UNKNOWN_HOST_MEMORY,
+            kernel_bytes: None,
             swap_bytes: 0,
+            swap_device: SwapKind::Ssd,
+            swap_latency_ns: None,
+            swap_bytes_per_s: None,
+            local_dir_in_memory: false,
             disk_bytes: None,
             disk_bytes_per_s: rates.disk_bytes_per_s,
             network_bytes_per_s: rates.network_bytes_per_s,

@@ -227,11 +227,6 @@ pub(super) fn assumptions(application: &Application, settings: &Settings, placed
         ),
     }
     let cluster = &application.scenario.cluster;
-    if !cluster.tenants.is_empty() || cluster.hosts.iter().any(|host| host.swap_bytes > 0) {
-        assumed.push(
-            "the hosts have memory for everybody: swap and other processes on them are not simulated".into(),
-        );
-    }
     if placed.plan.not_placed > 0 {
         assumed.push(not_placed(placed));
     }

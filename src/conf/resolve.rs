@@ -217,6 +217,14 @@ fn knobs(r: &Reader<'_>) -> Knobs {
         },
         data_scale: r.real("spillcast.dataScale"),
         container_limit: r.opt_bytes("spillcast.containerLimit"),
+        host_memory: r.opt_bytes("spillcast.host.memory"),
+        host_swap: r.opt_bytes("spillcast.host.swap"),
+        tenants: match r.text("spillcast.tenants").as_deref().map(str::trim) {
+            None | Some("all") => None,
+            Some("none" | "") => Some(Vec::new()),
+            Some(names) => Some(names.split(',').map(|name| name.trim().to_owned()).collect()),
+        },
+        copies: r.opt_count("spillcast.copies").unwrap_or(1),
         collector: match r.text("spillcast.collector").as_deref() {
             Some("G1") => Some(Collector::G1),
             Some("Parallel") => Some(Collector::Parallel),

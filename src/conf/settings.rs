@@ -395,6 +395,14 @@ pub struct Knobs {
     pub data_scale: f64,
     /// Bytes that an executor's process tree may use where no cluster manager sets a limit.
     pub container_limit: Option<u64>,
+    /// Memory of every host, bytes, instead of its own.
+    pub host_memory: Option<u64>,
+    /// Swap space of every host, bytes, instead of its own.
+    pub host_swap: Option<u64>,
+    /// The tenants that are there; `None` for all of them.
+    pub tenants: Option<Vec<String>>,
+    /// Applications like this one that start on the same hosts at the same moment, itself among them.
+    pub copies: u32,
     /// Garbage collector of every JVM.
     pub collector: Option<Collector>,
 }

@@ -29,7 +29,7 @@ mod values;
 pub use app_log::AppLog;
 pub use codec::{Codec, CodecError};
 pub use error::EventLogError;
-pub use import::{Conditions, Honesty, Import, Lacking, conditions, import};
+pub use import::{Calibration, Conditions, Honesty, Import, Lacking, conditions, import, import_with};
 pub use line::LINE_BYTES_MAX;
 pub use observed::observed;
 pub use reader::{BrokenLine, FileNote, Missing, ReadNotes, Truncation, read_app_log};

@@ -1,9 +1,14 @@
-//! The physics under Spark, calibrated: what garbage collection costs and what a JVM process weighs. It knows bytes, time
-//! and collectors, nothing of Spark. Swap, the OOM killer and neighbours on the host are not here yet.
+//! The physics under Spark, calibrated: what garbage collection costs, what a JVM process weighs, which pages stay in memory,
+//! what a swapped page costs, whom the kernel kills. It knows bytes, time and collectors, nothing of Spark.
 
 pub mod collector;
 mod gc;
+pub mod oom_killer;
 mod process;
+pub mod ram;
+pub mod residency;
+pub mod swap;
+pub mod tenant;
 
 pub use gc::GcCost;
 pub use process::{PYTHON_WORKER_BYTES, jvm_resident_bytes};

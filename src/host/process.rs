@@ -7,11 +7,13 @@ pub const PYTHON_WORKER_BYTES: u64 = 58 << 20;
 /// Resident bytes of a JVM: what G1 has touched of the heap, and everything outside the heap.
 ///
 /// G1 grows the heap while garbage is cheaper than collecting, so that a job that allocates a multiple of the heap touches
-/// nearly all of a small heap (measured: all of 512 MB, 570 of 1024, 650 of 2048 MB under the same job, about 420 MB more
-/// than its live data).
+/// nearly all of a small heap. Beside the live data it holds the young generation, and the pages that finished operators have
+/// let go, which only a marking cycle frees. Measured on one job with heaps of 512 MB to 2 GB and live data of 150 to 890 MB:
+/// within 10 % of the process in 12 of 15 runs, at worst 25 % low.
 pub fn jvm_resident_bytes(heap_max: u64, live_peak: u64, allocated: u64, non_heap: u64) -> u64 {
-    const GARBAGE_BEFORE_COLLECTION: u64 = 420 << 20;
-    let touched = live_peak + allocated.min(GARBAGE_BEFORE_COLLECTION);
+    const YOUNG: u64 = 320 << 20;
+    const LET_GO_PERCENT: u64 = 85;
+    let touched = live_peak + allocated.min(YOUNG + live_peak * LET_GO_PERCENT / 100);
     touched.min(heap_max) + non_heap
 }
 
@@ -23,6 +25,6 @@ mod tests {
     #[test]
     fn a_small_heap_is_touched_whole() {
         let rss = |heap: u64| jvm_resident_bytes(heap * MIB, 200 * MIB, 10_000 * MIB, 290 * MIB) / MIB;
-        assert_eq!((rss(512), rss(2_048)), (802, 910));
+        assert_eq!((rss(512), rss(2_048)), (802, 980));
     }
 }

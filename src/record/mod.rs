@@ -3,11 +3,13 @@
 
 pub mod columns;
 mod fall;
+mod host;
 mod observed;
 pub mod study;
 mod trace;
 
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
+pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};
 pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
 pub use trace::{TraceKind, TraceRecord, TracedTask};
 
@@ -92,6 +94,14 @@ pub struct RunRecord {
     pub events: Vec<EventRecord>,
     /// Memory by region over time.
     pub timeline: Vec<TimelinePoint>,
+    /// Machines whose memory is known.
+    pub hosts: Vec<HostRecord>,
+    /// Who held their memory when most was wanted.
+    pub ledger: Vec<LedgerEntry>,
+    /// Neighbours on them.
+    pub tenants: Vec<TenantRecord>,
+    /// Memory of their processes over time.
+    pub host_timeline: Vec<HostPoint>,
     /// How close each limit came, in the order of [`Limit`]; limits that nothing came under are not there.
     pub limits: Vec<Approach>,
     /// Limits that were passed, in the order of time; only the first ones of many.
@@ -332,6 +342,8 @@ pub enum EventKind {
     TaskFailed,
     /// An executor died.
     ExecutorLost,
+    /// The kernel killed a process.
+    Kill,
     /// The application ended early.
     Abort,
 }
@@ -352,6 +364,7 @@ impl EventKind {
             Self::Recompute => "recompute",
             Self::TaskFailed => "task_failed",
             Self::ExecutorLost => "executor_lost",
+            Self::Kill => "kill",
             Self::Abort => "abort",
         }
     }

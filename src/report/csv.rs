@@ -27,11 +27,15 @@ pub enum File {
     Events,
     /// Memory by region over time.
     Timeline,
+    /// Neighbours.
+    Tenants,
+    /// Memory of hosts by process over time.
+    HostTimeline,
 }
 
 impl File {
     /// All files, the shortest first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Summary,
         Self::Stages,
         Self::Tasks,
@@ -39,6 +43,8 @@ impl File {
         Self::Datasets,
         Self::Events,
         Self::Timeline,
+        Self::Tenants,
+        Self::HostTimeline,
     ];
 
     /// File name, as `stages.csv`.
@@ -51,6 +57,8 @@ impl File {
             Self::Datasets => "datasets.csv",
             Self::Events => "events.csv",
             Self::Timeline => "timeline.csv",
+            Self::Tenants => "tenants.csv",
+            Self::HostTimeline => "host_timeline.csv",
         }
     }
 
@@ -68,6 +76,8 @@ impl File {
             Self::Datasets => rows(&columns::DATASETS, run, &run.datasets, out),
             Self::Events => rows(&columns::EVENTS, run, &run.events, out),
             Self::Timeline => rows(&columns::TIMELINE, run, &run.timeline, out),
+            Self::Tenants => rows(&columns::TENANTS, run, &run.tenants, out),
+            Self::HostTimeline => rows(&columns::HOST_TIMELINE, run, &run.host_timeline, out),
         }
     }
 }

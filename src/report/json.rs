@@ -43,12 +43,14 @@ impl Serialize for Document<'_> {
         map.serialize_entry("totals", &Totals(run))?;
         map.serialize_entry("stages", &Rows { run, table: &columns::STAGES, list: &run.stages })?;
         map.serialize_entry("executors", &Rows { run, table: &columns::EXECUTORS, list: &run.executors })?;
-        map.serialize_entry("tenants", &[(); 0])?;
+        map.serialize_entry("tenants", &Rows { run, table: &columns::TENANTS, list: &run.tenants })?;
         map.serialize_entry("confidence", &Sure(&run.confidence))?;
         map.serialize_entry("name", &Cell(summary(run, "name")))?;
         map.serialize_entry("appMs", &Cell(summary(run, "appMs")))?;
         map.serialize_entry("datasets", &Rows { run, table: &columns::DATASETS, list: &run.datasets })?;
         map.serialize_entry("causes", &Rows { run, table: &columns::CAUSES, list: &run.causes })?;
+        map.serialize_entry("hosts", &Rows { run, table: &columns::HOSTS, list: &run.hosts })?;
+        map.serialize_entry("ledger", &Rows { run, table: &columns::LEDGER, list: &run.ledger })?;
         if !run.trace.is_empty() {
             map.serialize_entry("trace", &Rows { run, table: &columns::TRACE, list: &run.trace })?;
         }

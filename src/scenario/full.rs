@@ -167,6 +167,8 @@ fn decode_stage(table: &View, counts: &Counts, sink: &mut Sink) -> Stage {
         launch_ns: amount(table, "launch_ns"),
         allocated_bytes: amount(table, "allocated_bytes"),
         background_threads: table.number("background_threads").unwrap_or(0.0),
+        warm_up_ns: table.whole("warm_up_ns").unwrap_or(0),
+        compile_ns: table.whole("compile_ns").unwrap_or(0),
     }
 }
 
@@ -348,6 +350,11 @@ pub(super) fn rates(table: &View) -> Rates {
         serialize_ns_per_byte: number("serialize_ns_per_byte", default.serialize_ns_per_byte),
         scheduler_delay_ns: table.whole("scheduler_delay_ns").unwrap_or(default.scheduler_delay_ns),
         task_fixed_ns: table.whole("task_fixed_ns").unwrap_or(default.task_fixed_ns),
+        shuffle_file_ns: table.whole("shuffle_file_ns").unwrap_or(default.shuffle_file_ns),
+        executor_warm_up_ns: table.whole("executor_warm_up_ns").unwrap_or(default.executor_warm_up_ns),
+        executor_compile_ns: table.whole("executor_compile_ns").unwrap_or(default.executor_compile_ns),
+        executor_launch_ns: table.whole("executor_launch_ns").unwrap_or(default.executor_launch_ns),
+        stage_launch_ns: table.whole("stage_launch_ns").unwrap_or(default.stage_launch_ns),
         page_ns_per_byte: table.number("page_ns_per_byte").unwrap_or(default.page_ns_per_byte),
         task_launch_ns: table.whole("task_launch_ns").unwrap_or(default.task_launch_ns),
         heap_base_bytes: table.size("heap_base_bytes").unwrap_or(default.heap_base_bytes),

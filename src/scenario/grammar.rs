@@ -154,7 +154,20 @@ pub(super) static HOST: Table = Table::new(
         key("count", COUNT, "So many of them; 1 by default."),
         required("cores", COUNT, "Processors that the kernel schedules on."),
         required("memory", Kind::Size, "Memory of the machine."),
+        key("kernel", Kind::Size, "What the kernel takes of it; 1/64 and 96m by default."),
         key("swap", Kind::Size, "Swap space; none by default."),
+        key("swap_device", Kind::Word(&["ssd", "network", "spinning"]), "Where it lies; ssd by default."),
+        key(
+            "swap_latency",
+            Kind::Time,
+            "Time of a random read from it, as \"1ms\"; the device's by default.",
+        ),
+        key("swap_bandwidth", Kind::Rate, "Bytes a second of it; the device's by default."),
+        key(
+            "local_dir_in_memory",
+            Kind::Flag,
+            "Spark's local files lie in memory (tmpfs); false by default.",
+        ),
         key("disk", Kind::Size, "Room for Spark's local files; unlimited by default."),
         key("disk_bandwidth", Kind::Rate, "Bytes a second of the local disk; 400e6 by default."),
         key("network_bandwidth", Kind::Rate, "Bytes a second of the network; 1.25e9 by default."),
@@ -168,8 +181,17 @@ pub(super) static TENANT: Table = Table::new(
         key("host", Kind::Text, "The host it runs on; every host by default."),
         required("resident", Kind::Size, "Memory that it holds."),
         key("active", Kind::Size, "Part of it that it keeps touching; all by default."),
+        key("period", Kind::Time, "Time in which it touches each page of `active` once; 1s by default."),
+        key("churn", Kind::Rate, "Garbage that it makes, bytes a second (a Java heap); none by default."),
+        key("request_time", Kind::Time, "Time of a request on a quiet host; without it no latency is told."),
+        key("request_memory", Kind::Size, "Part of `active` that a request touches; none by default."),
         key("cores", Kind::Number(0.0, 1e6), "Processors that it keeps busy; 0 by default."),
         key("oom_score_adj", Kind::Signed(-1000, 1000), "As in /proc; 0 by default."),
+        key(
+            "qos",
+            Kind::Word(&["guaranteed", "burstable", "best_effort"]),
+            "Class in Kubernetes, which decides `oom_score_adj`; burstable requests what is resident.",
+        ),
     ],
 );
 
@@ -185,6 +207,15 @@ pub(super) static RATES: Table = Table::new(
         key("serialize_ns_per_byte", POSITIVE, "Serializing a cached block or reading it back."),
         key("scheduler_delay_ns", MANY, "Between the end of a task and the start of the next in its slot."),
         key("task_fixed_ns", MANY, "Processor time of a task however little it does."),
+        key("shuffle_file_ns", MANY, "Processor time of each file that the bypass shuffle writer opens."),
+        key(
+            "executor_warm_up_ns",
+            MANY,
+            "Processor time that a new executor's JVM spends on Spark's classes.",
+        ),
+        key("executor_compile_ns", MANY, "Compiler threads' work for Spark's code in a new executor."),
+        key("executor_launch_ns", MANY, "Deserializing the first tasks in a new executor."),
+        key("stage_launch_ns", MANY, "Fetching a stage's task binary into an executor."),
         key("page_ns_per_byte", POSITIVE, "Zeroing a byte of execution memory."),
         key(
             "task_launch_ns",
@@ -431,6 +462,12 @@ pub(super) static STAGE: Table = Table::new(
         key("launch_ns", Kind::Amount, "Time before the tasks run."),
         key("allocated_bytes", Kind::Amount, "Bytes that the tasks allocate on the heap."),
         key("background_threads", POSITIVE, "Threads of each JVM that want a processor beside the tasks."),
+        key(
+            "warm_up_ns",
+            MANY,
+            "Processor time that each new executor spends until the stage's code is compiled.",
+        ),
+        key("compile_ns", MANY, "Compiler threads' work for the stage's code in each new executor."),
         key("operator", Kind::Tables(&OPERATOR), "An operator, after its inputs."),
     ],
 );

@@ -9,6 +9,7 @@
 //! `grammar` (the table of keys), `check`, `short`, `lower`; `full` and `render` for the other form.
 
 mod check;
+mod cluster;
 mod costs;
 mod diagnostic;
 mod distribution;
@@ -25,9 +26,11 @@ mod view;
 
 use toml::de::DeTable;
 
+use crate::units::{GIB, MIB};
 use crate::workload::Workload;
+use cluster::cluster;
 pub use diagnostic::{CODES, Diagnostic, Severity, explain};
-use diagnostic::{DUPLICATE, IMPOSSIBLE, MISSING_KEY, OUT_OF_RANGE, Sink, UNKNOWN_REFERENCE, did_you_mean};
+use diagnostic::{DUPLICATE, IMPOSSIBLE, MISSING_KEY, OUT_OF_RANGE, Sink};
 pub use render::render;
 pub use schema::schema;
 use view::View;
@@ -77,6 +80,32 @@ pub struct ClusterSpec {
     pub tenants: Vec<TenantSpec>,
 }
 
+/// Memory of a machine of which a log says nothing: so large that it limits nothing.
+pub const UNKNOWN_HOST_MEMORY: u64 = 1024 * GIB;
+
+/// Where swap space lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SwapKind {
+    /// A local solid-state disk; the one that was measured.
+    #[default]
+    Ssd,
+    /// A cloud's network disk.
+    Network,
+    /// A spinning disk.
+    Spinning,
+}
+
+impl SwapKind {
+    /// Its word in a scenario.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ssd => "ssd",
+            Self::Network => "network",
+            Self::Spinning => "spinning",
+        }
+    }
+}
+
 /// A kind of machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostSpec {
@@ -88,14 +117,32 @@ pub struct HostSpec {
     pub cores: u32,
     /// Memory, bytes.
     pub memory_bytes: u64,
+    /// What the kernel takes of the memory, bytes; `None`: [`HostSpec::kernel_or_usual`].
+    pub kernel_bytes: Option<u64>,
     /// Swap space, bytes.
     pub swap_bytes: u64,
+    /// Where the swap space lies.
+    pub swap_device: SwapKind,
+    /// Time until a swapped page's first byte, ns, where it is not the device's usual one.
+    pub swap_latency_ns: Option<u64>,
+    /// Bandwidth of the swap device, bytes a second, where it is not the usual one.
+    pub swap_bytes_per_s: Option<f64>,
+    /// Spark's local files lie in memory (tmpfs).
+    pub local_dir_in_memory: bool,
     /// Room for Spark's local files, bytes; `None`: unlimited.
     pub disk_bytes: Option<u64>,
     /// Bandwidth of the local disk, bytes a second.
     pub disk_bytes_per_s: f64,
     /// Bandwidth of the network, bytes a second.
     pub network_bytes_per_s: f64,
+}
+
+impl HostSpec {
+    /// What the kernel takes of the memory, bytes: as said, or 64 bytes a page to describe it (`struct page`) and 96 MiB of
+    /// code, slabs and stacks (assumed; an idle server has 60 to 150).
+    pub fn kernel_or_usual(&self) -> u64 {
+        self.kernel_bytes.unwrap_or(self.memory_bytes / 64 + 96 * MIB)
+    }
 }
 
 /// Another process on a machine.
@@ -109,6 +156,14 @@ pub struct TenantSpec {
     pub resident_bytes: u64,
     /// Part of it that it keeps touching, bytes; the rest can be swapped out unnoticed.
     pub active_bytes: u64,
+    /// Time in which it touches each page of that part once, ns.
+    pub period_ns: u64,
+    /// Garbage that it makes in the rest of its memory, bytes a second; a Java heap. 0: the rest is idle.
+    pub churn_bytes_per_s: f64,
+    /// Time that a request takes on a quiet host, ns; `None`: no latency is told.
+    pub request_ns: Option<u64>,
+    /// Memory that a request touches, bytes.
+    pub request_bytes: u64,
     /// Processors that it keeps busy.
     pub cpu_cores: f64,
     /// As in `/proc/PID/oom_score_adj`, -1000 (never killed) to 1000.
@@ -241,63 +296,6 @@ fn variants(root: &View, sink: &mut Sink) -> Vec<Variant> {
             conf: entries(table, sink),
         })
         .collect()
-}
-
-fn cluster(root: &View, sink: &mut Sink) -> ClusterSpec {
-    let (host_tables, tenant_tables) = (root.tables("host"), root.tables("tenant"));
-    unique(&host_tables, "host", sink);
-    unique(&tenant_tables, "tenant", sink);
-    // The bandwidths that the costs assume where nothing is said.
-    let rates = crate::workload::Rates::default();
-    let hosts: Vec<HostSpec> = host_tables
-        .iter()
-        .map(|host| HostSpec {
-            name: host.text("name").unwrap_or("host").to_owned(),
-            count: host.count("count").unwrap_or(1),
-            cores: host.count("cores").unwrap_or(1),
-            memory_bytes: host.size("memory").unwrap_or(0),
-            swap_bytes: host.size("swap").unwrap_or(0),
-            disk_bytes: host.size("disk"),
-            disk_bytes_per_s: host.rate("disk_bandwidth").unwrap_or(rates.disk_bytes_per_s),
-            network_bytes_per_s: host.rate("network_bandwidth").unwrap_or(rates.network_bytes_per_s),
-        })
-        .collect();
-    for (table, host) in host_tables.iter().zip(&hosts) {
-        if host.memory_bytes == 0 && table.size("memory") == Some(0) {
-            let span = table.span_of("memory");
-            sink.error(OUT_OF_RANGE, span, "`memory` is 0", "a host needs some", None);
-        }
-    }
-    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
-    let tenants = tenant_tables.iter().map(|tenant| tenant_spec(tenant, &names, sink)).collect();
-    ClusterSpec { hosts, tenants }
-}
-
-fn tenant_spec(tenant: &View, hosts: &[&str], sink: &mut Sink) -> TenantSpec {
-    let resident_bytes = tenant.size("resident").unwrap_or(0);
-    let active_bytes = tenant.size("active").unwrap_or(resident_bytes);
-    if active_bytes > resident_bytes {
-        let message = format!("`active` is {active_bytes} bytes, more than `resident` ({resident_bytes})");
-        sink.error(IMPOSSIBLE, tenant.span_of("active"), message, "more than the tenant holds", None);
-    }
-    let host = tenant.text("host");
-    if let Some(host) = host.filter(|host| !hosts.contains(host)) {
-        let help = Some(did_you_mean(host, hosts));
-        let span = tenant.span_of("host");
-        sink.error(UNKNOWN_REFERENCE, span, format!("there is no host `{host}`"), "not declared", help);
-    } else if hosts.is_empty() {
-        let help = Some("add a [[host]] with `cores` and `memory`".to_owned());
-        let message = "a tenant without any host";
-        sink.error(IMPOSSIBLE, tenant.span.clone(), message, "shares no machine with Spark", help);
-    }
-    TenantSpec {
-        name: tenant.text("name").unwrap_or_default().to_owned(),
-        host: host.map(str::to_owned),
-        resident_bytes,
-        active_bytes,
-        cpu_cores: tenant.number("cores").unwrap_or(0.0),
-        oom_score_adj: tenant.signed("oom_score_adj").and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
-    }
 }
 
 /// Reports a version that is none; which versions are known is the configuration's matter.

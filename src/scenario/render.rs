@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write as _};
 
 use super::view::level_of;
-use super::{ClusterSpec, ConfEntry, Scenario, grammar, plans};
+use super::{ClusterSpec, ConfEntry, Scenario, SwapKind, grammar, plans};
 use crate::memory::StorageLevel;
 use crate::workload::{
     Dataset, Distribution, Keys, Observed, Operator, OperatorKind, Partitioning, PerTask, Rates, Shuffle,
@@ -129,6 +129,11 @@ fn floats(values: &[f64]) -> String {
     list(&values.iter().map(|value| float(*value)).collect::<Vec<_>>())
 }
 
+/// A time with its unit, which is whole microseconds as a file's are.
+fn micros(ns: u64) -> String {
+    format!("\"{}us\"", ns / 1_000)
+}
+
 fn cluster(text: &mut Text, cluster: &ClusterSpec) {
     for host in &cluster.hosts {
         text.header("[[host]]");
@@ -136,7 +141,20 @@ fn cluster(text: &mut Text, cluster: &ClusterSpec) {
         text.pair("count", &host.count);
         text.pair("cores", &host.cores);
         text.pair("memory", &host.memory_bytes);
+        if let Some(bytes) = host.kernel_bytes {
+            text.pair("kernel", &bytes);
+        }
         text.some("swap", host.swap_bytes);
+        if host.swap_device != SwapKind::Ssd {
+            text.pair("swap_device", &quote(host.swap_device.as_str()));
+        }
+        if let Some(ns) = host.swap_latency_ns {
+            text.pair("swap_latency", &micros(ns));
+        }
+        if let Some(rate) = host.swap_bytes_per_s {
+            text.number("swap_bandwidth", rate);
+        }
+        text.flag("local_dir_in_memory", host.local_dir_in_memory);
         if let Some(bytes) = host.disk_bytes {
             text.pair("disk", &bytes);
         }
@@ -151,6 +169,14 @@ fn cluster(text: &mut Text, cluster: &ClusterSpec) {
         }
         text.pair("resident", &tenant.resident_bytes);
         text.pair("active", &tenant.active_bytes);
+        text.pair("period", &micros(tenant.period_ns));
+        if tenant.churn_bytes_per_s > 0.0 {
+            text.number("churn", tenant.churn_bytes_per_s);
+        }
+        if let Some(ns) = tenant.request_ns {
+            text.pair("request_time", &micros(ns));
+            text.pair("request_memory", &tenant.request_bytes);
+        }
         text.number("cores", tenant.cpu_cores);
         text.pair("oom_score_adj", &tenant.oom_score_adj);
     }
@@ -213,6 +239,15 @@ fn rates(text: &mut Text, rates: &Rates) {
     text.pair("scheduler_delay_ns", &rates.scheduler_delay_ns);
     text.pair("task_launch_ns", &rates.task_launch_ns);
     text.pair("task_fixed_ns", &rates.task_fixed_ns);
+    for (key, value) in [
+        ("shuffle_file_ns", rates.shuffle_file_ns),
+        ("executor_warm_up_ns", rates.executor_warm_up_ns),
+        ("executor_compile_ns", rates.executor_compile_ns),
+        ("executor_launch_ns", rates.executor_launch_ns),
+        ("stage_launch_ns", rates.stage_launch_ns),
+    ] {
+        text.some(key, value);
+    }
     text.pair("page_ns_per_byte", &float(rates.page_ns_per_byte));
     text.pair("heap_base_bytes", &rates.heap_base_bytes);
     text.pair("non_heap_bytes", &rates.non_heap_bytes);
@@ -313,6 +348,8 @@ fn stage(text: &mut Text, stage: &Stage) {
     if stage.background_threads > 0.0 {
         text.pair("background_threads", &float(stage.background_threads));
     }
+    text.some("warm_up_ns", stage.warm_up_ns);
+    text.some("compile_ns", stage.compile_ns);
     for operator in &stage.operators {
         self::operator(text, operator);
     }

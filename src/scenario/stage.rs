@@ -209,6 +209,8 @@ impl Draft {
             launch_ns: PerTask::default(),
             allocated_bytes: PerTask::Total(self.allocated),
             background_threads: 0.0,
+            warm_up_ns: 0,
+            compile_ns: 0,
         }
     }
 }

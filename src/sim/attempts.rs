@@ -27,9 +27,12 @@ impl World<'_> {
         let plan = &self.plan.stages[stage];
         let at = index as usize;
         // A task allocates as it works; one that only fills a cache works on the dataset's lineage.
-        let own: u64 = plan.operators.iter().map(|operator| operator.cpu_ns[at]).sum();
-        let cpu = own + self.compute_ns(stage, index);
-        let launch = SimDuration(plan.launch_ns[at] + self.workload.rates.scheduler_delay_ns);
+        let operators: u64 = plan.operators.iter().map(|operator| operator.cpu_ns[at]).sum();
+        let own = operators + self.compute_ns(stage, index);
+        let warm_up = self.pay_warm_up(stage, executor, own);
+        let cpu = own + warm_up.work_ns;
+        let launch =
+            SimDuration(plan.launch_ns[at] + self.workload.rates.scheduler_delay_ns + warm_up.launch_ns);
         let allocated = plan.allocated_bytes[at];
         let state = &mut self.executors[executor];
         let conf = OperatorConf {
@@ -60,6 +63,7 @@ impl World<'_> {
             state: State::Fetch,
             flow: Flow::default(),
             work: std::collections::VecDeque::new(),
+            pace: cpu as f64 / own.max(1) as f64,
             doing: None,
             spilled: vec![0; memory_operators.len()],
             operators,
@@ -72,6 +76,7 @@ impl World<'_> {
             gc_at_start: 0.0,
             waiting_since: None,
             broadcast_bytes: 0,
+            files: 0,
             metrics: Metrics::default(),
         };
         let key = self.free_tasks.pop().unwrap_or_else(|| {
@@ -102,6 +107,7 @@ impl World<'_> {
         state.change_allocation(now, task.allocation_rate);
         let executor = task.executor;
         self.share_processors(executor);
+        self.compile(executor);
         self.run_task(key);
     }
 
@@ -127,7 +133,9 @@ impl World<'_> {
         state.free_slots += self.settings.task.cpus;
         state.running.remove(&key);
         state.waiting.retain(|&waiter| waiter != key);
-        self.hosts[state.host].running -= 1;
+        let host = state.host;
+        self.hosts[host].running -= 1;
+        self.delete_files(host, task.files);
         let metrics = &mut task.metrics;
         metrics.tasks = 1;
         metrics.failed_tasks = u64::from(failure.is_some());
@@ -195,6 +203,10 @@ impl World<'_> {
                 self.hosts[host].network.leave(now, key as MemberId);
                 self.schedule_network(host);
             }
+            Some(super::task::Work::Swap(_)) => {
+                self.hosts[host].swap.leave(now, key as MemberId);
+                self.schedule_swap(host);
+            }
             None => {}
         }
     }
@@ -218,6 +230,10 @@ impl World<'_> {
                 } else {
                     self.lose_executor(executor, &format!("exit code 52: {reason}"), Outcome::HeapOom);
                 }
+            }
+            Failure::DiskFull(reason) => {
+                self.event(EventKind::TaskFailed, Some(executor), Some(id), 0, &reason);
+                self.retry_or_abort(key, &reason, Outcome::DiskFull);
             }
             Failure::ContainerKilled(text) => {
                 self.lose_executor(executor, &text, Outcome::ContainerKilled);
@@ -282,6 +298,7 @@ impl World<'_> {
             }
         }
         self.executors[executor].manager.clear_blocks();
+        self.note_footprint(executor, 0);
         if self.ended.is_none() {
             let start = SimDuration(self.workload.rates.executor_start_ns);
             self.queue.schedule(now + start, Event::ExecutorStarted { replaces: executor });
@@ -293,6 +310,12 @@ impl World<'_> {
         let task = self.tasks[key].as_ref().expect("a checked task exists");
         let executor = task.executor;
         let (live, resident) = self.refresh(executor);
+        let swap_ns = self.take_swap_debt(self.executors[executor].host);
+        if swap_ns > 0
+            && let Some(task) = self.tasks[key].as_mut()
+        {
+            task.work.push_back(super::task::Work::Swap(swap_ns));
+        }
         let state = &self.executors[executor];
         if live > state.heap_max {
             let heap = state.heap_max;

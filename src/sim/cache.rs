@@ -147,7 +147,7 @@ impl World<'_> {
         let task = self.tasks[key].as_ref().expect("a task that computes exists");
         let (id, executor, index) = (task.id, task.executor, task.index as usize);
         let data = &self.workload.datasets[dataset];
-        let compute_ns = partition.memory_bytes as f64 * data.compute_ns_per_byte;
+        let compute_ns = partition.memory_bytes as f64 * data.compute_ns_per_byte * task.pace;
         let state = &mut self.datasets[dataset];
         state.misses += 1;
         if state.computed.len() <= index {

@@ -149,9 +149,8 @@ impl World<'_> {
             }),
             OperatorKind::ShuffleWrite { shuffle, .. } => {
                 let data = &self.workload.shuffles[*shuffle];
-                let partitions = u64::from(self.plan.shuffle_partitions[*shuffle]);
                 // SHUF-1, in Spark's order.
-                if !data.map_side_combine && partitions <= self.settings.shuffle.bypass_merge_threshold {
+                if self.bypasses(*shuffle) {
                     return None;
                 }
                 Some(if data.relocatable && !data.map_side_combine {
@@ -181,5 +180,26 @@ impl World<'_> {
             | OperatorKind::Broadcast { .. }
             | OperatorKind::Output { .. } => None,
         }
+    }
+
+    /// A shuffle is written without sorting, through one file a partition (SHUF-1).
+    fn bypasses(&self, shuffle: usize) -> bool {
+        let partitions = u64::from(self.plan.shuffle_partitions[shuffle]);
+        !self.workload.shuffles[shuffle].map_side_combine
+            && partitions <= self.settings.shuffle.bypass_merge_threshold
+    }
+
+    /// Files that a task opens to write `rows` rows without sorting: one for each partition that gets a row, when rows
+    /// fall on partitions at random.
+    pub(super) fn files_written(&self, stage: usize, operator: usize, rows: u64) -> u64 {
+        let OperatorKind::ShuffleWrite { shuffle, .. } = self.workload.stages[stage].operators[operator].kind
+        else {
+            return 0;
+        };
+        if !self.bypasses(shuffle) {
+            return 0;
+        }
+        let partitions = f64::from(self.plan.shuffle_partitions[shuffle]);
+        (partitions * (1.0 - (1.0 - 1.0 / partitions).powf(rows as f64))).round() as u64
     }
 }

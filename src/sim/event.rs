@@ -9,10 +9,16 @@ pub(super) enum Event {
     SubmitJob(JobIndex),
     /// Work on an executor's processor completes.
     Cpu { executor: usize },
+    /// An executor's compiler threads have done what they had to do.
+    Compiler { executor: usize },
     /// A transfer on a host's disk completes.
     Disk { host: usize },
     /// A transfer on a host's network completes.
     Network { host: usize },
+    /// Pages of a host have been swapped out.
+    Swap { host: usize },
+    /// Memory and swap of a host are full and the kernel gives up looking for pages.
+    OutOfMemory { host: usize },
     /// A task's fixed delay is over.
     Delay { task: usize, task_id: u64 },
     /// Delay scheduling may allow the next level.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::World;
+use super::warmup::WarmUp;
 use crate::engine::{SharedResource, TimerId};
 use crate::host::GcCost;
 use crate::memory::{MemoryManager, MemoryMode};
@@ -42,12 +43,18 @@ pub(super) struct Executor {
     gc_cost: GcCost,
     /// Threads that want the processor beside the tasks.
     pub(super) background: f64,
+    /// What its JVM pays for being new.
+    pub(super) warm_up: WarmUp,
     /// Bytes allocated for one nanosecond of work, summed over the running tasks.
     allocation_rate: f64,
     gc_share: f64,
     /// Pause time so far, ns.
     pub(super) gc_ns: f64,
     speed: f64,
+    /// Time that missing pages make of a unit of work; 1 is none.
+    pub(super) swap_slow: f64,
+    /// Bytes of its process tree in memory and swap, at the last look.
+    pub(super) footprint: u64,
     updated: SimTime,
     pub(super) record: ExecutorRecord,
 }
@@ -60,6 +67,7 @@ impl Executor {
         gc_cost: GcCost,
         host: usize,
         cpu_timer: TimerId,
+        warm_up: WarmUp,
         record: ExecutorRecord,
     ) -> Self {
         Self {
@@ -82,10 +90,13 @@ impl Executor {
             cpu_changes: 0,
             gc_cost,
             background: 0.0,
+            warm_up,
             allocation_rate: 0.0,
             gc_share: 0.0,
             gc_ns: 0.0,
             speed: 1.0,
+            swap_slow: 1.0,
+            footprint: 0,
             updated: SimTime(record.added_ns),
             record,
         }
@@ -96,6 +107,11 @@ impl Executor {
         base + self.manager.execution(MemoryMode::OnHeap).used()
             + self.manager.storage(MemoryMode::OnHeap).used()
             + self.user_heap
+    }
+
+    /// Bytes that its tasks allocate a second with so much of a processor each.
+    pub(super) fn allocation_per_s(&self, processor: f64) -> f64 {
+        self.allocation_rate * processor * (1.0 - self.gc_share) * 1e9
     }
 
     /// Pause time until `now`, ns.
@@ -144,14 +160,10 @@ impl World<'_> {
         let pause = executor.gc_cost.pause_ns_per_byte(live, executor.heap_max) * executor.allocation_rate;
         let pause = pause * processor;
         executor.gc_share = pause / (1.0 + pause);
-        let speed = processor * (1.0 - executor.gc_share);
-        if (speed - executor.speed).abs() > SPEED_STEP * executor.speed {
-            executor.speed = speed;
-            executor.cpu.set_rates(now, 1e6, speed);
-            self.schedule_cpu(index);
-        }
-        let executor = &mut self.executors[index];
         let resident = executor.resident(non_heap, live);
+        self.note_footprint(index, resident);
+        self.apply_speed(index);
+        let executor = &mut self.executors[index];
         let used = |pool_mode| {
             (executor.manager.execution(pool_mode).used(), executor.manager.storage(pool_mode).used())
         };
@@ -182,6 +194,20 @@ impl World<'_> {
         (live, resident)
     }
 
+    /// Sets the pace of an executor's tasks: its share of a processor, less collection, less missing pages.
+    pub(super) fn apply_speed(&mut self, index: usize) {
+        let now = self.queue.now();
+        let processor = self.hosts[self.executors[index].host].processor_share();
+        let executor = &mut self.executors[index];
+        let speed = processor * (1.0 - executor.gc_share) / executor.swap_slow;
+        if (speed - executor.speed).abs() > SPEED_STEP * executor.speed {
+            executor.speed = speed;
+            executor.cpu.set_rates(now, 1e6, speed);
+            self.schedule_cpu(index);
+            self.set_compiler_speed(index, now, speed);
+        }
+    }
+
     fn record_timeline(&mut self, point: TimelinePoint) {
         let last = &mut self.last_points[point.executor as usize];
         let same = last.as_ref().is_some_and(|before| {
@@ -205,7 +231,8 @@ impl World<'_> {
             .iter()
             .filter_map(|&key| self.tasks[key].as_ref())
             .map(|task| self.workload.stages[task.stage].background_threads)
-            .fold(0.0, f64::max);
+            .fold(0.0, f64::max)
+            + executor.warm_up.busy_threads();
         let at = executor.host;
         let before = self.hosts[at].processor_share();
         self.hosts[at].background += wanted - self.executors[index].background;

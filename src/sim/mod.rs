@@ -13,6 +13,8 @@ mod consumers;
 mod event;
 mod executor;
 mod falls;
+mod host;
+mod kills;
 mod plan;
 mod processes;
 mod program;
@@ -23,16 +25,18 @@ mod stages;
 mod task;
 mod trace;
 mod uses;
+mod warmup;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
-pub use processes::{ExecutorSetup, HostSpec, Processes, Regions, regions};
+pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, regions};
 pub use replan::{Replanned, join_settings, replan};
+pub use warmup::{STAGE_PACE, compiler_threads, load_classes};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::conf::{Collector, Settings};
-use crate::engine::{EventQueue, SharedResource, TimerId};
+use crate::engine::EventQueue;
 use crate::host::GcCost;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
@@ -42,9 +46,11 @@ use crate::workload::Workload;
 
 use event::Event;
 use executor::Executor;
+use host::Host;
 use program::Instruction;
 use stages::{JobState, StageState};
 use task::Task;
+use warmup::WarmUp;
 
 /// How to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,28 +67,6 @@ impl Default for SimOptions {
     }
 }
 
-/// A machine's shared resources.
-#[derive(Debug)]
-struct Host {
-    cores: u32,
-    /// Tasks that run on it.
-    running: u32,
-    /// Threads of its JVMs that want a processor beside the tasks.
-    background: f64,
-    disk: SharedResource,
-    disk_timer: TimerId,
-    network: SharedResource,
-    network_timer: TimerId,
-}
-
-impl Host {
-    /// Share of a processor that each thread gets.
-    fn processor_share(&self) -> f64 {
-        let (cores, wanted) = (f64::from(self.cores), f64::from(self.running) + self.background);
-        if wanted <= cores { 1.0 } else { (cores / wanted.max(1.0)).min(1.0) }
-    }
-}
-
 /// The state of everything.
 struct World<'a> {
     workload: &'a Workload,
@@ -96,7 +80,6 @@ struct World<'a> {
     programs: &'a [Vec<Instruction>],
     queue: EventQueue<Event>,
     hosts: Vec<Host>,
-    host_names: Vec<String>,
     setups: Vec<ExecutorSetup>,
     executors: Vec<Executor>,
     jobs: Vec<JobState>,
@@ -157,6 +140,7 @@ pub fn simulate_following(
     world.traced = task;
     world.run();
     world.close_record();
+    world.close_hosts();
     let mut record = world.record;
     match replanned {
         Ok(Some(replanned)) => record.confidence.assumed.extend(replanned.assumed),
@@ -183,14 +167,13 @@ impl<'a> World<'a> {
             .hosts
             .iter()
             .enumerate()
-            .map(|(index, host)| Host {
-                cores: host.cores.max(1),
-                running: 0,
-                background: 0.0,
-                disk: SharedResource::new(disk, disk),
-                disk_timer: queue.add_timer(Event::Disk { host: index }),
-                network: SharedResource::new(network, network),
-                network_timer: queue.add_timer(Event::Network { host: index }),
+            .map(|(at, host)| {
+                let timers = host::Timers {
+                    disk: queue.add_timer(Event::Disk { host: at }),
+                    network: queue.add_timer(Event::Network { host: at }),
+                    swap: queue.add_timer(Event::Swap { host: at }),
+                };
+                Host::new(&host.name, host.cores, [disk, network], timers, processes.memory.get(at).cloned())
             })
             .collect();
         let mut world = Self {
@@ -203,7 +186,6 @@ impl<'a> World<'a> {
             programs,
             queue,
             hosts,
-            host_names: processes.hosts.iter().map(|host| host.name.clone()).collect(),
             setups: processes.executors.clone(),
             executors: Vec::new(),
             jobs: workload
@@ -263,7 +245,7 @@ impl<'a> World<'a> {
         manager.set_step(self.first_incomplete_step());
         let record = ExecutorRecord {
             id,
-            host: self.host_names[setup.host].clone(),
+            host: self.hosts[setup.host].name.clone(),
             cores: setup.cores,
             added_ns: self.queue.now().0,
             heap_bytes: setup.heap,
@@ -273,6 +255,7 @@ impl<'a> World<'a> {
             ..ExecutorRecord::default()
         };
         let index = self.executors.len();
+        let compiler_timer = self.queue.add_timer(Event::Compiler { executor: index });
         self.executors.push(Executor::new(
             manager,
             setup.page_size,
@@ -280,6 +263,7 @@ impl<'a> World<'a> {
             gc_cost,
             setup.host,
             self.queue.add_timer(Event::Cpu { executor: index }),
+            WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates, compiler_timer),
             record,
         ));
         self.last_points.push(None);
@@ -342,6 +326,13 @@ impl<'a> World<'a> {
                 }
                 self.schedule_network(host);
             }
+            Event::Swap { host } => {
+                while let Some(key) = self.hosts[host].swap.pop_completed(now) {
+                    self.io_done(key as usize);
+                }
+                self.schedule_swap(host);
+            }
+            Event::OutOfMemory { host } => self.kill_somebody(host),
             Event::Delay { task, task_id } => {
                 let waiting = self.tasks[task].as_ref().is_some_and(|t| t.id == task_id);
                 if waiting {
@@ -352,6 +343,7 @@ impl<'a> World<'a> {
                     }
                 }
             }
+            Event::Compiler { executor } => self.compiler_done(executor),
             Event::Offers => {
                 self.offers_at = None;
                 self.offer(None);
@@ -375,12 +367,12 @@ impl<'a> World<'a> {
     fn schedule_disk(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         let next = host.disk.next_completion();
-        self.queue.set_timer(host.disk_timer, next);
+        self.queue.set_timer(host.timers.disk, next);
     }
 
     fn schedule_network(&mut self, index: usize) {
         let host = &mut self.hosts[index];
         let next = host.network.next_completion();
-        self.queue.set_timer(host.network_timer, next);
+        self.queue.set_timer(host.timers.network, next);
     }
 }

@@ -3,6 +3,8 @@
 
 use crate::cluster::ClusterPlan;
 use crate::conf::{Collector, Settings, SparkVersion};
+use crate::host::swap::SwapDevice;
+use crate::host::tenant::Tenant;
 use crate::memory::layout::{
     LayoutInput, LayoutRules, RESERVED_MEMORY_BYTES, StaticInput, SystemMemory, page_size,
 };
@@ -15,6 +17,33 @@ pub struct HostSpec {
     pub name: String,
     /// Processors.
     pub cores: u32,
+}
+
+/// The memory of a machine and who else is in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostMemory {
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// What the kernel takes of it, bytes.
+    pub kernel_bytes: u64,
+    /// Swap space, bytes.
+    pub swap_bytes: u64,
+    /// Where it lies.
+    pub swap_device: SwapDevice,
+    /// Bandwidth of the disk of Spark's local files, bytes a second.
+    pub disk_bytes_per_s: f64,
+    /// Room for them, bytes; `None`: unlimited.
+    pub disk_bytes: Option<u64>,
+    /// They lie in memory (tmpfs) and count as such.
+    pub local_dir_in_memory: bool,
+    /// Memory of the program that drives this application beside its JVM (a Python driver), bytes.
+    pub beside_bytes: u64,
+    /// `oom_score_adj` of the executors.
+    pub executor_oom_score_adj: i32,
+    /// Applications like this one that start here at the same moment, itself among them.
+    pub copies: u32,
+    /// The neighbours.
+    pub tenants: Vec<Tenant>,
 }
 
 /// The memory regions of an executor.
@@ -73,6 +102,8 @@ impl ExecutorSetup {
 pub struct Processes {
     /// The machines.
     pub hosts: Vec<HostSpec>,
+    /// Their memory, by host; hosts beyond these have enough for everybody.
+    pub memory: Vec<HostMemory>,
     /// The executors at the start.
     pub executors: Vec<ExecutorSetup>,
     /// Heap of the driver, bytes.
@@ -119,6 +150,7 @@ impl Processes {
             .collect::<Result<Vec<_>, LayoutError>>()?;
         Ok(Self {
             hosts: all,
+            memory: Vec::new(),
             executors,
             driver_heap: plan.driver.heap,
             local: plan.driver.is_executor,

@@ -184,6 +184,8 @@ mod tests {
             launch_ns: PerTask::default(),
             allocated_bytes: PerTask::default(),
             background_threads: 0.0,
+            warm_up_ns: 0,
+            compile_ns: 0,
         };
         let instructions = program(&stage);
         assert_eq!(instructions[0], Instruction::Open { operator: 1 });

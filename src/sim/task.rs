@@ -21,6 +21,8 @@ pub(super) enum Work {
     Disk(u64),
     /// Bytes over the host's network.
     Network(u64),
+    /// Nanoseconds of the host's swap device, for pages that go out to make room.
+    Swap(u64),
 }
 
 /// What a task does when it has no physical work left.
@@ -74,6 +76,8 @@ pub(super) enum Failure {
     HeapOom(String),
     /// The container's limit was passed.
     ContainerKilled(String),
+    /// The disk of the host is full: the task fails, the executor lives.
+    DiskFull(String),
 }
 
 /// A running task attempt.
@@ -107,11 +111,15 @@ pub(super) struct Task {
     /// The part of it that is broadcast tables for which the storage pool had no room.
     pub(super) broadcast_on_heap: u64,
     pub(super) python_bytes: u64,
+    /// Time of its own work beside what it would be in a JVM that has compiled the code.
+    pub(super) pace: f64,
     pub(super) allocation_rate: f64,
     pub(super) gc_at_start: f64,
     pub(super) waiting_since: Option<SimTime>,
     /// Broadcast tables probed, which the task counts as its own peak (measured: the metric includes them).
     pub(super) broadcast_bytes: u64,
+    /// Spill files, which are deleted with the task, bytes.
+    pub(super) files: u64,
     pub(super) metrics: Metrics,
 }
 
@@ -127,7 +135,7 @@ impl<'a> World<'a> {
                 task.doing = Some(work);
                 let host = self.executors[executor].host;
                 match work {
-                    Work::Cpu(0) | Work::Disk(0) | Work::Network(0) => {
+                    Work::Cpu(0) | Work::Disk(0) | Work::Network(0) | Work::Swap(0) => {
                         task.doing = None;
                         continue;
                     }
@@ -143,6 +151,10 @@ impl<'a> World<'a> {
                     Work::Network(bytes) => {
                         self.hosts[host].network.join(now, key as u64, bytes);
                         self.schedule_network(host);
+                    }
+                    Work::Swap(ns) => {
+                        self.hosts[host].swap.join(now, key as u64, ns);
+                        self.schedule_swap(host);
                     }
                 }
                 return;
@@ -275,6 +287,7 @@ impl<'a> World<'a> {
         let plan = &self.plan.stages[stage];
         let mut cpu: f64 =
             phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share).sum();
+        cpu *= task.pace;
         // An operator that gives its rows out here has held its heap since it took them in.
         let heap_of = phase.work.iter().filter(|(op, _)| !phase.drain.contains(op));
         let heap: u64 = heap_of.map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
@@ -284,6 +297,7 @@ impl<'a> World<'a> {
         let spilled: u64 = phase.drain.iter().map(|&op| task.spilled[op]).sum();
         let merge_ns = spilled as f64 * rates.spill_read_ns_per_byte;
         let merge_disk = (spilled as f64 * rates.spill_compression) as u64;
+        let merge_disk = self.bytes_off_disk(self.executors[executor].host, merge_disk);
         cpu += merge_ns;
         self.lost.spill_ns += merge_ns as u64;
         let merging = self.tasks[key].as_mut().expect("a task that steps exists");
@@ -325,7 +339,10 @@ impl<'a> World<'a> {
                 task.metrics.shuffle_read_records += rows;
                 let remote = bytes - bytes / hosts.max(1);
                 task.work.push_back(Work::Network(remote));
-                task.work.push_back(Work::Disk(bytes - remote));
+                let host = self.executors[task.executor].host;
+                let from_disk = self.bytes_off_disk(host, bytes - remote);
+                let task = self.tasks[key].as_mut().expect("a task that reads exists");
+                task.work.push_back(Work::Disk(from_disk));
             }
             _ => {
                 task.metrics.input_bytes += bytes;
@@ -397,8 +414,9 @@ impl<'a> World<'a> {
         self.note_requests(key);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let executor = task.executor;
-        let id = task.id;
+        let (id, stage) = (task.id, task.stage);
         for spill in task.operators.take_spills() {
+            let task = self.tasks[key].as_mut().expect("a task that steps exists");
             let stage_operator = task.memory_operators.iter().position(|&m| m == Some(spill.operator));
             let stage_operator = stage_operator.expect("a spill comes from an operator of the task");
             let rates = &self.workload.rates;
@@ -408,14 +426,21 @@ impl<'a> World<'a> {
             task.metrics.disk_bytes_spilled += file;
             task.spilled[stage_operator] += spill.memory_bytes;
             task.work.push_back(Work::Cpu(cpu));
-            task.work.push_back(Work::Disk(file));
+            let to_disk = match self.write_files(key, file) {
+                Ok(bytes) => bytes,
+                Err(failure) => return Progress::Fail(failure),
+            };
+            let task = self.tasks[key].as_mut().expect("a task that steps exists");
+            task.files += file;
+            task.work.push_back(Work::Disk(to_disk));
+            let rates = &self.workload.rates;
             let cost_ns = cpu + (file as f64 / rates.disk_bytes_per_s * 1e9) as u64;
             task.metrics.spills += 1;
             task.metrics.spill_time_ns += cost_ns;
             self.lost.spill_ns += cost_ns;
             self.lost.spills += 1;
             if self.options.details {
-                let name = self.workload.stages[task.stage].operators[stage_operator].name.clone();
+                let name = self.workload.stages[stage].operators[stage_operator].name.clone();
                 self.record.events.push(crate::record::EventRecord {
                     time_ns: self.queue.now().0,
                     executor: Some(executor as u32),
@@ -480,15 +505,23 @@ impl<'a> World<'a> {
         let Some(operator) = phase.write else { return Progress::Continue };
         let plan = &self.plan.stages[stage].operators[operator];
         let (bytes, rows) = (plan.bytes.get(index).copied().unwrap_or(0), plan.rows[index]);
+        let files_ns = self.files_written(stage, operator, rows) * self.workload.rates.shuffle_file_ns;
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let mut to_disk = bytes;
         match &self.workload.stages[stage].operators[operator].kind {
             OperatorKind::ShuffleWrite { .. } => {
                 task.metrics.shuffle_write_bytes += bytes;
                 task.metrics.shuffle_write_records += rows;
+                task.work.push_back(Work::Cpu(files_ns));
+                to_disk = match self.write_files(key, bytes) {
+                    Ok(bytes) => bytes,
+                    Err(failure) => return Progress::Fail(failure),
+                };
             }
             _ => task.metrics.output_bytes += bytes,
         }
-        task.work.push_back(Work::Disk(bytes));
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        task.work.push_back(Work::Disk(to_disk));
         Progress::Continue
     }
 }

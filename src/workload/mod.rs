@@ -109,6 +109,11 @@ pub struct Stage {
     /// Threads of each executor's JVM that want the processor beside the tasks while this stage runs (just-in-time
     /// compilation, concurrent collection); they slow tasks down where a host has no processor left for them.
     pub background_threads: f64,
+    /// Processor time that a JVM spends beyond the tasks' own work before it has compiled this stage's code, ns an
+    /// executor: each new executor that runs the stage spends it again.
+    pub warm_up_ns: u64,
+    /// Work of a JVM's compiler threads for this stage's code, ns an executor.
+    pub compile_ns: u64,
 }
 
 /// What decides the number of tasks of a stage.
@@ -365,6 +370,17 @@ pub struct Rates {
     pub task_launch_ns: u64,
     /// Processor time of a task however little it does, ns: what more or fewer tasks for the same data cost.
     pub task_fixed_ns: u64,
+    /// Processor time of a shuffle file that the bypass writer opens for one partition of one task (SHUF-1), ns.
+    pub shuffle_file_ns: u64,
+    /// What an executor that is a JVM of its own spends on loading and interpreting Spark's classes, beyond what the
+    /// driver's JVM would, ns of its tasks' processor time.
+    pub executor_warm_up_ns: u64,
+    /// Work of such an executor's compiler threads for Spark's own code, ns.
+    pub executor_compile_ns: u64,
+    /// Loading classes to deserialize the first tasks in such an executor, ns beyond what later ones take.
+    pub executor_launch_ns: u64,
+    /// Fetching a stage's task binary into such an executor, ns for the first task of the stage there.
+    pub stage_launch_ns: u64,
     /// Zeroing a page or array of execution memory, ns a byte.
     pub page_ns_per_byte: f64,
     /// Heap that Spark and the JVM hold at rest in an executor, bytes.
@@ -396,6 +412,12 @@ impl Default for Rates {
             // Processor time of 342 more tasks of one small job, a task; and what is left of it for the 34 MB of pages that
             // each of the larger ones took: the bandwidth of zeroing memory.
             task_fixed_ns: 2_000_000,
+            // Written by hand, work is what it says: import sets these (`eventlog::import::rates`).
+            shuffle_file_ns: 0,
+            executor_warm_up_ns: 0,
+            executor_compile_ns: 0,
+            executor_launch_ns: 0,
+            stage_launch_ns: 0,
             page_ns_per_byte: 0.1,
             // Heap used by an idle Spark 4.1 executor after a full collection.
             heap_base_bytes: 60 << 20,

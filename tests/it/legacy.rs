@@ -51,6 +51,8 @@ fn workload() -> Workload {
         launch_ns: PerTask::Total(0),
         allocated_bytes: PerTask::Total(0),
         background_threads: 0.0,
+        warm_up_ns: 0,
+        compile_ns: 0,
     };
     let job = |id: u32, after: Vec<usize>| Job {
         id,

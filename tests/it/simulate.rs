@@ -100,6 +100,8 @@ fn stage(id: u32, parents: &[usize], tasks: u32, operators: Vec<Operator>) -> St
         launch_ns: PerTask::default(),
         allocated_bytes: PerTask::default(),
         background_threads: 0.0,
+        warm_up_ns: 0,
+        compile_ns: 0,
     }
 }
 
@@ -321,6 +323,43 @@ fn a_job_that_names_what_it_follows_twice_runs() {
     let mut case = case(vec![stage(0, &[], 1, vec![scan(1, 0)]), stage(1, &[], 1, vec![scan(1, 0)])]);
     case.workload.jobs = vec![job(0, vec![0], &[]), job(1, vec![1], &[0, 0])];
     assert_eq!(case.local().run().outcome, Outcome::Ok);
+}
+
+#[test]
+fn every_new_jvm_pays_for_being_new() {
+    let mut case = case(vec![stage(0, &[], 8, vec![scan(8, 0)])]);
+    case.workload.stages[0].warm_up_ns = SECOND;
+    case.workload.rates.executor_warm_up_ns = SECOND / 2;
+    case.workload.rates.scheduler_delay_ns = 0;
+    let seconds = |case: Case| case.run().totals.executor_run_time_ns as f64 / SECOND as f64;
+    let driver = case.workload.clone();
+    let on_two = seconds(case.on_executors(&[2 * GIB, 2 * GIB]));
+    let local = seconds(Case { workload: driver, conf: Vec::new(), heaps: Vec::new() }.local());
+    assert!((on_two - 11.0).abs() < 0.1, "{on_two} s: 8 of work, 1.5 in each of two JVMs");
+    assert!((local - 9.0).abs() < 0.1, "{local} s: the driver has loaded Spark's classes before");
+}
+
+#[test]
+fn compiler_threads_compete_with_tasks_until_they_are_through() {
+    let mut case = case(vec![stage(0, &[], 2, vec![scan(2, 0)])]).local();
+    case.workload.stages[0].compile_ns = SECOND;
+    case.workload.rates.scheduler_delay_ns = 0;
+    case.workload.rates.task_launch_ns = 0;
+    let wall = case.run().wall_ns as f64 / SECOND as f64;
+    // Two tasks and two threads on two processors: for a second each has half of one.
+    assert!((wall - 1.5).abs() < 0.05, "{wall} s");
+}
+
+#[test]
+fn the_bypass_writer_pays_for_each_file() {
+    let mut case = case(vec![map_stage(0, 2), reduce_stage(1, 0, 10, 0)]).local();
+    case.workload.shuffles = vec![shuffle(10)];
+    let map_seconds = |case: &Case| case.run().stages[0].metrics.executor_run_time_ns as f64 / SECOND as f64;
+    let before = map_seconds(&case);
+    case.workload.rates.shuffle_file_ns = SECOND / 10;
+    assert!((map_seconds(&case) - before - 2.0).abs() < 0.01, "2 tasks of 10 files of 0.1 s");
+    let sorted = case.with("spark.shuffle.sort.bypassMergeThreshold", "5");
+    assert!(map_seconds(&sorted) < before + 0.5);
 }
 
 #[test]

@@ -18,13 +18,16 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     // A dataset of the workload has a storage level.
     ("workload", 2, &["units", "rng", "memory"]),
     ("sim", 3, &["units", "rng", "engine", "conf", "cluster", "memory", "host", "record", "workload"]),
-    ("scenario", 4, &["units", "rng", "conf", "cluster", "memory", "workload"]),
+    ("scenario", 4, &["units", "rng", "conf", "cluster", "memory", "host", "workload"]),
     // Import runs the log's own configuration to calibrate itself, so it knows the simulation.
     ("eventlog", 4, &["units", "conf", "cluster", "memory", "host", "workload", "record", "sim"]),
     (
         "experiment",
         5,
-        &["units", "rng", "conf", "cluster", "memory", "host", "workload", "record", "sim", "scenario"],
+        &[
+            "units", "rng", "conf", "cluster", "memory", "host", "workload", "record", "sim", "scenario",
+            "eventlog",
+        ],
     ),
     ("report", 6, &["units", "record", "experiment"]),
     (

@@ -340,3 +340,33 @@ fn a_run_that_spills_tells_what_and_where_it_ends() {
     let json = done("run tests/data/eventlog/w2-h512-plain35 --quiet --json").out;
     assert!(json.contains("\"name\": \"save at NativeMethodAccessorImpl.java:0\""), "{json}");
 }
+
+#[test]
+fn a_host_without_room_is_told_by_process() {
+    let host = "[[host]]\nname = \"vm\"\ncores = 2\nmemory = \"2g\"\nswap = \"0\"\n\
+                [[tenant]]\nname = \"db\"\nresident = \"1200m\"\nactive = \"300m\"\noom_score_adj = -900\n";
+    let rest = format!("{host}{}", query("{ op = \"map\", heap = \"600m\" }, { op = \"write\" }"));
+    let conf = "\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"1500m\"\n";
+    let answer = why(&scenario(conf, &rest), "");
+    assert_eq!(
+        (answer["class"].as_str(), &answer["outcome"]),
+        (Some("hostOomKiller"), &"host_oom_killed".into())
+    );
+    assert_eq!(answer["fellFirst"]["limit"], "host");
+    let ledger = answer["fellFirst"]["ledger"].as_array().expect("a ledger");
+    assert!(
+        ledger.iter().any(|holder| holder["name"] == "db" && holder["bytes"] == 1200u64 << 20),
+        "{ledger:#?}"
+    );
+    assert_eq!(fix(&answer, "spark.master"), "local[1]");
+}
+
+#[test]
+fn a_full_disk_names_the_files() {
+    let host = "[[host]]\nname = \"vm\"\ncores = 2\nmemory = \"8g\"\ndisk = \"20m\"\n";
+    let rest = format!("{host}{}", query("{ op = \"sort\" }, { op = \"write\" }"));
+    let answer = why(&scenario(LOCAL, &rest), "");
+    assert_eq!((answer["class"].as_str(), &answer["outcome"]), (Some("diskFull"), &"disk_full".into()));
+    assert_eq!(answer["fellFirst"]["limit"], "disk");
+    assert!(holds(&answer, "files") > 20 << 20);
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::calibrate::calibrate;
+use super::calibration::Calibration;
 use super::datasets::{Cached, cached_in, datasets};
 use super::fragments::{Boundary, Fragment, boundary, fragment_of, fragments, metric};
 use super::honesty::Honesty;
@@ -11,6 +12,7 @@ use super::operators::{ExchangeFacts, StageContext, share_time};
 use super::queries::{Placed, queries};
 use super::rates::{default_parallelism, page_bytes, rates};
 use super::stages::{StageRun, runs};
+use super::warmup::StageWarmUp;
 use crate::conf::Settings;
 use crate::eventlog::app_log::{AppLog, JobRecord, PlanNode, SqlPlan};
 use crate::host::PYTHON_WORKER_BYTES;
@@ -55,13 +57,22 @@ pub(super) struct Builder<'a> {
     pub(super) rates: Rates,
     /// Bytes of a page in the run of the log.
     pub(super) page_bytes: u64,
+    /// What being new cost the JVMs, by run.
+    pub(super) warm_ups: Vec<StageWarmUp>,
+    /// What the simulation adds to the launch of tasks that were the first of a stage in a JVM, ns by task.
+    pub(super) launch_added: BTreeMap<u64, u64>,
 }
 
 /// Builds the workload of a log.
-pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty) -> Workload {
+pub(super) fn workload(
+    log: &AppLog,
+    settings: &Settings,
+    calibration: &Calibration,
+    honesty: &mut Honesty,
+) -> Workload {
     let runs = runs(log);
     let cached = datasets(log, &runs, honesty);
-    let rates = rates(&runs);
+    let rates = rates(&runs, calibration);
     let plans = log
         .sql
         .iter()
@@ -92,8 +103,12 @@ pub(super) fn workload(log: &AppLog, settings: &Settings, honesty: &mut Honesty)
         broadcast_of: BTreeMap::new(),
         rates,
         page_bytes: page_bytes(settings),
+        warm_ups: Vec::new(),
+        launch_added: BTreeMap::new(),
     };
     builder.match_fragments();
+    builder.warm_ups = builder.find_warm_ups(calibration.interpreted_per_compiled);
+    builder.launch_added = builder.find_launch_added();
     builder.find_exchanges();
     builder.estimate_spill_compression();
     builder.find_broadcasts(honesty);
@@ -197,7 +212,6 @@ impl<'a> Builder<'a> {
             ));
         }
         let (mut operators, placed) = self.operators(at, dataset, honesty);
-        let python = operators.iter().any(|operator| matches!(operator.kind, OperatorKind::Python { .. }));
         if operators.iter().any(|operator| operator.kind == OperatorKind::Window) {
             honesty.assume(format!(
                 "stage {}: the log counts no window partitions; but for hot keys they are taken to stay under \
@@ -205,9 +219,9 @@ impl<'a> Builder<'a> {
                 record.stage_id
             ));
         }
-        // A task that waits for its Python worker waits for work that the JVM's clock does not see.
-        let share = if python { 1.0 } else { run.processor_share() };
-        let own = self.own_time(run, dataset, share);
+        let warm_up = self.warm_ups[at];
+        let share = self.processor_share(at);
+        let own = self.own_time(at, dataset, share);
         share_time(&mut operators, &own);
         let parents = self.parents(at, &operators);
         let stage = Stage {
@@ -216,12 +230,11 @@ impl<'a> Builder<'a> {
             parents,
             partitioning: self.partitioning(at, &operators),
             result_bytes: self.result_bytes(run),
-            launch_ns: run.each(|task, metrics| {
-                task.finish_ms.saturating_sub(task.launch_ms).saturating_sub(metrics.totals.run_ms)
-                    * 1_000_000
-            }),
+            launch_ns: self.launch_time(run),
             allocated_bytes: self.allocated(run, &own),
             background_threads: self.background_threads(run, share),
+            warm_up_ns: warm_up.interpreted_ns as u64,
+            compile_ns: warm_up.compile_ns as u64,
             operators,
         };
         (stage, placed)

@@ -7,11 +7,13 @@
 //!
 //! Read `stages` (the runs of stages and their tasks), `fragments` (plans cut at exchanges), `operators` (fragments to
 //! operators), `exchanges` (what went between stages), `datasets` (what was cached), `times` and `rates` (what work costs),
-//! `jobs` (what followed what), `queries`
-//! and `joins` (what another configuration would plan otherwise), `builder` (all of it put together), `calibrate` (fitted to the log by running it).
+//! `jobs` (what followed what), `queries` and `joins` (what another configuration would plan otherwise), `builder` (all of
+//! it put together), `calibrate` (fitted to the log by running it), `calibration` (constants fitted elsewhere), `warmup`
+//! (what new JVMs paid).
 
 mod builder;
 mod calibrate;
+mod calibration;
 mod columns;
 mod datasets;
 mod exchanges;
@@ -25,6 +27,7 @@ mod queries;
 mod rates;
 mod stages;
 mod times;
+mod warmup;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +39,7 @@ use crate::memory::StorageLevel;
 use crate::sim::HostSpec;
 use crate::workload::Workload;
 
+pub use calibration::Calibration;
 pub use honesty::{Honesty, Lacking};
 
 /// An application taken from a log.
@@ -87,6 +91,18 @@ pub fn conditions(log: &AppLog) -> Result<Conditions, EventLogError> {
 /// # Errors
 /// Fails when the log holds no task that ended: nothing can be learned from it.
 pub fn import(log: &AppLog, notes: &ReadNotes) -> Result<Import, EventLogError> {
+    import_with(log, notes, &Calibration::default())
+}
+
+/// Turns a log into a workload with other constants than the built-in ones.
+///
+/// # Errors
+/// Fails as [`import`] does.
+pub fn import_with(
+    log: &AppLog,
+    notes: &ReadNotes,
+    calibration: &Calibration,
+) -> Result<Import, EventLogError> {
     if !log.tasks.iter().any(|task| task.metrics.is_some()) {
         return Err(EventLogError::NoTasks {
             app: log.app_id.clone(),
@@ -103,6 +119,6 @@ pub fn import(log: &AppLog, notes: &ReadNotes) -> Result<Import, EventLogError> 
              overhead, as a cluster manager would",
         );
     }
-    let workload = builder::workload(log, &settings, &mut honesty);
+    let workload = builder::workload(log, &settings, calibration, &mut honesty);
     Ok(Import { workload, properties, spark_version: log.spark_version.clone(), hosts, honesty })
 }

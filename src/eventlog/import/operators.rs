@@ -414,7 +414,7 @@ fn has_fast_map(simple_string: &str) -> bool {
     })
 }
 
-fn is_python(name: &str) -> bool {
+pub(super) fn is_python(name: &str) -> bool {
     ["Python", "Pandas", "InArrow"].iter().any(|part| name.contains(part))
 }
 

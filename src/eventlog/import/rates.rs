@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::calibration::Calibration;
 use super::stages::StageRun;
 use crate::cluster;
 use crate::conf::{Origin, Settings, SparkConf, SparkVersion};
@@ -138,9 +139,18 @@ pub(super) fn page_bytes(settings: &Settings) -> u64 {
     processes.ok().and_then(|p| p.executors.first().map(|e| e.page_size)).unwrap_or(MIB)
 }
 
-/// Costs as far as this log tells them; the rest are defaults.
-pub(super) fn rates(runs: &[StageRun<'_>]) -> Rates {
-    let mut rates = Rates { disk_bytes_per_s: PAGE_CACHE_BYTES_PER_S, ..Rates::default() };
+/// Costs as far as this log tells them; the rest are fitted or defaults.
+pub(super) fn rates(runs: &[StageRun<'_>], calibration: &Calibration) -> Rates {
+    let mut rates = Rates {
+        disk_bytes_per_s: PAGE_CACHE_BYTES_PER_S,
+        shuffle_file_ns: calibration.shuffle_file_ns,
+        executor_warm_up_ns: calibration.executor_warm_up_ns,
+        executor_compile_ns: calibration.executor_compile_ns,
+        executor_launch_ns: calibration.executor_launch_ns,
+        stage_launch_ns: calibration.stage_launch_ns,
+        task_fixed_ns: calibration.task_fixed_ns,
+        ..Rates::default()
+    };
     let (mut memory, mut disk) = (0u64, 0u64);
     for metrics in runs.iter().flat_map(StageRun::metrics).flatten() {
         memory += metrics.totals.memory_bytes_spilled;

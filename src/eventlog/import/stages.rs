@@ -55,16 +55,11 @@ impl<'a> StageRun<'a> {
         PerTask::Each(values.into_iter().map(|value| value.unwrap_or(mean)).collect())
     }
 
-    /// Share of their running time in which the tasks had a processor: the rest went to other threads of the machine.
-    /// Collection pauses and waiting for shuffle blocks do not count as running. 1 where the log tells no processor time.
-    pub(super) fn processor_share(&self) -> f64 {
-        let (mut cpu, mut run) = (0.0, 0.0);
-        for metrics in self.metrics().flatten() {
-            let waiting = metrics.totals.gc_ms + metrics.shuffle_read.fetch_wait_ms;
-            cpu += metrics.totals.cpu_ns as f64;
-            run += metrics.totals.run_ms.saturating_sub(waiting) as f64 * 1e6;
-        }
-        if cpu <= 0.0 || run <= 0.0 { 1.0 } else { (cpu / run).clamp(LEAST_PROCESSOR_SHARE, 1.0) }
+    /// Time in which the tasks ran without having a processor, ns: the machine's other threads had it. Collection pauses
+    /// and waiting for shuffle blocks do not count as running. 0 where the log tells no processor time.
+    pub(super) fn waits_ns(&self) -> f64 {
+        let cpu: u64 = self.metrics().flatten().map(|m| m.totals.cpu_ns).sum();
+        if cpu == 0 { 0.0 } else { self.metrics().flatten().map(waits_ns).sum() }
     }
 
     /// Writes a shuffle.
@@ -79,8 +74,12 @@ impl<'a> StageRun<'a> {
     }
 }
 
-/// Below this a task waits for something else than a processor.
-const LEAST_PROCESSOR_SHARE: f64 = 0.3;
+/// Time in which a task ran without having a processor, ns.
+pub(super) fn waits_ns(metrics: &TaskMetrics) -> f64 {
+    let elsewhere = metrics.totals.gc_ms + metrics.shuffle_read.fetch_wait_ms;
+    let run = metrics.totals.run_ms.saturating_sub(elsewhere) as f64 * 1e6;
+    (run - metrics.totals.cpu_ns as f64).max(0.0)
+}
 
 /// All stages that ran, in the order of their submission.
 pub(super) fn runs(log: &AppLog) -> Vec<StageRun<'_>> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
-use super::stages::StageRun;
+use super::stages::{StageRun, waits_ns};
 use crate::eventlog::app_log::JobResult;
 use crate::host::GcCost;
 use crate::workload::PerTask;
@@ -37,8 +37,11 @@ impl Builder<'_> {
 
     /// Time of each task's own work: without collection, spilling, waiting for a processor, and what the simulation adds
     /// for caches and disks.
-    pub(super) fn own_time(&self, run: &StageRun<'_>, dataset: Option<usize>, share: f64) -> PerTask {
+    pub(super) fn own_time(&self, at: usize, dataset: Option<usize>, share: f64) -> PerTask {
+        let run = &self.runs[at];
         let rates = &self.rates;
+        let explained = self.warm_ups[at].waits_explained;
+        let interpreted = self.interpreted(at);
         let computed = dataset.map(|index| &self.cached[index]);
         let flags = computed.and_then(|cached| cached.computed.get(&run.record.stage_id));
         let position: BTreeMap<u64, usize> =
@@ -56,11 +59,21 @@ impl Builder<'_> {
             let computes = flags.zip(position.get(&task.task_id)).is_some_and(|(flags, &at)| flags[at]);
             let compute_ns = if computes { computed.map_or(0, |cached| cached.compute_ns) } else { 0 };
             let run_ns = metrics.totals.run_ms as f64 * 1e6;
-            let worked = (run_ns - metrics.totals.gc_ms as f64 * 1e6) * share;
-            let own = worked - spill_ns - io_ns - compute_ns as f64;
+            let worked = (run_ns - metrics.totals.gc_ms as f64 * 1e6 - waits_ns(metrics) * explained) * share;
+            let slower = interpreted.get(&task.task_id).copied().unwrap_or(0.0);
+            let own = worked - slower - spill_ns - io_ns - compute_ns as f64;
             // Estimates of what to take away may exceed what there is; some work always remains.
             const LEAST_SHARE: f64 = 0.05;
             own.max(run_ns * LEAST_SHARE) as u64
+        })
+    }
+
+    /// Time around the run of each task, less what the simulation adds for the first tasks in a JVM.
+    pub(super) fn launch_time(&self, run: &StageRun<'_>) -> PerTask {
+        run.each(|task, metrics| {
+            let around = task.finish_ms.saturating_sub(task.launch_ms).saturating_sub(metrics.totals.run_ms);
+            let added = self.launch_added.get(&task.task_id).copied().unwrap_or(0);
+            (around * 1_000_000).saturating_sub(added)
         })
     }
 

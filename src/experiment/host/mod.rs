@@ -5,7 +5,10 @@
 //! predicted how stands in [`crate::host`].
 
 mod gc;
+mod oom;
+mod small_host;
 pub mod summary;
+mod swap;
 mod swap_jvm;
 pub mod table;
 
@@ -98,7 +101,8 @@ pub struct Kind {
 }
 
 /// The kinds of tables that there are, in the order of their showing.
-pub const KINDS: &[Kind] = &[gc::KIND, gc::DEATH, swap_jvm::KIND];
+pub const KINDS: &[Kind] =
+    &[gc::KIND, gc::DEATH, swap::KIND, swap_jvm::KIND, oom::VICTIMS, oom::THRASH, small_host::KIND];
 
 impl Kind {
     /// Name of the table's file.

@@ -8,9 +8,12 @@
 //! A quantity that is not modelled is [`Value::Absent`] (an empty CSV field, a missing JSON key), never zero. How values
 //! are written is left to `report`.
 
+mod hosts;
 mod metrics;
 mod study;
 mod trace;
+
+pub use hosts::{HOST_TIMELINE, HOSTS, LEDGER, TENANTS};
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -478,6 +481,10 @@ pub fn markdown() -> String {
     section(&mut out, &EVENTS);
     section(&mut out, &TIMELINE);
     section(&mut out, &CAUSES);
+    section(&mut out, &HOSTS);
+    section(&mut out, &LEDGER);
+    section(&mut out, &TENANTS);
+    section(&mut out, &HOST_TIMELINE);
     section(&mut out, &TRACE);
     section(&mut out, &SWEEP);
     section(&mut out, &SWEEP_SUMMARY);
@@ -525,6 +532,10 @@ mod tests {
         check_names(&EVENTS);
         check_names(&TIMELINE);
         check_names(&CAUSES);
+        check_names(&HOSTS);
+        check_names(&LEDGER);
+        check_names(&TENANTS);
+        check_names(&HOST_TIMELINE);
         check_names(&TRACE);
         check_names(&ERRORS);
     }

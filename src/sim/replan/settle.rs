@@ -57,6 +57,8 @@ impl Restager<'_> {
             launch_ns: model.map(|stage| stage.launch_ns.clone()).unwrap_or_default(),
             allocated_bytes,
             background_threads: model.map_or(0.0, |stage| stage.background_threads),
+            warm_up_ns: model.map_or(0, |stage| stage.warm_up_ns),
+            compile_ns: model.map_or(0, |stage| stage.compile_ns),
         }
     }
 

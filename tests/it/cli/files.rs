@@ -6,15 +6,24 @@ use std::process::Stdio;
 
 use super::{LOG, done, listing, program, ran, refused, scratch, spillcast, text};
 
-const CSV: [&str; 7] =
-    ["datasets.csv", "events.csv", "executors.csv", "stages.csv", "summary.csv", "tasks.csv", "timeline.csv"];
+const CSV: [&str; 9] = [
+    "datasets.csv",
+    "events.csv",
+    "executors.csv",
+    "host_timeline.csv",
+    "stages.csv",
+    "summary.csv",
+    "tasks.csv",
+    "tenants.csv",
+    "timeline.csv",
+];
 
 #[test]
 fn a_folder_gets_every_file_at_once() {
     let folder = scratch();
     let out = folder.path().join("a/b/out");
     let ran = done(&format!("run {LOG} --out {} --plot", text(&out)));
-    assert!(ran.err.contains("7 CSV files and 2 pictures are in"), "{}", ran.err);
+    assert!(ran.err.contains("9 CSV files and 2 pictures are in"), "{}", ran.err);
     let names: Vec<String> = listing(&out)
         .iter()
         .map(|path| path.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned())

@@ -295,12 +295,13 @@ fn impossible_combinations_are_refused() {
         "add a [[host]] with `cores` and `memory`",
     );
     check_after_good(
-        "[[host]]\ncores = 1\nmemory = \"1g\"\n[[tenant]]\nname = \"db\"\nresident = \"1g\"\nactive = \"2g\"",
+        "[[host]]\ncores = 1\nmemory = \"2g\"\n[[tenant]]\nname = \"db\"\nresident = \"1g\"\nactive = \"2g\"",
         "7:10",
         "SC011",
         "`active` is 2147483648 bytes, more than `resident` (1073741824)",
         "",
     );
+    hosts();
     check_after_good("after = \"query 1\"", "1:9", "SC011", "`query 1` does not come before this query", "");
     check(
         &format!("{GOOD}[workload]"),
@@ -418,5 +419,52 @@ fn references_of_an_imported_workload_are_checked() {
     check(
         &format!("[[workload.job]]\nid = 0\nstages = [0]\n[[workload.job]]\nid = 1\nstages = [0]\n{stage}"),
         &[("6:10", "SC011", "stage 0 belongs to job 0 already", "")],
+    );
+}
+
+/// Hosts and neighbours that cannot be.
+fn hosts() {
+    check_after_good(
+        "[[host]]\ncores = 1\nmemory = \"1g\"\nswap = \"256m\"\n[[tenant]]\nname = \"db\"\nresident = \"2g\"",
+        "3:10",
+        "SC011",
+        "host `host` has 1.0 GiB of memory and 256.0 MiB of swap, but its tenants and the kernel hold 2.1 GiB at rest",
+        "it needs at least \"1904m\" with this swap, and more for Spark",
+    );
+    check_after_good(
+        "[[host]]\ncores = 1\nmemory = 4",
+        "3:10",
+        "SC006",
+        "`memory` is 4 bytes, less than a kernel needs",
+        "a number without a unit is bytes; write \"4g\"",
+    );
+    check_after_good(
+        "[[host]]\ncores = 1\nmemory = \"4g\"\nswap_bandwidth = \"0\"",
+        "4:18",
+        "SC006",
+        "`swap_bandwidth` is 0, but must be more",
+        "bytes a second, as \"200m\"",
+    );
+    check_after_good(
+        "[[host]]\ncores = 1\nmemory = \"4g\"\nswap_latency = \"-1ms\"",
+        "4:16",
+        "SC005",
+        "`swap_latency`: `-1ms` is no time: it is negative",
+        "a time is 0 or more",
+    );
+    let tenant = "[[host]]\ncores = 1\nmemory = \"4g\"\n[[tenant]]\nname = \"db\"\nresident = \"1g\"\n";
+    check_after_good(
+        &format!("{tenant}request_memory = \"4m\""),
+        "7:18",
+        "SC011",
+        "`request_memory` without `request_time`",
+        "add `request_time`, the time of a request on a quiet host, as \"3ms\"",
+    );
+    check_after_good(
+        &format!("{tenant}qos = \"burstable\"\noom_score_adj = 5"),
+        "7:7",
+        "SC008",
+        "`qos` and `oom_score_adj` exclude each other",
+        "the class decides the value",
     );
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::{Strategy as PropStrategy, *};
 use spillcast::memory::StorageLevel;
 use spillcast::scenario::{
-    ClusterSpec, ConfEntry, HostSpec, Scenario, Severity, TenantSpec, Variant, parse, render,
+    ClusterSpec, ConfEntry, HostSpec, Scenario, Severity, SwapKind, TenantSpec, Variant, parse, render,
 };
 use spillcast::workload::{
     Broadcast, CachedPartition, Dataset, Distribution, Job, Join, JoinKind, JoinSettings, Keys, Observed,
@@ -111,6 +111,8 @@ fn stages() -> impl PropStrategy<Value = Vec<Stage>> {
                     launch_ns,
                     allocated_bytes,
                     background_threads: f64::from(id % 3) * 0.7,
+                    warm_up_ns: u64::from(id % 5) * 1_000_000,
+                    compile_ns: u64::from(id),
                 }
             })
             .collect()
@@ -313,7 +315,13 @@ fn workloads() -> impl PropStrategy<Value = Workload> {
                         build_ns,
                     })
                     .collect(),
-                rates: Rates { spill_compression: rate, heap_base_bytes: base, ..Rates::default() },
+                rates: Rates {
+                    spill_compression: rate,
+                    heap_base_bytes: base,
+                    executor_launch_ns: base,
+                    shuffle_file_ns: base / 3,
+                    ..Rates::default()
+                },
                 observed: observed.map(
                     |(
                         [shuffle_partitions, default_parallelism],
@@ -344,23 +352,33 @@ fn entries() -> impl PropStrategy<Value = Vec<ConfEntry>> {
 }
 
 fn scenarios() -> impl PropStrategy<Value = Scenario> {
-    let host = (any::<[u32; 2]>(), 1..=i64::MAX as u64, bytes(), prop::option::of(bytes()), 1.0..1e12)
-        .prop_map(|([count, cores], memory_bytes, swap_bytes, disk_bytes, rate)| HostSpec {
-            name: "h \"1\"".to_owned(),
-            count: count.max(1),
-            cores: cores.max(1),
-            memory_bytes,
-            swap_bytes,
-            disk_bytes,
-            disk_bytes_per_s: rate,
-            network_bytes_per_s: rate / 3.0,
-        });
-    let tenant = (any::<bool>(), bytes(), 0.0..64.0, -1000..=1000).prop_map(
+    let host =
+        (any::<[u32; 2]>(), 1_u64 << 41..=i64::MAX as u64, bytes(), prop::option::of(bytes()), 1.0..1e12)
+            .prop_map(|([count, cores], memory_bytes, swap_bytes, disk_bytes, rate)| HostSpec {
+                name: "h \"1\"".to_owned(),
+                count: count.max(1),
+                cores: cores.max(1),
+                memory_bytes,
+                kernel_bytes: disk_bytes.map(|bytes| bytes >> 30),
+                swap_bytes,
+                swap_device: if swap_bytes % 2 == 0 { SwapKind::Network } else { SwapKind::Ssd },
+                swap_latency_ns: disk_bytes.map(|bytes| bytes % 1_000_000 * 1_000),
+                swap_bytes_per_s: disk_bytes.map(|_| rate / 2.0),
+                local_dir_in_memory: swap_bytes % 3 == 0,
+                disk_bytes,
+                disk_bytes_per_s: rate,
+                network_bytes_per_s: rate / 3.0,
+            });
+    let tenant = (any::<bool>(), 0..1_u64 << 40, 0.0..64.0, -1000..=1000).prop_map(
         |(bound, resident_bytes, cpu_cores, oom_score_adj)| TenantSpec {
             name: "tenant".to_owned(),
             host: bound.then(|| "h \"1\"".to_owned()),
             resident_bytes,
             active_bytes: resident_bytes / 2,
+            period_ns: (1 + resident_bytes % 77) * 1_000,
+            churn_bytes_per_s: if bound { 3.5e6 } else { 0.0 },
+            request_ns: bound.then_some(250_000),
+            request_bytes: if bound { resident_bytes / 4 } else { 0 },
             cpu_cores,
             oom_score_adj,
         },

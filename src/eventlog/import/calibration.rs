@@ -1,0 +1,39 @@
+//! Constants of import that no single log tells: fitted to pairs of runs of the same job. Whatever the user's own log does
+//! tell is taken from there instead (`calibrate`, `rates`).
+
+/// The fitted constants. The defaults were fitted to all public pairs together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// Processor time that tasks lose by running code that is not compiled yet, ns for each nanosecond that compiler
+    /// threads work. Single jobs gave 0.3 to 0.9.
+    pub interpreted_per_compiled: f64,
+    /// Processor time that the tasks of an executor in a JVM of its own spend on loading and interpreting Spark's classes,
+    /// ns; a driver that runs tasks itself has done so before. Single jobs gave 0.7 to 1.3 s on processors of 2020.
+    pub executor_warm_up_ns: u64,
+    /// Work of such an executor's compiler threads for Spark's own code, ns; between 0 and 1 s.
+    pub executor_compile_ns: u64,
+    /// Loading classes to deserialize the first tasks in such an executor, ns; 1.5 to 2.2 s.
+    pub executor_launch_ns: u64,
+    /// Fetching a stage's task binary into such an executor, ns; 40 to 120 ms.
+    pub stage_launch_ns: u64,
+    /// Opening, filling and deleting one file of the bypass shuffle writer with its compression stream, ns of processor.
+    /// 0.25 ms (64 partitions, small rows), 0.3 ms (`repartition(200)` against `repartition(201)`), 1.1 ms (200 ranges):
+    /// it depends on the file system.
+    pub shuffle_file_ns: u64,
+    /// Processor time of a task however little it does, ns: that of 342 more tasks of one small job, a task.
+    pub task_fixed_ns: u64,
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self {
+            interpreted_per_compiled: 0.5,
+            executor_warm_up_ns: 1_000_000_000,
+            executor_compile_ns: 300_000_000,
+            executor_launch_ns: 1_800_000_000,
+            stage_launch_ns: 70_000_000,
+            shuffle_file_ns: 700_000,
+            task_fixed_ns: 2_000_000,
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! `small_host.csv`: one Spark job in one run of a small host with other residents. The job is simulated from the event log of
+//! one run alone on a larger host (`alone_1g`, kept beside this file) under the row's heap, cores, partitions, memory, swap
+//! and neighbours.
+
+use super::table::{Row, Table, TableError};
+use super::{Comparison, Kind};
+use crate::cluster::{self, HostShape, PlanInput};
+use crate::conf::{Origin, Settings, SparkConf, SparkVersion};
+use crate::eventlog::{LogPart, import, read_app_log};
+use crate::host::swap::SwapDevice;
+use crate::host::tenant::{Request, Tenant};
+use crate::record::{Outcome, RunRecord};
+use crate::scenario;
+use crate::sim::{HostMemory, HostSpec, Processes, SimOptions, simulate};
+use crate::units::MIB;
+use crate::workload::Workload;
+
+/// The table.
+pub(super) const KIND: Kind = Kind {
+    name: "small_host",
+    about: "one Spark job in one run of a small host",
+    columns: &[
+        "id",
+        "job_kind",
+        "limit_mb",
+        "swap_mb",
+        "tenants",
+        "rows",
+        "jobs_n",
+        "job_no",
+        "driver_memory",
+        "cores",
+        "shuffle_partitions",
+        "outcome",
+        "killed",
+        "job_s",
+    ],
+    compare,
+};
+
+/// The log of a run of the job alone, with 1 GiB of heap and 200 partitions: 3 million rows.
+const LOG: &[u8] = include_bytes!("data/alone_1g.jsonl.zst");
+const LOG_ROWS: f64 = 3e6;
+
+/// The machine of the table: 2 processors; its memory is a limit of a group, of which the kernel takes little, MB.
+const CORES: u32 = 2;
+const KERNEL_MB: u64 = 13;
+/// A PySpark driver's Python beside its JVM, MB: 73 and 74 measured.
+const PYTHON_DRIVER_MB: u64 = 74;
+/// Seconds until Spark is up beside one and two starting jobs (measured: 5 to 8 and 10 to 16), and after which a run is stopped
+/// without and with swap ("after 90 to 120 s").
+const START_S: [f64; 2] = [6.5, 13.0];
+const STOPPED_S: [f64; 2] = [90.0, 120.0];
+
+/// What decides a run; the jobs of one run share it.
+#[derive(Clone, Debug, PartialEq)]
+struct Case {
+    onegroup: bool,
+    limit_mb: u64,
+    swap_mb: u64,
+    tenants: bool,
+    rows: f64,
+    jobs: u32,
+    driver_memory: String,
+    cores: u32,
+    partitions: u32,
+}
+
+impl Case {
+    fn of(row: Row<'_>) -> Result<Self, TableError> {
+        Ok(Self {
+            onegroup: row.one_of("job_kind", &[("etl", false), ("onegroup", true)])?,
+            limit_mb: row.positive("limit_mb")? as u64,
+            swap_mb: row.number("swap_mb")? as u64,
+            tenants: row.one_of("tenants", &[("0", false), ("1", true)])?,
+            rows: row.positive("rows")?,
+            jobs: row.one_of("jobs_n", &[("1", 1), ("2", 2)])?,
+            driver_memory: row.text("driver_memory").to_owned(),
+            cores: row.positive("cores")? as u32,
+            partitions: row.positive("shuffle_partitions")? as u32,
+        })
+    }
+}
+
+/// The neighbours of the table as its description has them: what they hold and how they use it. Times of requests are those of
+/// quiet runs.
+fn tenants(all: bool) -> Vec<Tenant> {
+    let tenant = |name: &str, resident: u64, active: u64, period: f64, cores: f64| Tenant {
+        name: name.to_owned(),
+        resident_bytes: resident * MIB,
+        active_bytes: active * MIB,
+        active_period_s: period,
+        churn_bytes_per_s: 0.0,
+        cpu_cores: cores,
+        oom_score_adj: 0,
+        request: None,
+    };
+    let asked = |tenant: Tenant, quiet_ms: f64, touched: u64| Tenant {
+        request: Some(Request { quiet_ms, touched_bytes: touched * MIB }),
+        ..tenant
+    };
+    // 20 MB every 10 ms.
+    let probe = asked(tenant("probe", 21, 21, 0.01, 0.02), 0.25, 21);
+    if !all {
+        return vec![probe];
+    }
+    // 350 MB live, of which 40 MB/s are read; 30 MB/s of garbage.
+    let broker = asked(tenant("kafka", 1_111, 350, 8.75, 0.1), 2.9, 4);
+    // 40 MB/s of 300.
+    let database = asked(tenant("db", 302, 302, 7.5, 0.01), 0.2, 4);
+    // 30 % of each is walked every second.
+    let schedulers = [212, 142, 142, 124].into_iter().enumerate().map(|(number, resident)| {
+        let walked = resident * 3 / 10;
+        asked(tenant(&format!("airflow{number}"), resident, walked, 1.0, 0.02), 20.0, walked)
+    });
+    let broker = Tenant { churn_bytes_per_s: 30e6, ..broker };
+    let mut found = vec![tenant("system", 302, 0, 60.0, 0.0), broker];
+    found.extend(schedulers);
+    found.extend([database, probe]);
+    found
+}
+
+fn compare(table: &Table) -> Result<Vec<Comparison>, TableError> {
+    let mut cases: Vec<(Case, RunRecord)> = Vec::new();
+    let mut found = Vec::new();
+    for row in table.rows() {
+        let case = Case::of(row)?;
+        if !cases.iter().any(|(known, _)| *known == case) {
+            let record = run(&case, row)?;
+            cases.push((case.clone(), record));
+        }
+        let record = cases.iter().find(|(known, _)| *known == case).map(|(_, record)| record);
+        let record = record.expect("the case was run above");
+        compare_row(row, &case, record, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn compare_row(
+    row: Row<'_>,
+    case: &Case,
+    record: &RunRecord,
+    found: &mut Vec<Comparison>,
+) -> Result<(), TableError> {
+    let id = row.text("id");
+    let job = row.number("job_no")? as usize;
+    let copies: usize = record.hosts.iter().map(|host| host.copies_killed_ns.len()).sum();
+    let outcome = outcome(case, record, job < copies);
+    found.push(Comparison::word(id, "outcome", row.text("outcome"), outcome));
+    found.push(Comparison::word(id, "killed", &names(row.text("killed")), &killed(record)));
+    if let (Some(measured), "ok") = (row.optional("job_s")?, outcome) {
+        found.push(Comparison::amount(id, "job_s", measured, record.wall_ns as f64 / 1e9));
+    }
+    let peak = record.totals.peak_rss.unwrap_or(0) as f64 / MIB as f64;
+    let swap = |bytes: Option<u64>| bytes.unwrap_or(0) as f64 / MIB as f64;
+    for (column, predicted) in [
+        ("jvm_peak_rss_plus_swap_mb", peak),
+        ("swap_in_mb", swap(record.totals.swap_in_bytes)),
+        ("swap_out_mb", swap(record.totals.swap_out_bytes)),
+    ] {
+        if let Some(measured) = row.optional(column)? {
+            found.push(Comparison::amount(id, column, measured, predicted));
+        }
+    }
+    const LATENCIES: [(&str, &str, &str); 4] = [
+        ("probe", "probe_p50_during_ms", "probe_p99_during_ms"),
+        ("kafka", "kafka_p50_during_ms", "kafka_p99_during_ms"),
+        ("db", "db_p50_during_ms", "db_p99_during_ms"),
+        ("airflow0", "airflow_p50_during_ms", "airflow_p99_during_ms"),
+    ];
+    for (name, p50, p99) in LATENCIES {
+        let Some(tenant) = record.tenants.iter().find(|tenant| tenant.name == name) else { continue };
+        for (column, predicted) in [(p50, tenant.p50_ms), (p99, tenant.p99_ms)] {
+            if let (Some(measured), Some(predicted)) = (row.optional(column)?, predicted) {
+                found.push(Comparison::amount(id, column, measured, predicted));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The table's word for how this job ended.
+fn outcome(case: &Case, record: &RunRecord, copy_killed: bool) -> &'static str {
+    let swap = usize::from(case.swap_mb > 0);
+    let at_most = STOPPED_S[swap] - START_S[(case.jobs - 1) as usize];
+    match record.outcome {
+        _ if copy_killed => "oom_killed",
+        Outcome::HostOomKilled => "oom_killed",
+        Outcome::HeapOom | Outcome::GcOverhead | Outcome::SparkOom => "heap_oom",
+        Outcome::Timeout => "timeout",
+        Outcome::Ok if record.wall_ns as f64 / 1e9 > at_most => "timeout",
+        Outcome::Ok => "ok",
+        _ => "failed",
+    }
+}
+
+/// Names of the killed without their sizes, as `kafka+spark`: which of two equal jobs it was is chance.
+fn names(text: &str) -> String {
+    let name = |part: &str| {
+        let name = part.split('(').next().unwrap_or_default().trim();
+        if name.starts_with("spark") { "spark".to_owned() } else { name.to_owned() }
+    };
+    text.split('+').map(name).collect::<Vec<_>>().join("+")
+}
+
+/// Who was killed in the simulation, in the order of time.
+fn killed(record: &RunRecord) -> String {
+    let tenants = record.tenants.iter().filter_map(|tenant| Some((tenant.killed_ns?, tenant.name.as_str())));
+    let copies = record.hosts.iter().flat_map(|host| &host.copies_killed_ns).map(|&at| (at, "spark"));
+    let own = (record.outcome == Outcome::HostOomKilled).then_some((record.app_ns, "spark"));
+    let mut all: Vec<(u64, &str)> = tenants.chain(copies).chain(own).collect();
+    all.sort_unstable();
+    all.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join("+")
+}
+
+/// Simulates one run.
+fn run(case: &Case, row: Row<'_>) -> Result<RunRecord, TableError> {
+    let (log, notes) =
+        read_app_log(vec![LogPart::new("alone_1g.jsonl.zst", LOG)]).expect("the log kept here is whole");
+    let imported = import(&log, &notes).expect("the log kept here holds tasks");
+    let version = SparkVersion::parse(&imported.spark_version).unwrap_or(SparkVersion::DEFAULT);
+    let mut conf = SparkConf::new(version);
+    for (key, value) in &imported.properties {
+        conf.set(key, value, Origin::EventLog);
+    }
+    let asked = Origin::CommandLine("small_host.csv".to_owned());
+    conf.set("spark.master", &format!("local[{}]", case.cores), asked.clone());
+    conf.set("spark.driver.memory", &case.driver_memory, asked.clone());
+    conf.set("spark.sql.shuffle.partitions", &case.partitions.to_string(), asked.clone());
+    if (case.rows - LOG_ROWS).abs() > 0.5 {
+        conf.set("spillcast.dataScale", &(case.rows / LOG_ROWS).to_string(), asked);
+    }
+    let valid = "a heap and partitions that Spark accepts";
+    let settings = Settings::resolve(&conf).map_err(|_| row.fault("driver_memory", valid))?;
+    let memory = case.limit_mb * MIB;
+    let shapes = [HostShape { cores: CORES, memory, container_memory: None }];
+    let plan = cluster::plan(&PlanInput { settings: &settings, hosts: &shapes, yarn: None, python: false });
+    let hosts = [HostSpec { name: "host".to_owned(), cores: CORES }];
+    let mut processes =
+        Processes::new(&plan, &settings, &hosts).map_err(|_| row.fault("driver_memory", valid))?;
+    let workload = if case.onegroup { one_group(case.rows) } else { imported.workload };
+    processes.memory = vec![HostMemory {
+        memory_bytes: memory,
+        kernel_bytes: KERNEL_MB * MIB,
+        swap_bytes: case.swap_mb * MIB,
+        swap_device: SwapDevice::LOCAL_SSD,
+        disk_bytes_per_s: workload.rates.disk_bytes_per_s,
+        disk_bytes: None,
+        local_dir_in_memory: false,
+        beside_bytes: PYTHON_DRIVER_MB * MIB,
+        executor_oom_score_adj: 0,
+        copies: case.jobs,
+        tenants: tenants(case.tenants),
+    }];
+    Ok(simulate(&workload, &settings, &processes, SimOptions { seed: 1, details: false }))
+}
+
+/// Every row's text in one list of one group: the other kind of job of this table.
+fn one_group(rows: f64) -> Workload {
+    // About 100 bytes a row in Spark's format, of which the text is a list entry of 56 bytes of header, array and reference and
+    // its own 40.
+    let text = format!(
+        "[[table]]\nname = \"rows\"\nrows = {rows:.0}\nrow_bytes = 104\npartitions = 8\n\
+         [[query]]\nname = \"one group\"\nfrom = \"rows\"\n\
+         steps = [{{ op = \"aggregate\", groups = 1, collect_list = true, value_bytes = 96 }}, {{ op = \"write\" }}]\n"
+    );
+    let (scenario, _) = scenario::parse(&text, "onegroup.toml");
+    scenario.expect("the scenario kept here is valid").workload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_killed_is_compared_by_name() {
+        assert_eq!(names("kafka(1088MB)+spark0jvm(855MB)"), "kafka+spark");
+        assert_eq!(names(""), "");
+    }
+
+    #[test]
+    fn one_group_is_more_than_half_a_gigabyte() {
+        let text = "id,job_kind,limit_mb,swap_mb,tenants,rows,jobs_n,job_no,driver_memory,cores,shuffle_partitions,\
+                    outcome,killed,job_s\nx,onegroup,4096,2048,1,3000000,1,0,512m,2,200,heap_oom,,\n";
+        let found = KIND.compare(text.as_bytes()).unwrap();
+        assert!(found.iter().all(|row| row.same_word() != Some(false)), "{found:?}");
+    }
+}

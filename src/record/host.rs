@@ -1,0 +1,79 @@
+//! What happened to a host's memory: who held it at the worst moment and over time, what was swapped, who was killed, and
+//! how the neighbours fared.
+
+/// A machine whose memory is known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostRecord {
+    /// Name.
+    pub name: String,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Swap space, bytes.
+    pub swap_bytes: u64,
+    /// When most memory and swap was wanted, ns since the start.
+    pub peak_ns: u64,
+    /// Bytes read back from swap.
+    pub swap_in_bytes: u64,
+    /// Bytes written to swap.
+    pub swap_out_bytes: u64,
+    /// Largest slow-down of an executor by missing pages; 1 is none.
+    pub worst_slowdown: f64,
+    /// When the kernel killed other applications like this one on the host, ns since the start.
+    pub copies_killed_ns: Vec<u64>,
+}
+
+/// A line of a host's ledger at the moment when most was wanted: the kernel, executors, neighbours, files in memory, page
+/// cache.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LedgerEntry {
+    /// Host.
+    pub host: String,
+    /// Who: an executor's id, a neighbour's name, `kernel`, `files in memory`, `page cache`.
+    pub process: String,
+    /// Bytes in memory.
+    pub resident_bytes: u64,
+    /// Bytes in swap.
+    pub swapped_bytes: u64,
+}
+
+/// A neighbour on a host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TenantRecord {
+    /// Name.
+    pub name: String,
+    /// Host.
+    pub host: String,
+    /// Memory that it wants, bytes.
+    pub resident_bytes: u64,
+    /// Most of it that was in swap, bytes.
+    pub peak_swapped_bytes: u64,
+    /// When the kernel killed it, ns since the start.
+    pub killed_ns: Option<u64>,
+    /// Half of its requests take no longer on the quiet host, ms; `None` where nothing is asked of it.
+    pub quiet_p50_ms: Option<f64>,
+    /// 99 % of them take no longer on the quiet host, ms.
+    pub quiet_p99_ms: Option<f64>,
+    /// Half of them took no longer during the run, ms.
+    pub p50_ms: Option<f64>,
+    /// 99 % of them took no longer during the run, ms.
+    pub p99_ms: Option<f64>,
+}
+
+/// Memory of one process on a host at one moment; holds until its next point.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostPoint {
+    /// When, ns since the start.
+    pub time_ns: u64,
+    /// Host, by position in the run's hosts.
+    pub host: u32,
+    /// Who, as in [`LedgerEntry::process`].
+    pub process: String,
+    /// Bytes in memory.
+    pub resident_bytes: u64,
+    /// Bytes in swap.
+    pub swapped_bytes: u64,
+    /// Half of its requests take no longer at this moment, ms; only for neighbours of which something is asked.
+    pub p50_ms: Option<f64>,
+    /// 99 % of them take no longer at this moment, ms.
+    pub p99_ms: Option<f64>,
+}

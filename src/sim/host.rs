@@ -1,0 +1,599 @@
+//! A host in the simulation: its processors, disk and network, and, where its memory is known, the ledger of who holds it.
+//!
+//! Whenever an executor's process grows or its tasks come and go, the ledger is brought up to date. While everything fits
+//! nothing else happens. When it does not, pages go to swap by recency ([`crate::host::ram`]): executors and neighbours slow
+//! down by their faults, a growing task waits for the pages that are written out for it, and when memory and swap are both
+//! full the kernel kills. What the physics are is said in [`crate::host`]; here is only who takes part and what follows.
+
+use super::World;
+use super::event::Event;
+use super::processes::HostMemory;
+use super::task::Failure;
+use crate::engine::{SharedResource, TimerId};
+use crate::host::oom_killer::{GIVE_UP_S, swap_out_bytes_per_s};
+use crate::host::ram::{Process, Share, balance};
+use crate::host::residency::{PageSet, Pattern};
+use crate::host::swap::PAGE_BYTES;
+use crate::host::tenant::{Latency, LatencyLog};
+use crate::memory::MemoryMode;
+use crate::record::{HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord};
+use crate::units::{HumanBytes, HumanDuration, SimDuration, SimTime};
+
+/// A machine's shared resources.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) cores: u32,
+    /// Tasks that run on it.
+    pub(super) running: u32,
+    /// Threads of its JVMs that want a processor beside the tasks.
+    pub(super) background: f64,
+    /// Applications like this one that run here at the same moment, itself among them.
+    pub(super) copies: f64,
+    /// Processors that neighbours keep busy.
+    pub(super) tenant_cores: f64,
+    pub(super) disk: SharedResource,
+    pub(super) network: SharedResource,
+    /// The swap device, in ns of its time.
+    pub(super) swap: SharedResource,
+    pub(super) timers: Timers,
+    pub(super) memory: Option<Box<HostLedger>>,
+}
+
+/// The timers of a host's resources.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timers {
+    pub(super) disk: TimerId,
+    pub(super) network: TimerId,
+    pub(super) swap: TimerId,
+}
+
+impl Host {
+    /// A host with the rates of its disk and its network, bytes a nanosecond.
+    pub(super) fn new(
+        name: &str,
+        cores: u32,
+        [disk, network]: [f64; 2],
+        timers: Timers,
+        memory: Option<HostMemory>,
+    ) -> Self {
+        let copies = memory.as_ref().map_or(1.0, |memory| f64::from(memory.copies.max(1)));
+        let disk = memory.as_ref().map_or(disk, |memory| memory.disk_bytes_per_s / 1e9) / copies;
+        let tenants = memory.iter().flat_map(|memory| &memory.tenants);
+        Self {
+            name: name.to_owned(),
+            cores: cores.max(1),
+            running: 0,
+            background: 0.0,
+            copies,
+            tenant_cores: tenants.map(|tenant| tenant.cpu_cores).sum(),
+            disk: SharedResource::new(disk, disk),
+            network: SharedResource::new(network, network),
+            swap: SharedResource::new(1.0 / copies, 1.0 / copies),
+            timers,
+            memory: memory.map(|setup| Box::new(HostLedger::new(setup))),
+        }
+    }
+
+    /// Threads of this application and of others like it that want a processor.
+    fn busy(&self) -> f64 {
+        (f64::from(self.running) + self.background) * self.copies
+    }
+
+    /// Share of a processor that each thread gets.
+    pub(super) fn processor_share(&self) -> f64 {
+        (f64::from(self.cores) / (self.busy() + self.tenant_cores).max(1.0)).min(1.0)
+    }
+}
+
+/// Who holds a host's memory.
+#[derive(Debug)]
+pub(super) struct HostLedger {
+    pub(super) setup: HostMemory,
+    pub(super) tenants: Vec<Neighbour>,
+    /// Bytes of the executors' processes together.
+    executors: u64,
+    /// Bytes of Spark's local files.
+    pub(super) files: u64,
+    /// Demand and busy threads at the last balance, and when that was.
+    seen: (u64, f64),
+    seen_at: SimTime,
+    /// Demand at the last point of the time line, and when that was.
+    pointed: Option<(u64, SimTime)>,
+    /// Everybody's share while memory is short, executors first; empty while all fits.
+    shares: Vec<Share>,
+    page_ins_per_s: f64,
+    swapped_pages: f64,
+    /// Pages written out that nobody has waited for yet.
+    debt_pages: f64,
+    pub(super) kill_pending: bool,
+    updated: SimTime,
+    /// Time during which tasks stood nearly still, ns.
+    unresponsive_ns: f64,
+    worst_slowdown: f64,
+    swap_in_pages: f64,
+    swap_out_pages: f64,
+    pub(super) peak: u64,
+    peak_lines: Vec<LedgerEntry>,
+    pub(super) record: HostRecord,
+}
+
+/// A neighbour's state.
+#[derive(Debug)]
+pub(super) struct Neighbour {
+    pub(super) killed: Option<SimTime>,
+    latency: Latency,
+    log: LatencyLog,
+    peak_swapped: f64,
+}
+
+/// Less of a change than this is not worth a new balance, bytes.
+const STEP_BYTES: u64 = 2 << 20;
+/// A balance is drawn anew at least so often while memory is short, since tasks change what they do.
+const BALANCE_MAX_AGE: SimDuration = SimDuration::from_ms(500);
+/// Points of the time line are at least so far apart unless memory moves.
+const POINT_EVERY: SimDuration = SimDuration::from_ms(100);
+/// From this slow-down on the tasks of a host stand nearly still.
+const STANDSTILL: f64 = 20.0;
+/// So long a standstill ends the application: nobody waits longer (`spark.network.timeout` is 120 s; five of them).
+const STANDSTILL_MAX_NS: f64 = 600e9;
+/// Touches of pages in use by a running task, a second of its processor's time, beside what it allocates: rows in pages of
+/// maps and sorters. Fitted to two pairs of jobs on a swapping 4 GiB host (times 1.3 and 2 times as long as with room);
+/// error a factor of 2.
+const TASK_TOUCHES_PER_S: f64 = 20_000.0;
+/// A JVM's memory beside its heap is touched once in so long while it works, s: code, classes, stacks. Assumed.
+const BESIDE_HEAP_PERIOD_S: f64 = 5.0;
+
+impl HostLedger {
+    fn new(setup: HostMemory) -> Self {
+        let tenants = setup.tenants.iter().map(|tenant| Neighbour {
+            killed: None,
+            latency: tenant
+                .request
+                .map_or_else(Latency::default, |request| request.latency(0.0, 1.0, 0.0, 0.0)),
+            log: LatencyLog::default(),
+            peak_swapped: 0.0,
+        });
+        let tenants = tenants.collect();
+        let record = HostRecord { worst_slowdown: 1.0, ..HostRecord::default() };
+        Self {
+            tenants,
+            setup,
+            executors: 0,
+            files: 0,
+            seen: (0, -1.0),
+            seen_at: SimTime::ZERO,
+            pointed: None,
+            shares: Vec::new(),
+            page_ins_per_s: 0.0,
+            swapped_pages: 0.0,
+            debt_pages: 0.0,
+            kill_pending: false,
+            updated: SimTime::ZERO,
+            unresponsive_ns: 0.0,
+            worst_slowdown: 1.0,
+            swap_in_pages: 0.0,
+            swap_out_pages: 0.0,
+            peak: 0,
+            peak_lines: Vec::new(),
+            record,
+        }
+    }
+
+    fn tenant_bytes(&self) -> u64 {
+        let alive = self.setup.tenants.iter().zip(&self.tenants).filter(|(_, state)| state.killed.is_none());
+        alive.map(|(tenant, _)| tenant.resident_bytes).sum()
+    }
+
+    /// Files that lie in memory.
+    fn tmpfs(&self) -> u64 {
+        if self.setup.local_dir_in_memory { self.files } else { 0 }
+    }
+
+    /// Memory that processes want, which only swap can take from them.
+    pub(super) fn demand(&self, copies: f64) -> u64 {
+        let of_applications =
+            ((self.executors + self.tmpfs() + self.setup.beside_bytes) as f64 * copies) as u64;
+        of_applications + self.tenant_bytes()
+    }
+
+    /// Memory that processes can have.
+    pub(super) fn room(&self) -> u64 {
+        self.setup.memory_bytes.saturating_sub(self.setup.kernel_bytes)
+    }
+
+    /// Counts what went on since the last look.
+    pub(super) fn advance(&mut self, now: SimTime) {
+        let elapsed = now.since(self.updated);
+        self.updated = self.updated.max(now);
+        let seconds = elapsed.as_secs();
+        self.swap_in_pages += self.page_ins_per_s * seconds;
+        // A page that comes in makes another go.
+        self.swap_out_pages += self.page_ins_per_s * seconds;
+        if self.shares.iter().any(|share| share.slowdown >= STANDSTILL) {
+            self.unresponsive_ns += elapsed.0 as f64;
+        }
+        for neighbour in self.tenants.iter_mut().filter(|neighbour| neighbour.killed.is_none()) {
+            neighbour.log.add(seconds, neighbour.latency);
+        }
+    }
+}
+
+impl World<'_> {
+    /// An executor's process now has `resident` bytes.
+    pub(super) fn note_footprint(&mut self, executor: usize, resident: u64) {
+        let at = self.executors[executor].host;
+        let resident = if self.executors[executor].alive { resident } else { 0 };
+        let before = std::mem::replace(&mut self.executors[executor].footprint, resident);
+        if let Some(ledger) = self.hosts[at].memory.as_deref_mut() {
+            ledger.executors = ledger.executors + resident - before;
+            self.update_ledger(at, false);
+        }
+    }
+
+    /// Brings a host's ledger up to date; what does not matter yet is put off unless `all`.
+    pub(super) fn update_ledger(&mut self, at: usize, all: bool) {
+        let now = self.queue.now();
+        let host = &self.hosts[at];
+        let (copies, busy, cores) = (host.copies, host.busy(), f64::from(host.cores));
+        let tenant_cores = host.tenant_cores;
+        let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
+        let demand = ledger.demand(copies);
+        let (seen, seen_busy) = ledger.seen;
+        let fits = demand <= ledger.room();
+        let old = now.since(ledger.seen_at) >= BALANCE_MAX_AGE && !fits;
+        let same_busy = (busy - seen_busy).abs() < 1e-9;
+        if !all && same_busy && seen.abs_diff(demand) < STEP_BYTES && !old && fits == ledger.shares.is_empty()
+        {
+            return;
+        }
+        ledger.advance(now);
+        ledger.seen = (demand, busy);
+        ledger.seen_at = now;
+        let device = ledger.setup.swap_device;
+        // What swap has no place for stays in memory until the kernel kills.
+        let kept = ledger.room().max(demand.saturating_sub(ledger.setup.swap_bytes));
+        let room = (kept / PAGE_BYTES) as f64;
+        let mut page_in_us = 0.0;
+        let mut shares = Vec::new();
+        if !fits {
+            let processes = self.processes_on(at);
+            let found = balance(&processes, room, device);
+            page_in_us = found.page_in_us;
+            shares = found.shares;
+        }
+        let own: Vec<usize> = self.alive_on(at);
+        let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
+        ledger.page_ins_per_s = shares.iter().map(|share| share.page_ins_per_s).sum();
+        let swapped = (demand.saturating_sub(ledger.room()) / PAGE_BYTES) as f64;
+        let growth = (swapped - ledger.swapped_pages).max(0.0);
+        let space = (ledger.setup.swap_bytes / PAGE_BYTES) as f64;
+        let growth = growth.min((space - ledger.swapped_pages).max(0.0));
+        ledger.swap_out_pages += growth;
+        ledger.debt_pages += growth / copies;
+        ledger.swapped_pages = swapped.min(space);
+        let of_tenants = own.len() * copies as usize;
+        let mut position = of_tenants;
+        for (tenant, state) in ledger.setup.tenants.iter().zip(&mut ledger.tenants) {
+            if state.killed.is_some() {
+                continue;
+            }
+            let share = shares.get(position);
+            position += 1;
+            let miss = share.and_then(|share| share.miss_shares.first()).copied().unwrap_or(0.0);
+            state.peak_swapped = state.peak_swapped.max(share.map_or(0.0, |share| share.swapped_pages));
+            if let Some(request) = tenant.request {
+                let others = busy + (tenant_cores - tenant.cpu_cores).max(0.0);
+                state.latency = request.latency(others, cores, miss, page_in_us);
+            }
+        }
+        let worst = shares.iter().take(own.len()).map(|share| share.slowdown).fold(1.0, f64::max);
+        ledger.worst_slowdown = ledger.worst_slowdown.max(worst);
+        ledger.shares = shares;
+        let slowdowns: Vec<f64> = (0..own.len())
+            .map(|index| ledger.shares.get(index).map_or(1.0, |share| share.slowdown))
+            .collect();
+        let full = demand > ledger.room() + ledger.setup.swap_bytes;
+        let schedule = full && !ledger.kill_pending;
+        ledger.kill_pending |= full;
+        let still = ledger.unresponsive_ns > STANDSTILL_MAX_NS;
+        if demand > ledger.peak {
+            ledger.peak = demand;
+            ledger.peak = demand;
+            ledger.record.peak_ns = now.0;
+            let lines = self.ledger_lines(at);
+            let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
+            ledger.peak_lines = lines;
+        }
+        for (&executor, slow) in own.iter().zip(slowdowns) {
+            self.executors[executor].swap_slow = slow;
+            self.apply_speed(executor);
+        }
+        if schedule {
+            let patience = SimDuration::from_secs_f64(GIVE_UP_S);
+            self.queue.schedule(now + patience, Event::OutOfMemory { host: at });
+        }
+        if self.options.details {
+            self.record_host_points(at);
+        }
+        if still {
+            let reason = format!(
+                "host {} thrashes: tasks stood nearly still for {} while pages were read from swap, and nothing ended it",
+                self.hosts[at].name,
+                HumanDuration(SimDuration(STANDSTILL_MAX_NS as u64)),
+            );
+            self.abort(Outcome::Timeout, reason);
+        }
+    }
+
+    /// Bytes of a host's disk that must move to read `bytes` of Spark's files: what the page cache does not hold. Where the
+    /// memory of the host is not known, the disk's bandwidth already stands for both.
+    pub(super) fn bytes_off_disk(&self, at: usize, bytes: u64) -> u64 {
+        let host = &self.hosts[at];
+        let Some(ledger) = host.memory.as_deref() else { return bytes };
+        if ledger.setup.local_dir_in_memory {
+            return 0;
+        }
+        let files = (ledger.files as f64 * host.copies) as u64;
+        let cache = ledger.room().saturating_sub(ledger.demand(host.copies));
+        if cache >= files {
+            return 0;
+        }
+        (bytes as f64 * (1.0 - cache as f64 / files as f64)) as u64
+    }
+
+    /// A task writes `bytes` of files to its host's disk, if they fit.
+    pub(super) fn write_files(&mut self, key: usize, bytes: u64) -> Result<u64, Failure> {
+        let task = self.tasks[key].as_ref().expect("a task that writes exists");
+        let at = self.executors[task.executor].host;
+        let host = &mut self.hosts[at];
+        let Some(ledger) = host.memory.as_deref_mut() else { return Ok(bytes) };
+        ledger.files += bytes;
+        let wanted = (ledger.files as f64 * host.copies) as u64;
+        let room = ledger.setup.disk_bytes;
+        if let Some(room) = room {
+            self.approach(Limit::Disk, wanted, room, None);
+        }
+        if let Some(room) = room.filter(|room| wanted > *room) {
+            self.disk_falls(key, wanted, room);
+            let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
+            ledger.files -= bytes;
+            return Err(Failure::DiskFull(format!(
+                "java.io.IOException: No space left on device ({} of Spark's files on a disk with {} for them)",
+                HumanBytes(wanted),
+                HumanBytes(room)
+            )));
+        }
+        let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
+        let in_memory = ledger.setup.local_dir_in_memory;
+        if in_memory {
+            self.update_ledger(at, false);
+        }
+        Ok(if in_memory { 0 } else { bytes })
+    }
+
+    /// Files of a task that ends are deleted.
+    pub(super) fn delete_files(&mut self, at: usize, bytes: u64) {
+        if bytes > 0
+            && let Some(ledger) = self.hosts[at].memory.as_deref_mut()
+        {
+            ledger.files = ledger.files.saturating_sub(bytes);
+            if ledger.setup.local_dir_in_memory {
+                self.update_ledger(at, false);
+            }
+        }
+    }
+
+    pub(super) fn alive_on(&self, at: usize) -> Vec<usize> {
+        let here = |&index: &usize| self.executors[index].host == at && self.executors[index].alive;
+        (0..self.executors.len()).filter(here).collect()
+    }
+
+    /// The processes of a host with their pages: executors, those of the other copies, neighbours, files in memory.
+    fn processes_on(&self, at: usize) -> Vec<Process> {
+        let Some(ledger) = self.hosts[at].memory.as_deref() else { return Vec::new() };
+        let own: Vec<Process> =
+            self.alive_on(at).into_iter().map(|index| self.executor_process(index)).collect();
+        let copies = self.hosts[at].copies as usize;
+        let mut all: Vec<Process> = Vec::new();
+        for _ in 0..copies {
+            all.extend(own.iter().cloned());
+        }
+        let alive =
+            ledger.setup.tenants.iter().zip(&ledger.tenants).filter(|(_, state)| state.killed.is_none());
+        all.extend(alive.map(|(tenant, _)| tenant.process()));
+        let beside = (ledger.tmpfs() + ledger.setup.beside_bytes) * copies as u64;
+        if beside > 0 {
+            let set = PageSet {
+                pages: (beside / PAGE_BYTES) as f64,
+                touches_per_s: 1.0 / BESIDE_HEAP_PERIOD_S,
+                pattern: Pattern::Random,
+            };
+            all.push(Process { sets: vec![set], threads: 1.0 });
+        }
+        all
+    }
+
+    /// The pages of an executor's process: live data that tasks touch, the rest of the heap that allocation walks round, and
+    /// what is beside the heap.
+    fn executor_process(&self, index: usize) -> Process {
+        let executor = &self.executors[index];
+        let rates = &self.workload.rates;
+        let pages = |bytes: u64| (bytes / PAGE_BYTES) as f64;
+        let off_heap = executor.manager.execution(MemoryMode::OffHeap).used()
+            + executor.manager.storage(MemoryMode::OffHeap).used();
+        let live = executor.live_heap(rates.heap_base_bytes);
+        let beside = (rates.non_heap_bytes + executor.python_bytes).min(executor.footprint);
+        let heap = executor.footprint.saturating_sub(beside + off_heap);
+        let live = live.min(heap);
+        let garbage = pages(heap - live);
+        let running = executor.running.len() as f64;
+        let used = pages(live + off_heap);
+        let share = self.hosts[executor.host].processor_share();
+        let touches = TASK_TOUCHES_PER_S * running * share;
+        let allocated_pages_per_s = executor.allocation_per_s(share) / PAGE_BYTES as f64;
+        let set = |pages: f64, touches: f64, pattern| PageSet {
+            pages,
+            touches_per_s: if pages > 0.0 { touches / pages } else { 0.0 },
+            pattern,
+        };
+        let sets = vec![
+            set(used, touches, Pattern::Random),
+            set(garbage, allocated_pages_per_s, Pattern::Sequential),
+            set(pages(beside), pages(beside) / BESIDE_HEAP_PERIOD_S, Pattern::Random),
+        ];
+        Process { sets, threads: running.max(1.0) }
+    }
+
+    /// Pages that were swapped out to make room since the last call, as the time that the device needs for them, ns.
+    pub(super) fn take_swap_debt(&mut self, at: usize) -> u64 {
+        let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return 0 };
+        let pages = std::mem::take(&mut ledger.debt_pages);
+        if pages <= 0.0 {
+            return 0;
+        }
+        let rate = swap_out_bytes_per_s(ledger.setup.swap_device.write_us());
+        (pages * PAGE_BYTES as f64 / rate * 1e9) as u64
+    }
+
+    pub(super) fn schedule_swap(&mut self, index: usize) {
+        let host = &mut self.hosts[index];
+        let next = host.swap.next_completion();
+        self.queue.set_timer(host.timers.swap, next);
+    }
+
+    /// Who holds a host's memory now.
+    pub(super) fn ledger_lines(&self, at: usize) -> Vec<LedgerEntry> {
+        let host = &self.hosts[at];
+        let Some(ledger) = host.memory.as_deref() else { return Vec::new() };
+        let copies = host.copies as usize;
+        let mut shares = ledger.shares.iter();
+        let mut line = |process: String, bytes: u64| {
+            let swapped =
+                shares.next().map_or(0, |share| (share.swapped_pages * PAGE_BYTES as f64) as u64).min(bytes);
+            let resident_bytes = bytes - swapped;
+            LedgerEntry { host: host.name.clone(), process, resident_bytes, swapped_bytes: swapped }
+        };
+        let plain = |process: &str, bytes: u64| LedgerEntry {
+            host: host.name.clone(),
+            process: process.to_owned(),
+            resident_bytes: bytes,
+            swapped_bytes: 0,
+        };
+        let mut lines = vec![plain("kernel", ledger.setup.kernel_bytes)];
+        let own = self.alive_on(at);
+        for copy in 0..copies {
+            for &index in &own {
+                let executor = &self.executors[index];
+                let id = &executor.record.id;
+                let who = if id == "driver" {
+                    "Spark (driver and executor)".to_owned()
+                } else {
+                    format!("executor {id}")
+                };
+                let who = if copy > 0 { format!("{who}, copy {}", copy + 1) } else { who };
+                lines.push(line(who, executor.footprint));
+            }
+        }
+        for (tenant, state) in ledger.setup.tenants.iter().zip(&ledger.tenants) {
+            if state.killed.is_none() {
+                lines.push(line(tenant.name.clone(), tenant.resident_bytes));
+            }
+        }
+        if ledger.setup.beside_bytes > 0 {
+            lines.push(plain("driver program", ledger.setup.beside_bytes * copies as u64));
+        }
+        if ledger.tmpfs() > 0 {
+            lines.push(plain("files in memory", ledger.tmpfs() * copies as u64));
+        }
+        let used: u64 = lines.iter().map(|line| line.resident_bytes).sum();
+        let left = ledger.setup.memory_bytes.saturating_sub(used);
+        let cache = if ledger.setup.local_dir_in_memory { 0 } else { left.min(ledger.files * copies as u64) };
+        lines.push(plain("page cache of Spark's files", cache));
+        lines.push(plain("free or other page cache", left - cache));
+        lines
+    }
+
+    fn record_host_points(&mut self, at: usize) {
+        let now = self.queue.now();
+        let time_ns = now.0;
+        let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
+        let demand = ledger.seen.0;
+        let due = ledger.pointed.is_none_or(|(before, since)| {
+            now.since(since) >= POINT_EVERY || before.abs_diff(demand) > ledger.setup.memory_bytes / 64
+        });
+        if !due {
+            return;
+        }
+        ledger.pointed = Some((demand, now));
+        let lines = self.ledger_lines(at);
+        let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
+        let latency = |name: &str| {
+            let position = ledger.setup.tenants.iter().position(|tenant| tenant.name == name)?;
+            ledger.setup.tenants[position].request?;
+            Some(ledger.tenants[position].latency)
+        };
+        let points: Vec<HostPoint> = lines
+            .into_iter()
+            .map(|line| {
+                let latency = latency(&line.process);
+                HostPoint {
+                    time_ns,
+                    host: at as u32,
+                    p50_ms: latency.map(|latency| latency.p50_ms),
+                    p99_ms: latency.map(|latency| latency.p99_ms),
+                    process: line.process,
+                    resident_bytes: line.resident_bytes,
+                    swapped_bytes: line.swapped_bytes,
+                }
+            })
+            .collect();
+        self.record.host_timeline.extend(points);
+    }
+
+    /// Closes the hosts' ledgers into the record.
+    pub(super) fn close_hosts(&mut self) {
+        let now = self.queue.now();
+        let mut known = false;
+        let (mut swap_in, mut swap_out) = (0, 0);
+        for host in &mut self.hosts {
+            let cores = f64::from(host.cores);
+            let tenant_cores = host.tenant_cores;
+            let Some(ledger) = host.memory.as_deref_mut() else { continue };
+            ledger.advance(now);
+            known = true;
+            let bytes = |pages: f64| (pages * PAGE_BYTES as f64) as u64;
+            let mut record = std::mem::take(&mut ledger.record);
+            record.name.clone_from(&host.name);
+            record.memory_bytes = ledger.setup.memory_bytes;
+            record.swap_bytes = ledger.setup.swap_bytes;
+            record.swap_in_bytes = bytes(ledger.swap_in_pages);
+            record.swap_out_bytes = bytes(ledger.swap_out_pages);
+            record.worst_slowdown = ledger.worst_slowdown;
+            swap_in += record.swap_in_bytes;
+            swap_out += record.swap_out_bytes;
+            self.record.hosts.push(record);
+            self.record.ledger.append(&mut ledger.peak_lines);
+            for (tenant, state) in ledger.setup.tenants.iter().zip(&ledger.tenants) {
+                let others = (tenant_cores - tenant.cpu_cores).max(0.0);
+                let quiet = tenant.request.map(|request| request.latency(others, cores, 0.0, 0.0));
+                let during = tenant.request.and_then(|_| state.log.overall());
+                self.record.tenants.push(TenantRecord {
+                    name: tenant.name.clone(),
+                    host: host.name.clone(),
+                    resident_bytes: tenant.resident_bytes,
+                    peak_swapped_bytes: bytes(state.peak_swapped),
+                    killed_ns: state.killed.map(|at| at.0),
+                    quiet_p50_ms: quiet.map(|latency| latency.p50_ms),
+                    quiet_p99_ms: quiet.map(|latency| latency.p99_ms),
+                    p50_ms: during.map(|latency| latency.p50_ms),
+                    p99_ms: during.map(|latency| latency.p99_ms),
+                });
+            }
+        }
+        if known {
+            self.record.totals.swap_in_bytes = Some(swap_in);
+            self.record.totals.swap_out_bytes = Some(swap_out);
+        }
+    }
+}
