@@ -344,8 +344,8 @@ fn a_run_that_spills_tells_what_and_where_it_ends() {
 #[test]
 fn a_host_without_room_is_told_by_process() {
     let host = "[[host]]\nname = \"vm\"\ncores = 2\nmemory = \"2g\"\nswap = \"0\"\n\
-                [[tenant]]\nname = \"db\"\nresident = \"1200m\"\nactive = \"300m\"\noom_score_adj = -900\n";
-    let rest = format!("{host}{}", query("{ op = \"map\", heap = \"600m\" }, { op = \"write\" }"));
+                [[tenant]]\nname = \"db\"\nresident = \"500m\"\nactive = \"300m\"\noom_score_adj = -900\n";
+    let rest = format!("{host}{}", query("{ op = \"map\", heap = \"450m\" }, { op = \"write\" }"));
     let conf = "\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"1500m\"\n";
     let answer = why(&scenario(conf, &rest), "");
     assert_eq!(
@@ -355,10 +355,13 @@ fn a_host_without_room_is_told_by_process() {
     assert_eq!(answer["fellFirst"]["limit"], "host");
     let ledger = answer["fellFirst"]["ledger"].as_array().expect("a ledger");
     assert!(
-        ledger.iter().any(|holder| holder["name"] == "db" && holder["bytes"] == 1200u64 << 20),
+        ledger.iter().any(|holder| holder["name"] == "db" && holder["bytes"] == 500u64 << 20),
         "{ledger:#?}"
     );
     assert_eq!(fix(&answer, "spark.master"), "local[1]");
+    // Less heap leaves the host room, too little of it none for the application.
+    let heap: u64 = fix(&answer, "spark.driver.memory").trim_end_matches('m').parse().expect("MiB");
+    assert!((960..1300).contains(&heap), "{heap}");
 }
 
 #[test]
