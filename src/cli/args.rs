@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::compare::CompareArgs;
 use super::merge::MergeArgs;
 use super::sweep::SweepArgs;
+use super::tune::TuneArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,6 +71,14 @@ Examples:
   spillcast run job.toml --trace-task 3:17
   spillcast run job.toml --json --fail-on outcome --fail-on 'memoryBytesSpilled>1g' --fail-on 'wallMs>5min'")]
     Run(RunArgs),
+    /// Put two configurations side by side: totals, stages, intervals, causes, bounds
+    #[command(after_help = "\
+Examples:
+  spillcast compare job.toml --conf-b spark.executor.memory=512m
+  spillcast compare job.toml --variant-b '4g heap' --replications 20
+  spillcast compare app-20261121120700-0000.zstd --conf-a spark.sql.shuffle.partitions=50 --conf-b \
+spark.sql.shuffle.partitions=400 --json")]
+    Compare(CompareArgs),
     /// Find out what an application dies of or loses its time to, and the smallest changes that help
     #[command(after_help = "\
 Examples:
@@ -88,6 +98,13 @@ Examples:
   spillcast sweep job.toml --vary spillcast.storageLevel=MEMORY_ONLY,MEMORY_AND_DISK,DISK_ONLY --precision 5% --out study
   spillcast sweep job.toml --vary spark.executor.memory=512m..8g:log:9 --shard 1/2 --out study-1")]
     Sweep(SweepArgs),
+    /// Search for the cheapest configuration under constraints, ready to paste
+    #[command(after_help = "\
+Examples:
+  spillcast tune job.toml --minimize memory --subject-to 'wallMs<=10min' --data-scale 1,2,4
+  spillcast tune app-20261121120700-0000.zstd --minimize cost --vary spark.executor.memory=512m..8g:log:17 --vary \
+spark.executor.instances=1..8:1")]
+    Tune(TuneArgs),
     /// Put the parts of a study together: shards, or runs that --jsonl wrote
     #[command(after_help = "\
 Examples:

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 
@@ -42,19 +43,7 @@ pub(super) fn conf(
         spark_submit::apply_flag(&mut conf, flag, value);
     }
     if let Some(path) = &args.properties_file {
-        let file = path.display().to_string();
-        let text = fs::read_to_string(path).with_context(|| format!("{file}: cannot be read"))?;
-        let parsed = properties::parse(&text);
-        for warning in &parsed.warnings {
-            console.warn(&format!("{file}:{}: {}", warning.number, warning.text));
-        }
-        if !parsed.errors.is_empty() {
-            for error in &parsed.errors {
-                tell_error(&format!("{file}:{}: {}", error.number, error.text));
-            }
-            return Err(Told.into());
-        }
-        properties::apply(&mut conf, &parsed, &file);
+        properties::apply(&mut conf, &read_properties(path, console)?, &path.display().to_string());
     }
     if let Some(application) = application {
         for entry in &application.scenario.conf {
@@ -66,6 +55,27 @@ pub(super) fn conf(
         }
     }
     Ok(conf)
+}
+
+/// Reads a file of properties. What is wrong with it has been told when this fails.
+fn read_properties(path: &Path, console: Console) -> anyhow::Result<properties::Parsed> {
+    let file = path.display().to_string();
+    let text = fs::read_to_string(path).with_context(|| format!("{file}: cannot be read"))?;
+    let parsed = properties::parse(&text);
+    for warning in &parsed.warnings {
+        console.warn(&format!("{file}:{}: {}", warning.number, warning.text));
+    }
+    for error in &parsed.errors {
+        tell_error(&format!("{file}:{}: {}", error.number, error.text));
+    }
+    if parsed.errors.is_empty() { Ok(parsed) } else { Err(Told.into()) }
+}
+
+/// The properties of a file, keys and values.
+pub(super) fn properties_of(path: &Path, console: Console) -> anyhow::Result<Vec<(String, String)>> {
+    let mut conf = SparkConf::default();
+    properties::apply(&mut conf, &read_properties(path, console)?, &path.display().to_string());
+    Ok(conf.iter().map(|(key, value, _)| (key.to_owned(), value.to_owned())).collect())
 }
 
 fn version(application: Option<&Application>, args: &ConfArgs) -> anyhow::Result<SparkVersion> {

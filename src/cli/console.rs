@@ -124,6 +124,11 @@ pub(super) fn wrapped(text: &str, indent: usize, width: usize) -> String {
     lines
 }
 
+/// `text` in lines of at most `width` characters, the first `indent` blanks in, the later ones two more.
+pub(super) fn indented(text: &str, indent: usize, width: usize) -> String {
+    format!("{}{}", " ".repeat(indent), wrapped(text, indent + 2, width.saturating_sub(indent)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +138,7 @@ mod tests {
         assert_eq!(wrapped("a  bc de", 2, 6), "a  bc\n  de");
         assert_eq!(wrapped("abcdefgh ij", 0, 4), "abcdefgh\nij");
         assert_eq!(wrapped("ab cd", 3, 80), "ab cd");
+        assert_eq!(indented("ab cd", 2, 8), "  ab cd");
+        assert_eq!(indented("abcdef gh", 2, 9), "  abcdef\n    gh");
     }
 }

@@ -26,6 +26,9 @@ pub(super) struct MergeArgs {
     /// Folder of the whole study.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
+    /// Print the answer as one JSON object instead of text.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
 }
 
 /// Runs the command.
@@ -51,7 +54,7 @@ pub(super) fn run(args: &MergeArgs, console: Console) -> anyhow::Result<Answer> 
     }
     folder.journal.sort();
     complete(&folder, &args.parts)?;
-    answer(folder, console)
+    answer(None, folder, &[], args.json, console)
 }
 
 /// The first line that says what is studied.

@@ -6,6 +6,8 @@
 
 mod args;
 mod check;
+mod compare;
+mod conclusion;
 mod configure;
 mod console;
 mod diagnostics;
@@ -22,6 +24,7 @@ mod progress;
 mod run;
 mod study;
 mod sweep;
+mod tune;
 mod validate;
 mod validate_host;
 mod why;
@@ -91,6 +94,8 @@ fn answer(command: &Command, console: Console) -> anyhow::Result<Answer> {
         Command::Run(args) => run::run(args, console),
         Command::Why(args) => why::run(args, console),
         Command::Sweep(args) => sweep::run(args, console),
+        Command::Compare(args) => compare::run(args, console),
+        Command::Tune(args) => tune::run(args, console),
         Command::Merge(args) => merge::run(args, console),
         Command::Layout(args) => layout::run(args, console),
         Command::Check(args) => check::run(args, console),

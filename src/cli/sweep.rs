@@ -7,13 +7,14 @@ use clap::Args;
 
 use super::args::ConfArgs;
 use super::configure;
-use super::console::{Console, tell_error};
+use super::console::{Console, print, tell_error};
 use super::input::{self, count};
 use super::pipe;
 use super::progress::Progress;
 use super::study::{Folder, Identity, parse_shard};
-use super::{Answer, Told, output};
-use crate::experiment::{Axis, Base, Replications, Space, Stopped, Study};
+use super::{Answer, Told, conclusion, output};
+use crate::experiment::{Axis, Base, Overview, Replications, Space, Stopped, Study, conclude};
+use crate::record::study::Spot;
 
 /// Points above which a study wants a confirmation.
 const POINTS_UNASKED: u64 = 1_000_000;
@@ -72,6 +73,13 @@ pub(super) struct SweepArgs {
     /// Write the runs that the study would make, one JSON object a line, and run none: for --points elsewhere.
     #[arg(long, conflicts_with = "out", help_heading = "Output")]
     list_points: bool,
+    /// Draw these runs of real Spark into the curve: a CSV file with a column called as what is varied and one called wallMs,
+    /// empty where the run failed.
+    #[arg(long, value_name = "FILE", requires = "out", help_heading = "Output")]
+    measured: Option<PathBuf>,
+    /// Print the answer as one JSON object instead of text.
+    #[arg(long, conflicts_with_all = ["jsonl", "list_points"], help_heading = "Output")]
+    json: bool,
 }
 
 /// Runs the command.
@@ -110,8 +118,12 @@ pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> 
         return pipe::stream(&study, &identity).map(|()| Answer::Done);
     }
     let target = args.out.as_deref().context("--out DIR is missing")?;
+    let measured = match &args.measured {
+        Some(path) => conclusion::read_measured(path, &space)?,
+        None => Vec::new(),
+    };
     let folder = Folder::open(target, identity)?;
-    into_folder(&study, folder, console)
+    into_folder(&study, folder, &measured, args.json, console)
 }
 
 /// Reads INPUT and its configuration.
@@ -157,7 +169,7 @@ fn replications(args: &SweepArgs) -> anyhow::Result<Replications> {
 }
 
 /// Refuses keys and values that mean nothing, before any run.
-fn check(base: &Base, space: &Space, yes: bool, console: Console) -> anyhow::Result<()> {
+pub(super) fn check(base: &Base, space: &Space, yes: bool, console: Console) -> anyhow::Result<()> {
     let unknown: Vec<String> = space.keys().iter().filter_map(|key| base.check_key(key).err()).collect();
     if !unknown.is_empty() {
         for why in &unknown {
@@ -197,7 +209,13 @@ fn check(base: &Base, space: &Space, yes: bool, console: Console) -> anyhow::Res
     Ok(())
 }
 
-fn into_folder(study: &Study, mut folder: Folder, console: Console) -> anyhow::Result<Answer> {
+fn into_folder(
+    study: &Study,
+    mut folder: Folder,
+    measured: &[(String, f64)],
+    json: bool,
+    console: Console,
+) -> anyhow::Result<Answer> {
     let kept = folder.journal.runs.clone();
     let known = |point: u64, replication: u32| {
         let key = (point, replication);
@@ -224,12 +242,37 @@ fn into_folder(study: &Study, mut folder: Folder, console: Console) -> anyhow::R
         Err(Stopped::Sink(error)) => return Err(error),
         Err(Stopped::Faulty(why) | Stopped::Broken(why)) => bail!("{why}; kept: {}", folder.told()),
     }
-    answer(folder, console)
+    answer(Some(study.base), folder, measured, json, console)
 }
 
-/// Writes the tables of a study whose runs are all there.
-pub(super) fn answer(mut folder: Folder, console: Console) -> anyhow::Result<Answer> {
-    folder.finish(|_, _| Vec::new())?;
+/// Writes the tables and pictures of a study whose runs are all there, and says what they show. Without the application
+/// (`merge` has none) nothing is said about causes.
+pub(super) fn answer(
+    base: Option<&Base>,
+    mut folder: Folder,
+    measured: &[(String, f64)],
+    json: bool,
+    console: Console,
+) -> anyhow::Result<Answer> {
+    let identity = folder.identity.clone();
+    let draw = |overview: &Overview, spots: &[Spot]| match identity.shard {
+        // A part would show a picture with holes.
+        Some(_) => Vec::new(),
+        None => conclusion::pictures(&identity, overview, spots, measured),
+    };
+    let (overview, spots) = folder.finish(draw)?;
+    if identity.shard.is_some() {
+        console.note(&format!("{}; `spillcast merge` puts the shards together", folder.told()));
+        return Ok(Answer::Done);
+    }
+    let answer = conclude(base, &identity.space, &overview, &spots);
+    if json {
+        let mut text = serde_json::to_vec_pretty(&conclusion::as_json(&identity, &answer, &spots))?;
+        text.push(b'\n');
+        print(&text)?;
+    } else {
+        print(conclusion::text(&identity, &answer, &spots).as_bytes())?;
+    }
     console.note(&folder.told());
     Ok(Answer::Done)
 }

@@ -13,16 +13,16 @@ use crate::conf::{ConfError, ErrorKind, Origin, Settings, SparkConf};
 use crate::record::{Outcome, RunRecord};
 use crate::scenario::{ClusterSpec, Scenario};
 use crate::sim::{Processes, Regions, SimOptions, simulate};
-use crate::units::MIB;
-use crate::workload::Workload;
+use crate::workload::{ShufflePartitions, Workload};
 
 /// The axis whose values are names of the scenario's variants; `base` is the scenario itself.
 pub const VARIANT: &str = "spillcast.variant";
 /// The value of [`VARIANT`] for the scenario itself.
 pub const NO_VARIANT: &str = "base";
-/// Axes over the machines: all kinds of hosts of the scenario get the value.
-pub const HOST_AXES: [&str; 4] =
-    ["spillcast.host.memory", "spillcast.host.swap", "spillcast.host.cores", "spillcast.host.count"];
+/// Axes over the machines that are no properties: all kinds of hosts of the scenario get the value.
+pub const HOST_AXES: [&str; 2] = ["spillcast.host.cores", "spillcast.host.count"];
+/// What the names of all axes over the machines begin with.
+const HOST_PREFIX: &str = "spillcast.host.";
 /// Replications whose workloads are kept; later ones are drawn anew for each run.
 const KEPT: usize = 64;
 
@@ -85,6 +85,11 @@ impl Base {
         &self.scenario
     }
 
+    /// Whether the configuration decides the partitions of some shuffle.
+    pub fn has_configured_shuffles(&self) -> bool {
+        self.scenario.workload.shuffles.iter().any(|shuffle| shuffle.partitions == ShufflePartitions::Conf)
+    }
+
     /// Seed of a replication.
     pub fn seed(&self, replication: u32) -> u64 {
         self.seed.wrapping_add(u64::from(replication))
@@ -95,7 +100,7 @@ impl Base {
     /// # Errors
     /// Why not, with the nearest name that can.
     pub fn check_key(&self, key: &str) -> Result<(), String> {
-        if HOST_AXES.contains(&key) && self.scenario.cluster.hosts.is_empty() {
+        if key.starts_with(HOST_PREFIX) && self.scenario.cluster.hosts.is_empty() {
             return Err(format!("{key}: the scenario has no [[host]]; add one with cores and memory"));
         }
         if let Some(dataset) = key.strip_prefix(property::STORAGE_LEVEL_PREFIX) {
@@ -117,7 +122,7 @@ impl Base {
             Some(near) => format!("{key}: no property of this name is known; did you mean {near}?"),
             None => format!(
                 "{key}: no property of this name is known; valid: Spark's properties, spillcast.storageLevel, \
-                 spillcast.evictionPolicy, spillcast.dataScale, {VARIANT}, {}",
+                 spillcast.evictionPolicy, spillcast.dataScale, {VARIANT}, spillcast.host.memory, spillcast.host.swap, {}",
                 HOST_AXES.join(", ")
             ),
         })
@@ -162,20 +167,13 @@ impl Base {
         let mut cluster = self.scenario.cluster.clone();
         for (key, value) in keys.iter().zip(values).filter(|(_, value)| !value.is_empty()) {
             let Some(axis) = HOST_AXES.iter().position(|axis| axis == key) else { continue };
-            let size = || {
-                let bytes = crate::conf::size::byte_string_as_bytes(value)
-                    .map_err(|e| format!("{key}={value}: {e}"))?;
-                u64::try_from(bytes).map_err(|_| format!("{key}={value}: is below 0"))
-            };
             let count = || match value.parse::<u32>() {
                 Ok(count) if count > 0 => Ok(count),
                 _ => Err(format!("{key}={value}: is no number above 0")),
             };
             for host in &mut cluster.hosts {
                 match axis {
-                    0 => host.memory_bytes = size()?.max(MIB),
-                    1 => host.swap_bytes = size()?,
-                    2 => host.cores = count()?,
+                    0 => host.cores = count()?,
                     _ => host.count = count()?,
                 }
             }
@@ -227,10 +225,21 @@ impl Base {
 
     /// Runs a replication of a point; with `details` every task and event is kept.
     pub fn run(&self, prepared: &Prepared, replication: u32, details: bool) -> RunRecord {
+        self.run_on(&self.workload(replication), prepared, replication, details)
+    }
+
+    /// Runs another workload than the replication's own in its place.
+    pub fn run_on(
+        &self,
+        workload: &Workload,
+        prepared: &Prepared,
+        replication: u32,
+        details: bool,
+    ) -> RunRecord {
         let seed = self.seed(replication);
         match prepared {
             Prepared::Ready { settings, processes } => {
-                simulate(&self.workload(replication), settings, processes, SimOptions { seed, details })
+                simulate(workload, settings, processes, SimOptions { seed, details })
             }
             Prepared::Refused(words) => RunRecord {
                 name: self.scenario.name.clone(),

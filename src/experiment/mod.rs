@@ -5,20 +5,26 @@
 //! A run itself is [`crate::sim`]'s matter. [`host`] holds the physics under Spark against tables of measurements.
 //! Nothing here opens files or prints: `cli` feeds it and keeps what comes out.
 
+mod answer;
 mod base;
+mod explain;
 pub mod host;
 mod overview;
 mod place;
 mod points;
 mod reseed;
 pub mod score;
+pub mod side_by_side;
 pub mod statistics;
 mod study;
 pub mod summary;
+mod tune;
 mod vary;
 pub mod why;
 
+pub use answer::{Band, GOOD_ENOUGH, SIGNIFICANT, StudyAnswer, conclude, pareto};
 pub use base::{Base, HOST_AXES, NO_VARIANT, Prepared, VARIANT};
+pub use explain::explain;
 pub use overview::{Overview, RunKey, Summariser};
 pub use place::{Placed, machines, place};
 pub use points::Space;
@@ -26,4 +32,5 @@ pub use reseed::reseed;
 pub use score::{Comparison, Naive, compare};
 pub use study::{Known, Replications, Shard, Stopped, Study};
 pub use summary::{Summary, summarise};
-pub use vary::Axis;
+pub use tune::{Found, Goal, Limit, Objective, TOLERANCE, Verdict, judge, tune};
+pub use vary::{Axis, number_of};

@@ -6,6 +6,8 @@
 //! bytes where an end is written so). Equal values are kept once.
 
 use crate::conf::property::{self, Kind};
+use crate::conf::size::{ByteUnit, byte_string_as};
+use crate::conf::time::{TimeUnit, time_string_as};
 
 /// Values of one axis that a study could still want; more is a slip of the pen.
 const VALUES_MAX: f64 = 1e6;
@@ -53,6 +55,22 @@ impl Axis {
             }
         }
         Ok(Self { key: key.to_owned(), values })
+    }
+}
+
+/// A value of `key` as a number, sizes in bytes and times in ms; `None` where it is a name.
+pub fn number_of(key: &str, value: &str) -> Option<f64> {
+    let size = |unit: ByteUnit| {
+        let count = byte_string_as(value, unit).ok()?;
+        Some(count as f64 * unit.bytes() as f64)
+    };
+    match property::find(key).map(|property| property.kind) {
+        Some(Kind::Size(unit)) => size(unit),
+        Some(Kind::Time(unit)) => {
+            let factor = if unit == TimeUnit::Sec { 1e3 } else { 1.0 };
+            time_string_as(value, unit).ok().map(|count| count as f64 * factor)
+        }
+        _ => value.trim().parse::<f64>().ok().filter(|number| number.is_finite()),
     }
 }
 
@@ -185,8 +203,7 @@ fn in_one_unit(
     if from.suffix.is_empty() != to.suffix.is_empty() {
         return Err(format!("one end of the range {item} has a unit and the other none"));
     }
-    let is_size = matches!(property::find(key).map(|p| p.kind), Some(Kind::Size(_)))
-        || key.starts_with("spillcast.host.");
+    let is_size = matches!(property::find(key).map(|p| p.kind), Some(Kind::Size(_)));
     // Sizes count in MiB unless an end is written in less: 1g..4g:log:9 has nine values, not three.
     let unit = if is_size && !from.suffix.is_empty() {
         let fine = |suffix: &str| ["b", "k", "kb"].contains(&suffix);
@@ -260,6 +277,20 @@ mod tests {
             ("spark.executor.memory=64k..256k:log:3", "64k 128k 256k"),
         ] {
             assert_eq!(values(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_numbers_in_one_unit() {
+        for (key, value, number) in [
+            ("spark.executor.memory", "1g", Some(1_073_741_824.0)),
+            ("spark.executor.memory", "512", Some(536_870_912.0)),
+            ("spark.locality.wait", "3s", Some(3_000.0)),
+            ("spark.memory.fraction", "0.6", Some(0.6)),
+            ("spillcast.storageLevel", "MEMORY_ONLY", None),
+            ("spillcast.host.memory", "1k", Some(1024.0)),
+        ] {
+            assert_eq!(number_of(key, value), number, "{key}={value}");
         }
     }
 

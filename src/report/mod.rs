@@ -4,6 +4,7 @@
 //! Everything here only reads records and writes into what the caller gives it; opening files is left to `cli`. What the
 //! columns are called and mean is declared in [`crate::record::columns`].
 
+pub mod compare;
 pub mod csv;
 pub mod json;
 #[cfg(feature = "plot")]

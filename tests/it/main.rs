@@ -8,6 +8,8 @@ mod conformance;
 mod determinism;
 #[cfg(feature = "eventlog")]
 mod eventlog;
+#[cfg(feature = "experiment")]
+mod experiment;
 #[cfg(feature = "eventlog")]
 mod joins;
 mod legacy;

@@ -1,11 +1,13 @@
-//! A sheet of SVG in pixels, and what both pictures draw with: rectangles, lines, text, marks and the palette.
+//! A sheet in pixels, as SVG or as PNG, and what the pictures draw with: rectangles, lines, text, marks and the palette.
 
-use plotters::backend::SVGBackend;
+use std::sync::Once;
+
+use plotters::backend::{BitMapBackend, SVGBackend};
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::element::{PathElement, Polygon, Rectangle, Text};
+use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontTransform, IntoFont, RGBColor, ShapeStyle};
+use plotters::style::{Color, FontStyle, FontTransform, IntoFont, RGBColor, ShapeStyle};
 
 /// Palette of Okabe and Ito (2008), and greys.
 pub(super) const ORANGE: RGBColor = RGBColor(230, 159, 0);
@@ -49,41 +51,103 @@ pub(super) enum Mark {
     Cross,
 }
 
+/// Pixels of a PNG for each pixel of a picture: screens and slides show it larger than it is.
+const PNG_SCALE: i32 = 2;
+/// Height of the font in parts of its size: how the bitmap backend counts.
+const FONT_HEIGHT: f64 = 1.164;
+/// Letters of PNG pictures (`font/README.md`): where a picture is drawn there may be no font.
+const FONT: &[u8] = include_bytes!("font/sans.ttf");
+
 /// One picture under way.
 pub(super) struct Canvas<'a> {
-    area: DrawingArea<SVGBackend<'a>, Shift>,
+    area: Area<'a>,
 }
 
-/// Draws a picture of the given size on white.
+/// Where a picture is drawn.
+enum Area<'a> {
+    Svg(DrawingArea<SVGBackend<'a>, Shift>),
+    Bitmap(DrawingArea<BitMapBackend<'a>, Shift>),
+}
+
+/// Draws one element, given its constructor from a scale, onto either kind of sheet.
+macro_rules! put {
+    ($canvas:expr, |$scale:ident| $element:expr) => {
+        match &$canvas.area {
+            Area::Svg(area) => {
+                let $scale = 1;
+                area.draw(&$element).expect(WRITES_TO_MEMORY);
+            }
+            Area::Bitmap(area) => {
+                let $scale = PNG_SCALE;
+                area.draw(&$element).expect(WRITES_TO_MEMORY);
+            }
+        }
+    };
+}
+
+/// Draws a picture of the given size on white, as SVG.
 pub(super) fn draw(size: (u32, u32), paint: impl FnOnce(&Canvas)) -> String {
     let mut svg = String::new();
     {
-        let canvas = Canvas { area: SVGBackend::with_string(&mut svg, size).into_drawing_area() };
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let canvas = Canvas { area: Area::Svg(area.clone()) };
         canvas.rect((0, 0), (size.0 as i32, size.1 as i32), WHITE);
         paint(&canvas);
-        canvas.area.present().expect(WRITES_TO_MEMORY);
+        area.present().expect(WRITES_TO_MEMORY);
     }
     svg
 }
 
-/// Why drawing cannot fail: the backend appends to a string.
-const WRITES_TO_MEMORY: &str = "an SVG in memory has no input or output to fail";
+/// Draws a picture of the given size on white, as PNG at twice the size.
+pub(super) fn draw_png(size: (u32, u32), paint: impl FnOnce(&Canvas)) -> Vec<u8> {
+    static LETTERS: Once = Once::new();
+    LETTERS.call_once(|| {
+        // Fails only for a font that is none; a test draws with this one.
+        let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, FONT);
+    });
+    let (width, height) = (size.0 * PNG_SCALE as u32, size.1 * PNG_SCALE as u32);
+    let mut pixels = vec![255; (width * height * 3) as usize];
+    {
+        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+        let canvas = Canvas { area: Area::Bitmap(area.clone()) };
+        paint(&canvas);
+        area.present().expect(WRITES_TO_MEMORY);
+    }
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().expect(WRITES_TO_MEMORY);
+    writer.write_image_data(&pixels).expect(WRITES_TO_MEMORY);
+    writer.finish().expect(WRITES_TO_MEMORY);
+    png
+}
+
+/// Why drawing cannot fail: the backends write into memory.
+const WRITES_TO_MEMORY: &str = "a picture in memory has no input or output to fail";
+
+fn at((x, y): At, scale: i32) -> At {
+    (x * scale, y * scale)
+}
+
+fn all(points: Vec<At>, scale: i32) -> Vec<At> {
+    points.into_iter().map(|point| at(point, scale)).collect()
+}
 
 impl Canvas<'_> {
     pub(super) fn rect(&self, from: At, to: At, color: RGBColor) {
-        self.area.draw(&Rectangle::new([from, to], color.filled())).expect(WRITES_TO_MEMORY);
+        put!(self, |scale| Rectangle::new([at(from, scale), at(to, scale)], color.filled()));
     }
 
     pub(super) fn frame(&self, from: At, to: At, color: RGBColor) {
-        self.area.draw(&Rectangle::new([from, to], stroke(color, 1))).expect(WRITES_TO_MEMORY);
+        put!(self, |scale| Rectangle::new([at(from, scale), at(to, scale)], stroke(color, scale as u32)));
     }
 
     pub(super) fn polygon(&self, points: Vec<At>, color: RGBColor) {
-        self.area.draw(&Polygon::new(points, color.filled())).expect(WRITES_TO_MEMORY);
+        put!(self, |scale| Polygon::new(all(points, scale), color.filled()));
     }
 
     pub(super) fn line(&self, points: Vec<At>, color: RGBColor, width: u32) {
-        self.area.draw(&PathElement::new(points, stroke(color, width))).expect(WRITES_TO_MEMORY);
+        put!(self, |scale| PathElement::new(all(points, scale), stroke(color, width * scale as u32)));
     }
 
     /// Draws a horizontal dashed line.
@@ -112,28 +176,50 @@ impl Canvas<'_> {
         }
     }
 
-    /// Writes text whose middle line is at `at`.
-    pub(super) fn text(&self, text: &str, at: At, size: f64, color: RGBColor, anchor: Anchor) {
+    /// Fills a circle.
+    pub(super) fn dot(&self, middle: At, radius: i32, color: RGBColor) {
+        put!(self, |scale| Circle::new(at(middle, scale), radius * scale, color.filled()));
+    }
+
+    /// Writes text whose middle line is at `place`.
+    pub(super) fn text(&self, text: &str, place: At, size: f64, color: RGBColor, anchor: Anchor) {
         let horizontal = match anchor {
             Anchor::Start => HPos::Left,
             Anchor::Middle => HPos::Center,
             Anchor::End => HPos::Right,
         };
-        let style = ("sans-serif", size * PLOTTERS_FONT_FACTOR)
+        let style = ("sans-serif", self.font_size(size))
             .into_font()
             .color(&color)
             .pos(Pos::new(horizontal, VPos::Center));
-        self.area.draw(&Text::new(text.to_string(), at, style)).expect(WRITES_TO_MEMORY);
+        let place = (place.0, place.1 + self.drop());
+        put!(self, |scale| Text::new(text.to_string(), at(place, scale), style));
     }
 
-    /// Writes text upwards, its middle at `at`.
-    pub(super) fn text_upwards(&self, text: &str, at: At, size: f64, color: RGBColor) {
-        let style = ("sans-serif", size * PLOTTERS_FONT_FACTOR)
+    /// Writes text upwards, its middle at `place`.
+    pub(super) fn text_upwards(&self, text: &str, place: At, size: f64, color: RGBColor) {
+        let style = ("sans-serif", self.font_size(size))
             .into_font()
             .transform(FontTransform::Rotate270)
             .color(&color)
             .pos(Pos::new(HPos::Center, VPos::Center));
-        self.area.draw(&Text::new(text.to_string(), at, style)).expect(WRITES_TO_MEMORY);
+        put!(self, |scale| Text::new(text.to_string(), at(place, scale), style));
+    }
+
+    /// How far letters stand too high, pixels: the bitmap backend centres the room for accents with them.
+    fn drop(&self) -> i32 {
+        match self.area {
+            Area::Svg(_) => 0,
+            Area::Bitmap(_) => 2,
+        }
+    }
+
+    /// The size that the backend needs for letters of `size` pixels.
+    fn font_size(&self, size: f64) -> f64 {
+        match self.area {
+            Area::Svg(_) => size * PLOTTERS_FONT_FACTOR,
+            Area::Bitmap(_) => size * FONT_HEIGHT * f64::from(PNG_SCALE),
+        }
     }
 
     /// Draws a mark with its middle at `at`.

@@ -88,7 +88,7 @@ fn a_study_that_is_killed_goes_on_and_ends_in_the_same_bytes() {
             .spawn()
             .expect("started");
         let done_lines =
-            || fs::read(&journal).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count());
+            || fs::read(&journal).map_or(0, |bytes| String::from_utf8_lossy(&bytes).matches('\n').count());
         while done_lines() < lines && child.try_wait().expect("a child").is_none() {
             std::thread::yield_now();
         }
@@ -255,4 +255,100 @@ fn what_makes_no_study_is_refused() {
     let both = format!("merge {} {} --out {}", text(&out), text(&other), text(&folder.path().join("both")));
     refused(&both, &["is a part of another study than"]);
     refused(&format!("merge {} --out {}", text(folder.path()), text(&other)), &["holds no study"]);
+}
+
+#[test]
+fn a_sweep_says_what_is_best_and_draws_it() {
+    let folder = scratch();
+    let out = folder.path().join("out");
+    let measured = folder.path().join("real.csv");
+    fs::write(&measured, "spark.sql.shuffle.partitions,wallMs\n4,9000\n8,\n").expect("written");
+    let sweep = format!(
+        "sweep {} --vary spark.sql.shuffle.partitions=1..64:log:4 --replications 3 --out {}",
+        text(&job(folder.path())),
+        text(&out)
+    );
+    let ran = done(&format!("{sweep} --measured {}", text(&measured)));
+    for part in ["BEST  ", "Safe band", "  spark.sql.shuffle.partitions: ", "    before it, 1: ", " slower; "]
+    {
+        assert!(ran.out.contains(part), "no {part:?} in {}", ran.out);
+    }
+    assert!(fs::read_to_string(out.join("curve.svg")).expect("a picture").contains("real Spark"));
+    assert!(fs::read(out.join("curve.png")).expect("a picture").starts_with(b"\x89PNG"));
+    // A finished study is told again without a run, and as JSON.
+    let again = done(&format!("{sweep} --json"));
+    let answer: serde_json::Value = serde_json::from_str(&again.out).expect("JSON");
+    assert_eq!(answer["points"], 4);
+    assert!(answer["best"]["wallMs"].as_f64().is_some_and(|wall| wall > 0.0), "{answer}");
+    assert!(again.err.contains("12 runs of this study are there already"), "{}", again.err);
+    fs::write(&measured, "partitions,wallMs\n4,9000\n").expect("written");
+    refused(
+        &format!("{sweep} --measured {}", text(&measured)),
+        &["has no column spark.sql.shuffle.partitions; it has partitions, wallMs"],
+    );
+}
+
+#[test]
+fn two_sides_are_compared_with_their_bounds() {
+    let folder = scratch();
+    let path = job(folder.path());
+    let job = text(&path);
+    let ran = done(&format!("compare {job} --conf-b spark.sql.shuffle.partitions=1 --replications 4"));
+    for part in [
+        "WORSE  B takes ",
+        "  A: as INPUT says",
+        "  B: spark.sql.shuffle.partitions=1",
+        "wallMs",
+        "Stage 1, per user",
+        "Why B differs",
+        "  memory without end: A ",
+        "4 pairs of runs",
+    ] {
+        assert!(ran.out.contains(part), "no {part:?} in {}", ran.out);
+    }
+    let json = done(&format!("compare {job} --variant-b large --replications 3 --json")).out;
+    let answer: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(answer["sides"][1]["name"], "spillcast.variant=large");
+    assert_eq!(answer["totals"]["wallMs"]["pairs"], 3);
+    let [bound, wall] = ["/sides/0/bounds/endlessMemoryWallMs", "/totals/wallMs/a"]
+        .map(|path| answer.pointer(path).and_then(serde_json::Value::as_f64).expect(path));
+    assert!(bound <= wall, "{bound} is no bound of {wall}");
+    refused(&format!("compare {job}"), &["both sides are the same"]);
+    refused(
+        &format!("compare {job} --conf-b spark.driver.memroy=1g"),
+        &["did you mean spark.driver.memory?"],
+    );
+    refused(&format!("compare {job} --conf-b spark.driver.memory=x"), &["side B", "spark.driver.memory=x"]);
+    refused(&format!("compare {job} --conf-b spark.driver.memory"), &["--conf-b"]);
+}
+
+#[test]
+fn tuning_gives_lines_to_paste() {
+    let folder = scratch();
+    let path = job(folder.path());
+    let job = text(&path);
+    let tune = format!(
+        "tune {job} --vary spark.driver.memory=480m..2g:log:13 --vary spark.sql.shuffle.partitions=2,8,32"
+    );
+    let ran = done(&format!("{tune} --minimize memory --subject-to memoryBytesSpilled<=0 --data-scale 1,3"));
+    for part in [
+        "Least memory\n  spark.driver.memory=",
+        "Runner-up\n",
+        "  3 times the data: ",
+        " of 39 points simulated, 3 runs each; ",
+        "To paste: spark-submit\n  --conf spark.",
+        "To paste: spark-defaults.conf\n  spark.",
+    ] {
+        assert!(ran.out.contains(part), "no {part:?} in {}", ran.out);
+    }
+    let json = done(&format!("{tune} --minimize time --json")).out;
+    let answer: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert!(answer["best"]["feasible"].as_bool().is_some_and(|feasible| feasible), "{answer}");
+    refused(
+        &format!("{tune} --subject-to wallMs<=1"),
+        &["nothing meets wallMs<=1", "the nearest miss is spark."],
+    );
+    refused(&format!("{tune} --subject-to wall<=1"), &["--subject-to wall<=1: there is no column 'wall'"]);
+    refused(&format!("{tune} --subject-to outcome=heap_oom"), &["valid of the outcome: outcome=ok"]);
+    refused(&format!("{tune} --data-scale 0"), &["--data-scale 0: is no factor"]);
 }
