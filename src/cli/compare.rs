@@ -166,13 +166,13 @@ pub(super) fn run(args: &CompareArgs, console: Console) -> anyhow::Result<Answer
         text.push(b'\n');
         print(&text)?;
     } else {
-        let sheet = sheet(&comparison, input, names, args.confidence);
+        let sheet = sheet(&comparison, names, args.confidence);
         print(text(&sheet, Style { width: width(), color: color_on_stdout() }).as_bytes())?;
     }
     Ok(Answer::Done)
 }
 
-fn sheet(comparison: &Comparison, input: String, names: [String; 2], confidence: f64) -> Sheet {
+fn sheet(comparison: &Comparison, names: [String; 2], confidence: f64) -> Sheet {
     let runs = comparison.runs as usize;
     let (a_ok, b_ok) = (comparison.ok(0), comparison.ok(1));
     let wall = comparison.total("wallMs");
@@ -236,7 +236,6 @@ fn sheet(comparison: &Comparison, input: String, names: [String; 2], confidence:
     }
     notes.push("bounds are simulated, not estimated; a change of the configuration alone gets no run below the first".to_owned());
     Sheet {
-        input,
         names,
         verdict,
         better,

@@ -23,7 +23,8 @@ use crate::units::{HumanDuration, SimDuration};
 type Picture = fn(&RunRecord) -> String;
 
 /// Pictures by file name.
-const PICTURES: [(&str, Picture); 2] = [("memory.svg", plot::memory::svg), ("stages.svg", plot::stages::svg)];
+const PICTURES: [(&str, Picture); 3] =
+    [("memory.svg", plot::memory::svg), ("stages.svg", plot::stages::svg), ("host.svg", plot::host::svg)];
 
 /// Runs the command.
 pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {

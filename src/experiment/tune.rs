@@ -23,6 +23,10 @@ const SMALL: u64 = 48;
 const LINES_AT_ONCE: usize = 8;
 /// Positions of an axis on the coarse lattice.
 const COARSE: usize = 5;
+/// Points of a lattice at most, while more than two positions an axis are left.
+const LATTICE_MAX: usize = 2_000;
+/// Axes up to which all combinations of steps are neighbours; beyond, one step on one axis.
+const DIAGONAL_MAX: usize = 4;
 /// Points of the lattice from which the descent starts.
 const STARTS: usize = 3;
 /// How far from the optimum the answer of the lattice search may be: what ten spaces against exhaustive search showed.
@@ -408,7 +412,12 @@ impl Search<'_> {
 
     fn by_descent(&mut self) -> String {
         let axes = self.space.axes().unwrap_or_default();
-        let lattice: Vec<Vec<usize>> = axes.iter().map(|axis| coarse(axis.values.len())).collect();
+        let on = |most: usize| axes.iter().map(|axis| coarse(axis.values.len(), most)).collect::<Vec<_>>();
+        let size = |lattice: &Vec<Vec<usize>>| {
+            lattice.iter().try_fold(1_usize, |size, axis| size.checked_mul(axis.len())).unwrap_or(usize::MAX)
+        };
+        let lattice =
+            (3..=COARSE).rev().map(on).find(|lattice| size(lattice) <= LATTICE_MAX).unwrap_or_else(|| on(2));
         let mut points: Vec<Vec<usize>> = vec![Vec::new()];
         for axis in &lattice {
             points =
@@ -448,11 +457,24 @@ impl Search<'_> {
         )
     }
 
-    /// Points one step away on every combination of axes.
+    /// Points one step away, on every combination of axes where they are few.
     fn neighbours(&self, point: u64) -> Vec<u64> {
         let axes = self.space.axes().unwrap_or_default();
         let positions = self.space.positions(point);
         let mut around: Vec<Vec<usize>> = vec![Vec::new()];
+        if axes.len() > DIAGONAL_MAX {
+            around.clear();
+            for (at, axis) in axes.iter().enumerate() {
+                for step in [positions[at].checked_sub(1), Some(positions[at] + 1)].into_iter().flatten() {
+                    if step < axis.values.len() {
+                        let mut near = positions.clone();
+                        near[at] = step;
+                        around.push(near);
+                    }
+                }
+            }
+            return around.iter().map(|positions| self.space.at(positions)).collect();
+        }
         for (at, axis) in axes.iter().enumerate() {
             let here = positions[at];
             let near = here.saturating_sub(1)..=(here + 1).min(axis.values.len() - 1);
@@ -495,12 +517,12 @@ impl Line {
     }
 }
 
-/// Positions of a coarse lattice on an axis of so many values, both ends among them.
-fn coarse(length: usize) -> Vec<usize> {
-    if length <= COARSE {
+/// At most `most` (2 or more) positions of a coarse lattice on an axis of so many values, both ends among them.
+fn coarse(length: usize, most: usize) -> Vec<usize> {
+    if length <= most {
         return (0..length).collect();
     }
-    (0..COARSE).map(|at| at * (length - 1) / (COARSE - 1)).collect()
+    (0..most).map(|at| at * (length - 1) / (most - 1)).collect()
 }
 
 #[cfg(test)]
@@ -509,9 +531,10 @@ mod tests {
 
     #[test]
     fn lattices_have_both_ends() {
-        assert_eq!(coarse(3), [0, 1, 2]);
-        assert_eq!(coarse(9), [0, 2, 4, 6, 8]);
-        assert_eq!(coarse(12), [0, 2, 5, 8, 11]);
+        assert_eq!(coarse(3, 5), [0, 1, 2]);
+        assert_eq!(coarse(9, 5), [0, 2, 4, 6, 8]);
+        assert_eq!(coarse(12, 5), [0, 2, 5, 8, 11]);
+        assert_eq!(coarse(12, 2), [0, 11]);
     }
 
     #[test]

@@ -4,11 +4,11 @@
 pub mod collector;
 mod gc;
 pub mod oom_killer;
-mod process;
+pub mod process;
 pub mod ram;
 pub mod residency;
 pub mod swap;
 pub mod tenant;
 
-pub use gc::GcCost;
+pub use gc::{TaskHeap, pause_ns_per_byte};
 pub use process::{PYTHON_WORKER_BYTES, jvm_resident_bytes};

@@ -54,7 +54,7 @@ impl SwapDevice {
     /// pages that give way must be written.
     pub fn page_in_us(self, pattern: Pattern, dirty_share: f64) -> f64 {
         let read = match pattern {
-            Pattern::Random => self.read_us(1.0),
+            Pattern::Random | Pattern::Mixed => self.read_us(1.0),
             Pattern::Sequential => self.read_us(READAHEAD_PAGES) / READAHEAD_PAGES,
         };
         read + PAGE_IN_KERNEL_US + dirty_share * self.write_us()

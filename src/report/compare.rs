@@ -13,8 +13,6 @@ pub type Row = [String; 4];
 /// What is told of a comparison.
 #[derive(Clone, Debug, Default)]
 pub struct Sheet {
-    /// INPUT.
-    pub input: String,
     /// What sets each side apart.
     pub names: [String; 2],
     /// One sentence.

@@ -3,6 +3,8 @@
 
 use super::plans::PLAN;
 
+use super::grammar_cluster::{HOST, TENANT};
+
 /// What a value may be.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
@@ -95,7 +97,7 @@ const ROWS: Kind = Kind::Whole(0, 1_000_000_000_000_000);
 const SOME_ROWS: Kind = Kind::Whole(1, 1_000_000_000_000_000);
 /// Partitions and files of the short form; each costs the simulation memory of its own.
 const PARTS: Kind = Kind::Whole(1, 1_000_000);
-const COUNT: Kind = Kind::Whole(1, u32::MAX as u64);
+pub(super) const COUNT: Kind = Kind::Whole(1, u32::MAX as u64);
 pub(super) const ID: Kind = Kind::Whole(0, u32::MAX as u64);
 const SHARE: Kind = Kind::Number(0.0, 1.0);
 const POSITIVE: Kind = Kind::Number(0.0, f64::MAX);
@@ -144,54 +146,6 @@ pub(super) static VARIANT: Table = Table::new(
     &[
         required("name", Kind::Text, "Name in reports."),
         required("conf", Kind::Properties, "Spark properties that differ from the scenario's."),
-    ],
-);
-
-pub(super) static HOST: Table = Table::new(
-    "a host",
-    &[
-        key("name", Kind::Text, "Name in reports; `host` by default."),
-        key("count", COUNT, "So many of them; 1 by default."),
-        required("cores", COUNT, "Processors that the kernel schedules on."),
-        required("memory", Kind::Size, "Memory of the machine."),
-        key("kernel", Kind::Size, "What the kernel takes of it; 1/64 and 96m by default."),
-        key("swap", Kind::Size, "Swap space; none by default."),
-        key("swap_device", Kind::Word(&["ssd", "network", "spinning"]), "Where it lies; ssd by default."),
-        key(
-            "swap_latency",
-            Kind::Time,
-            "Time of a random read from it, as \"1ms\"; the device's by default.",
-        ),
-        key("swap_bandwidth", Kind::Rate, "Bytes a second of it; the device's by default."),
-        key(
-            "local_dir_in_memory",
-            Kind::Flag,
-            "Spark's local files lie in memory (tmpfs); false by default.",
-        ),
-        key("disk", Kind::Size, "Room for Spark's local files; unlimited by default."),
-        key("disk_bandwidth", Kind::Rate, "Bytes a second of the local disk; 400e6 by default."),
-        key("network_bandwidth", Kind::Rate, "Bytes a second of the network; 1.25e9 by default."),
-    ],
-);
-
-pub(super) static TENANT: Table = Table::new(
-    "a tenant",
-    &[
-        required("name", Kind::Text, "Name in reports."),
-        key("host", Kind::Text, "The host it runs on; every host by default."),
-        required("resident", Kind::Size, "Memory that it holds."),
-        key("active", Kind::Size, "Part of it that it keeps touching; all by default."),
-        key("period", Kind::Time, "Time in which it touches each page of `active` once; 1s by default."),
-        key("churn", Kind::Rate, "Garbage that it makes, bytes a second (a Java heap); none by default."),
-        key("request_time", Kind::Time, "Time of a request on a quiet host; without it no latency is told."),
-        key("request_memory", Kind::Size, "Part of `active` that a request touches; none by default."),
-        key("cores", Kind::Number(0.0, 1e6), "Processors that it keeps busy; 0 by default."),
-        key("oom_score_adj", Kind::Signed(-1000, 1000), "As in /proc; 0 by default."),
-        key(
-            "qos",
-            Kind::Word(&["guaranteed", "burstable", "best_effort"]),
-            "Class in Kubernetes, which decides `oom_score_adj`; burstable requests what is resident.",
-        ),
     ],
 );
 

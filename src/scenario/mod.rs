@@ -15,6 +15,7 @@ mod diagnostic;
 mod distribution;
 mod full;
 mod grammar;
+mod grammar_cluster;
 mod lower;
 mod plans;
 mod quantity;

@@ -9,6 +9,7 @@ use super::scheduler::Locality;
 use super::task::{Failure, Flow, Progress, State, Task};
 use crate::conf::Master;
 use crate::engine::MemberId;
+use crate::host::collector::HeapEnd;
 use crate::memory::operators::{OperatorConf, OperatorIndex, TaskOperators};
 use crate::memory::{TaskId, TaskMemoryManager};
 use crate::record::{EventKind, Limit, Metrics, Outcome, TaskRecord, TraceKind};
@@ -221,14 +222,18 @@ impl World<'_> {
                 self.event(EventKind::TaskFailed, Some(executor), Some(id), 0, &reason);
                 self.retry_or_abort(key, &reason, Outcome::SparkOom);
             }
-            Failure::HeapOom(text) => {
-                let reason = format!("java.lang.OutOfMemoryError: Java heap space ({text})");
+            Failure::HeapOom(end, text) => {
+                let reason = format!("java.lang.OutOfMemoryError: {} ({text})", end.message());
+                let outcome = match end {
+                    HeapEnd::JavaHeapSpace => Outcome::HeapOom,
+                    HeapEnd::GcOverheadLimit => Outcome::GcOverhead,
+                };
                 self.event(EventKind::TaskFailed, Some(executor), Some(id), 0, &reason);
                 if self.local {
                     self.finish_task(key, Some(&reason));
-                    self.abort(Outcome::HeapOom, reason);
+                    self.abort(outcome, reason);
                 } else {
-                    self.lose_executor(executor, &format!("exit code 52: {reason}"), Outcome::HeapOom);
+                    self.lose_executor(executor, &format!("exit code 52: {reason}"), outcome);
                 }
             }
             Failure::DiskFull(reason) => {
@@ -317,15 +322,17 @@ impl World<'_> {
             task.work.push_back(super::task::Work::Swap(swap_ns));
         }
         let state = &self.executors[executor];
-        if live > state.heap_max {
-            let heap = state.heap_max;
-            self.executor_falls(Limit::Heap, key, live, heap);
-            return Progress::Fail(Failure::HeapOom(format!(
+        if live > state.heap_usable {
+            let (heap, usable) = (state.heap_max, state.heap_usable);
+            let end = state.heap_end(self.workload.rates.heap_base_bytes);
+            let text = format!(
                 "{} live in a heap of {}: {} more than fits",
                 HumanBytes(live),
                 HumanBytes(heap),
-                HumanBytes(live - heap)
-            )));
+                HumanBytes(live - usable)
+            );
+            self.executor_falls(Limit::Heap, key, live, usable);
+            return Progress::Fail(Failure::HeapOom(end, text));
         }
         if let Some(limit) = state.record.container_bytes
             && resident > limit

@@ -4,9 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::World;
+use super::processes::{ExecutorSetup, host_collector};
 use super::warmup::WarmUp;
 use crate::engine::{SharedResource, TimerId};
-use crate::host::GcCost;
+use crate::host::collector::{Collector, HeapEnd, usable};
+use crate::host::{TaskHeap, pause_ns_per_byte};
 use crate::memory::{MemoryManager, MemoryMode};
 use crate::record::{ExecutorRecord, TimelinePoint};
 use crate::units::SimTime;
@@ -25,6 +27,8 @@ pub(super) struct Executor {
     pub(super) tungsten_mode: MemoryMode,
     /// `-Xmx`.
     pub(super) heap_max: u64,
+    /// What of it live data can fill.
+    pub(super) heap_usable: u64,
     /// Plain heap that Spark does not count, of running tasks.
     pub(super) user_heap: u64,
     /// Resident memory of Python workers at work.
@@ -40,7 +44,7 @@ pub(super) struct Executor {
     cpu_timer: TimerId,
     /// Changes of the processor when its next completion was last announced.
     cpu_changes: u64,
-    gc_cost: GcCost,
+    collector: Collector,
     /// Threads that want the processor beside the tasks.
     pub(super) background: f64,
     /// What its JVM pays for being new.
@@ -62,22 +66,21 @@ pub(super) struct Executor {
 impl Executor {
     pub(super) fn new(
         manager: MemoryManager,
-        page_size: u64,
-        tungsten_mode: MemoryMode,
-        gc_cost: GcCost,
-        host: usize,
+        setup: &ExecutorSetup,
         cpu_timer: TimerId,
         warm_up: WarmUp,
         record: ExecutorRecord,
     ) -> Self {
+        let collector = host_collector(setup.collector);
         Self {
-            host,
+            host: setup.host,
             free_slots: record.cores,
             alive: true,
             manager,
-            page_size,
-            tungsten_mode,
+            page_size: setup.page_size,
+            tungsten_mode: setup.tungsten_mode,
             heap_max: record.heap_bytes,
+            heap_usable: usable(collector, record.heap_bytes as f64) as u64,
             user_heap: 0,
             python_bytes: 0,
             allocated: 0.0,
@@ -88,7 +91,7 @@ impl Executor {
             cpu_scheduled: None,
             cpu_timer,
             cpu_changes: 0,
-            gc_cost,
+            collector,
             background: 0.0,
             warm_up,
             allocation_rate: 0.0,
@@ -107,6 +110,18 @@ impl Executor {
         base + self.manager.execution(MemoryMode::OnHeap).used()
             + self.manager.storage(MemoryMode::OnHeap).used()
             + self.user_heap
+    }
+
+    /// What the heap holds: pages and blocks are arrays, the rest small objects.
+    fn task_heap(&self, base: u64) -> TaskHeap {
+        let arrays = self.manager.execution(MemoryMode::OnHeap).used()
+            + self.manager.storage(MemoryMode::OnHeap).used();
+        TaskHeap { heap: self.heap_max, objects: base + self.user_heap, arrays }
+    }
+
+    /// The error of which this heap dies when it is too full.
+    pub(super) fn heap_end(&self, base: u64) -> HeapEnd {
+        self.task_heap(base).end(self.collector)
     }
 
     /// Bytes that its tasks allocate a second with so much of a processor each.
@@ -157,7 +172,8 @@ impl World<'_> {
         let executor = &mut self.executors[index];
         executor.gc_until(now);
         let live = executor.live_heap(base);
-        let pause = executor.gc_cost.pause_ns_per_byte(live, executor.heap_max) * executor.allocation_rate;
+        let pause =
+            pause_ns_per_byte(executor.collector, executor.task_heap(base)) * executor.allocation_rate;
         let pause = pause * processor;
         executor.gc_share = pause / (1.0 + pause);
         let resident = executor.resident(non_heap, live);

@@ -20,6 +20,7 @@ mod processes;
 mod program;
 mod recorder;
 mod replan;
+mod sampling;
 mod scheduler;
 mod stages;
 mod task;
@@ -28,16 +29,16 @@ mod uses;
 mod warmup;
 
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
-pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, regions};
+pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
+pub use sampling::{SamplingTwins, sampling_twins};
 pub use warmup::{STAGE_PACE, compiler_threads, load_classes};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::conf::{Collector, Settings};
+use crate::conf::Settings;
 use crate::engine::EventQueue;
-use crate::host::GcCost;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
 use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint, TracedTask};
@@ -232,11 +233,6 @@ impl<'a> World<'a> {
     }
 
     fn add_executor(&mut self, setup: &ExecutorSetup, id: String) {
-        let gc_cost = match setup.collector {
-            Collector::G1 => GcCost::G1,
-            Collector::Parallel => GcCost::PARALLEL,
-            Collector::Serial => GcCost::SERIAL,
-        };
         let (mut manager, max_on_heap_memory, max_off_heap_memory) = match setup.regions {
             Regions::Unified(regions) => (MemoryManager::unified(regions), regions.on_heap, regions.off_heap),
             Regions::Static(regions) => (MemoryManager::fixed(regions), regions.storage, regions.off_heap),
@@ -258,10 +254,7 @@ impl<'a> World<'a> {
         let compiler_timer = self.queue.add_timer(Event::Compiler { executor: index });
         self.executors.push(Executor::new(
             manager,
-            setup.page_size,
-            setup.tungsten_mode,
-            gc_cost,
-            setup.host,
+            setup,
             self.queue.add_timer(Event::Cpu { executor: index }),
             WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates, compiler_timer),
             record,

@@ -81,8 +81,10 @@ pub fn partitioning(settings: &Settings, default_parallelism: u32) -> Observed {
 pub fn plan(workload: &Workload, settings: &Settings, default_parallelism: u32) -> Plan {
     let now = partitioning(settings, default_parallelism);
     let planner = Planner { workload, settings, now, scale: settings.knobs.data_scale };
-    let shuffle_partitions = (0..workload.shuffles.len()).map(|s| planner.partitions_written(s)).collect();
-    let stages = workload.stages.iter().map(|stage| planner.stage(stage)).collect();
+    let shuffle_partitions: Vec<u32> =
+        (0..workload.shuffles.len()).map(|s| planner.partitions_written(s)).collect();
+    let mut stages: Vec<StagePlan> = workload.stages.iter().map(|stage| planner.stage(stage)).collect();
+    super::sampling::skip_needless(workload, &shuffle_partitions, &mut stages);
     Plan { stages, shuffle_partitions }
 }
 

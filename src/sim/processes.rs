@@ -208,6 +208,16 @@ pub fn regions(
     Ok((Regions::Unified(layout.regions), layout.tungsten_mode, layout.page_size))
 }
 
+/// The collector as the physics knows it.
+pub fn host_collector(collector: Collector) -> crate::host::collector::Collector {
+    use crate::host::collector::Collector as Physical;
+    match collector {
+        Collector::G1 => Physical::G1,
+        Collector::Parallel => Physical::Parallel,
+        Collector::Serial => Physical::Serial,
+    }
+}
+
 fn rules(version: SparkVersion) -> LayoutRules {
     match (version.major, version.minor) {
         (..=2, _) => LayoutRules::V2,

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::World;
 use super::program::{Instruction, Phase};
+use crate::host::collector::HeapEnd;
 use crate::memory::operators::{OperatorIndex, Step, TaskOperators};
 use crate::record::{EventKind, Metrics};
 use crate::units::{SimTime, share_of};
@@ -72,8 +73,8 @@ pub(super) enum Progress {
 pub(super) enum Failure {
     /// Spark's own out-of-memory error: the task fails, the executor lives (TMM-13).
     SparkOom(String),
-    /// The JVM's: the executor exits with 52 (KILL-6).
-    HeapOom(String),
+    /// The JVM's, of one kind or the other: the executor exits with 52 (KILL-6).
+    HeapOom(HeapEnd, String),
     /// The container's limit was passed.
     ContainerKilled(String),
     /// The disk of the host is full: the task fails, the executor lives.

@@ -6,6 +6,7 @@ mod commands;
 mod files;
 mod studies;
 mod validate;
+mod validate_host;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -253,11 +253,13 @@ fn a_large_heap_makes_a_small_host_swap_or_kill() {
     assert!(large.total("peakRss") * 10 > base.total("peakRss") * 17);
     assert!(swapped(&large) > 100 << 20 && large.total("swapInBytes") > 0);
     assert_eq!(swapped(&room), 0);
-    assert!(large.wall_ms() > 1.1 * room.wall_ms(), "{} against {}", large.wall_ms(), room.wall_ms());
-    for name in ["kafka", "airflow", "postgres"] {
-        let p99 = |story: &Story| tenant(story, name)["p99Ms"].as_f64().expect("a time");
-        assert!(p99(&large) > 3.0 * p99(&room), "{name}: {} against {}", p99(&large), p99(&room));
-    }
+    assert!(large.wall_ms() > room.wall_ms(), "{} against {}", large.wall_ms(), room.wall_ms());
+    // Two of them want what is needed, not only what was once touched.
+    let two = story("small-host", Some("two jobs, 2g heaps"));
+    assert_eq!(two.outcome(), "ok");
+    assert!(swapped(&two) > 5 * swapped(&large) && two.wall_ms() > 2.0 * large.wall_ms());
+    let kafka = |story: &Story| tenant(story, "kafka")["p99Ms"].as_f64().expect("a time");
+    assert!(kafka(&two) > 10.0 * kafka(&room), "{} against {}", kafka(&two), kafka(&room));
     // More swap changes nothing once it suffices; none kills the largest, which is Spark.
     let more = story("small-host", Some("2g heap, 4g of swap"));
     assert_eq!((more.outcome(), more.wall_ms().to_bits()), ("ok", large.wall_ms().to_bits()));

@@ -12,6 +12,7 @@ use super::operators::{ExchangeFacts, StageContext, share_time};
 use super::queries::{Placed, queries};
 use super::rates::{default_parallelism, page_bytes, rates};
 use super::stages::{StageRun, runs};
+use super::twins::fit_file_cost;
 use super::warmup::StageWarmUp;
 use crate::conf::Settings;
 use crate::eventlog::app_log::{AppLog, JobRecord, PlanNode, SqlPlan};
@@ -132,6 +133,7 @@ pub(super) fn workload(
         observed: Some(partitioning(settings, default_parallelism(settings, &[]))),
         python,
     };
+    fit_file_cost(&mut workload, settings);
     honesty.replay = calibrate(&mut workload, settings, &builder.runs);
     workload
 }

@@ -27,6 +27,7 @@ mod queries;
 mod rates;
 mod stages;
 mod times;
+mod twins;
 mod warmup;
 
 use std::collections::BTreeMap;

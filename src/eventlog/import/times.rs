@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use super::builder::Builder;
 use super::stages::{StageRun, waits_ns};
+use crate::conf::Collector;
 use crate::eventlog::app_log::JobResult;
-use crate::host::GcCost;
+use crate::host::{TaskHeap, pause_ns_per_byte};
+use crate::sim::host_collector;
 use crate::workload::PerTask;
 
 impl Builder<'_> {
@@ -98,8 +100,15 @@ impl Builder<'_> {
         };
         let count = run.metrics().flatten().count().max(1) as u64;
         let peaks: u64 = run.metrics().flatten().map(|m| m.totals.peak_execution_memory).sum();
-        let live = self.rates.heap_base_bytes + peaks / count * together as u64;
-        let bytes = pause_ns / GcCost::G1.pause_ns_per_byte(live.min(heap * 9 / 10), heap);
+        let arrays = peaks / count * together as u64;
+        let process = if self.settings.master.is_local() {
+            self.settings.driver.collector
+        } else {
+            self.settings.executor.collector
+        };
+        let collector = host_collector(process.unwrap_or(Collector::G1));
+        let bytes = pause_ns
+            / pause_ns_per_byte(collector, TaskHeap { heap, objects: self.rates.heap_base_bytes, arrays });
         let total = own.total().max(1) as f64;
         match own {
             PerTask::Total(_) => PerTask::Total(bytes as u64),

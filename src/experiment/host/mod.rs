@@ -6,6 +6,7 @@
 
 mod gc;
 mod oom;
+mod rss;
 mod small_host;
 pub mod summary;
 mod swap;
@@ -101,8 +102,16 @@ pub struct Kind {
 }
 
 /// The kinds of tables that there are, in the order of their showing.
-pub const KINDS: &[Kind] =
-    &[gc::KIND, gc::DEATH, swap::KIND, swap_jvm::KIND, oom::VICTIMS, oom::THRASH, small_host::KIND];
+pub const KINDS: &[Kind] = &[
+    gc::KIND,
+    gc::DEATH,
+    swap::KIND,
+    swap_jvm::KIND,
+    oom::VICTIMS,
+    oom::THRASH,
+    small_host::KIND,
+    rss::KIND,
+];
 
 impl Kind {
     /// Name of the table's file.

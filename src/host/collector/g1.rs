@@ -190,6 +190,7 @@ impl<'a> G1<'a> {
         let room = (self.free - RESERVE_SHARE * self.heap).max(region(self.heap));
         let young = self.young_with_survivors(eden);
         GcCost {
+            pauses_per_byte: 1.0 / eden,
             pause_s_per_byte: young / eden + promoted / room * MIXED_PART * self.full_s(room),
             concurrent_s_per_byte: 0.3 * CONCURRENT_S_PER_GIB / BYTES_PER_GIB,
             full_every_bytes: f64::INFINITY,
@@ -215,6 +216,7 @@ impl<'a> G1<'a> {
         let pauses = collections * self.young_with_survivors(allocated / collections);
         let full = self.full_s(filled);
         GcCost {
+            pauses_per_byte: (collections + 1.0) / allocated,
             pause_s_per_byte: (pauses + full) / allocated,
             concurrent_s_per_byte: CONCURRENT_S_PER_GIB / BYTES_PER_GIB,
             full_every_bytes: allocated,
@@ -227,6 +229,7 @@ impl<'a> G1<'a> {
     fn with_pages(&self, objects: GcCost) -> GcCost {
         let cycles = self.page_cycles(self.eden(self.free));
         GcCost {
+            pauses_per_byte: objects.pauses_per_byte + 2.0 * cycles,
             pause_s_per_byte: objects.pause_s_per_byte + cycles * (YOUNG_S + CYCLE_S),
             stall_s_per_byte: objects.stall_s_per_byte + cycles * CYCLE_STALL_S,
             ..objects
@@ -267,6 +270,7 @@ impl<'a> G1<'a> {
         let collections = by_eden.max(by_pages);
         let pause = self.young((1.0 - load.page_turnover) / collections);
         GcCost {
+            pauses_per_byte: collections + cycles,
             pause_s_per_byte: collections * pause + cycles * CYCLE_S,
             concurrent_s_per_byte: if marks_objects { CONCURRENT_S_PER_GIB / BYTES_PER_GIB } else { 0.0 },
             stall_s_per_byte: cycles * CYCLE_STALL_S,

@@ -143,6 +143,7 @@ impl Generational {
         let turnover = load.object_turnover + load.page_turnover;
         let full = if promoted > 0.0 { self.full_s(load, heap, room / turnover) } else { 0.0 };
         GcCost {
+            pauses_per_byte: 1.0 / eden + promoted / room,
             pause_s_per_byte: young / eden + promoted / room * full,
             full_every_bytes: if promoted > 0.0 { room / promoted } else { f64::INFINITY },
             longest_pause_s: young.max(full),
@@ -157,6 +158,7 @@ impl Generational {
         let room = (self.usable(heap) - live - waste).min(eden).max(ROOM_MIN);
         let full = self.full_s(load, heap, room);
         GcCost {
+            pauses_per_byte: 1.0 / room,
             pause_s_per_byte: full / room,
             full_every_bytes: room,
             longest_pause_s: full,

@@ -77,6 +77,8 @@ impl HeapLoad {
 pub struct GcCost {
     /// Seconds of pauses for a byte allocated.
     pub pause_s_per_byte: f64,
+    /// Pauses for a byte allocated.
+    pub pauses_per_byte: f64,
     /// Seconds of processor that collector threads take for a byte allocated while the program runs.
     pub concurrent_s_per_byte: f64,
     /// Seconds for a byte in which the program waits for the collector outside of pauses.

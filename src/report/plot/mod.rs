@@ -1,5 +1,5 @@
-//! Pictures: of one run as SVG, for a browser or a document, memory over time ([`memory`]) and stages over time
-//! ([`stages`]); of a study as SVG and PNG ([`sweep`]).
+//! Pictures: of one run as SVG, for a browser or a document, memory over time ([`memory`]), stages over time ([`stages`])
+//! and a host with its neighbours over time ([`host`]); of a study as SVG and PNG ([`sweep`]).
 //!
 //! Colours are those of Okabe and Ito, which people with any colour vision can tell apart, and nothing is told by colour
 //! alone: regions carry their names, marks have shapes and rows. Text widths are estimates, since the viewer chooses the
@@ -7,6 +7,7 @@
 
 mod axis;
 mod canvas;
+pub mod host;
 pub mod memory;
 pub mod stages;
 pub mod sweep;

@@ -255,7 +255,7 @@ fn a_run_shows_the_line_of_a_scenario_that_is_wrong() {
 
 #[test]
 fn an_unknown_command_names_those_there_are() {
-    refused("frobnicate", &["'frobnicate'", "valid commands: run, "]);
+    refused("frobnicate", &["'frobnicate'", "valid commands: run, ", "sweep", "layout, check, import"]);
 }
 
 #[test]

@@ -23,13 +23,13 @@ fn a_folder_gets_every_file_at_once() {
     let folder = scratch();
     let out = folder.path().join("a/b/out");
     let ran = done(&format!("run {LOG} --out {} --plot", text(&out)));
-    assert!(ran.err.contains("9 CSV files and 2 pictures are in"), "{}", ran.err);
+    assert!(ran.err.contains("9 CSV files and 3 pictures are in"), "{}", ran.err);
     let names: Vec<String> = listing(&out)
         .iter()
         .map(|path| path.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned())
         .collect();
     let mut expected: Vec<&str> = CSV.to_vec();
-    expected.extend(["memory.svg", "stages.svg"]);
+    expected.extend(["host.svg", "memory.svg", "stages.svg"]);
     expected.sort_unstable();
     assert_eq!(names, expected);
     assert_eq!(listing(folder.path()).len(), 1, "no temporary folder is left");

@@ -51,7 +51,14 @@ pub(in crate::report::plot) fn paint(canvas: &Canvas, curve: &Curve) {
         canvas.text(label, (LEFT - 8, y), SMALL, GREY, Anchor::End);
     }
     canvas.text_upwards(&format!("time of jobs, {unit}"), (24, i32::midpoint(TOP, BOTTOM)), NORMAL, INK);
-    let scale = Scale::of(axis, LEFT + 30, RIGHT - 30);
+    let scale = match &axis.numbers {
+        // Real runs may lie beyond the simulated ones.
+        Some(numbers) => {
+            let all = numbers.iter().copied().chain(measured.iter().map(|run| run.at));
+            Scale::numbers(all, LEFT + 30, RIGHT - 30)
+        }
+        None => Scale::of(axis, LEFT + 30, RIGHT - 30),
+    };
     let places = scale.places(axis);
     for at in labels_that_fit(&axis.values, &places) {
         canvas.line(vec![(places[at], BOTTOM), (places[at], BOTTOM + 5)], SILVER, 1);
