@@ -182,7 +182,7 @@ fn dataset() -> impl PropStrategy<Value = Dataset> {
 }
 
 fn step_kinds() -> impl PropStrategy<Value = StepKind> {
-    let names = || prop::collection::vec("[a-z\"#0-9 (]{1,8}", 0..3);
+    let names = || prop::collection::vec("[a-z#0-9][a-z\"#0-9 (]{0,7}", 0..3);
     let join =
         (0..5usize, names(), names(), 0..5usize, 0..5usize, any::<[bool; 3]>(), prop::option::of(0..2usize))
             .prop_map(|(kind, left_keys, right_keys, planned, ran, [hint, radix, long_key], broadcast)| {
