@@ -41,7 +41,7 @@ use crate::conf::Settings;
 use crate::engine::EventQueue;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
-use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint, TracedTask};
+use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TracedTask};
 use crate::units::SimTime;
 use crate::workload::Workload;
 
@@ -105,7 +105,6 @@ struct World<'a> {
     /// Offer rounds so far.
     offers: u64,
     offers_at: Option<SimTime>,
-    last_points: Vec<Option<TimelinePoint>>,
     lost: recorder::Lost,
     traced: Option<TracedTask>,
     ended: Option<Outcome>,
@@ -209,7 +208,6 @@ impl<'a> World<'a> {
             active_since: SimTime::ZERO,
             offers: 0,
             offers_at: None,
-            last_points: Vec::new(),
             lost: recorder::Lost::default(),
             traced: None,
             ended: None,
@@ -259,7 +257,6 @@ impl<'a> World<'a> {
             WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates, compiler_timer),
             record,
         ));
-        self.last_points.push(None);
         self.refresh(index);
     }
 
