@@ -137,6 +137,7 @@ pub(crate) fn workload(size: Size) -> Workload {
             record_bytes: 64,
             compression: 0.4,
             map_side_combine: false,
+            blocks: 0,
             relocatable: true,
         }],
         ..Workload::default()

@@ -10,7 +10,8 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostic::{
     BAD_UNIT, DUPLICATE, MISSING_KEY, OUT_OF_RANGE, Sink, UNKNOWN_KEY, UNKNOWN_WORD, WRONG_TYPE, did_you_mean,
 };
-use super::grammar::{DISTRIBUTION, Kind, LEVEL, LEVELS, Table};
+use super::grammar::{DISTRIBUTION, Kind, Table};
+use super::level::{LEVEL, LEVELS};
 use super::quantity;
 use super::view::{View, float, signed, whole};
 

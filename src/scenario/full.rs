@@ -259,6 +259,7 @@ fn decode_shuffle(table: &View, sink: &mut Sink) -> Shuffle {
         record_bytes: table.size("record_bytes").unwrap_or(0),
         compression: table.number("compression").unwrap_or(1.0),
         map_side_combine: table.flag("map_side_combine").unwrap_or(false),
+        blocks: table.whole("blocks").unwrap_or(0),
         relocatable: table.flag("relocatable").unwrap_or(false),
     }
 }

@@ -102,23 +102,6 @@ pub(super) const ID: Kind = Kind::Whole(0, u32::MAX as u64);
 const SHARE: Kind = Kind::Number(0.0, 1.0);
 const POSITIVE: Kind = Kind::Number(0.0, f64::MAX);
 
-/// Names of Spark's storage levels.
-pub(super) const LEVELS: [&str; 13] = [
-    "NONE",
-    "DISK_ONLY",
-    "DISK_ONLY_2",
-    "DISK_ONLY_3",
-    "MEMORY_ONLY",
-    "MEMORY_ONLY_2",
-    "MEMORY_ONLY_SER",
-    "MEMORY_ONLY_SER_2",
-    "MEMORY_AND_DISK",
-    "MEMORY_AND_DISK_2",
-    "MEMORY_AND_DISK_SER",
-    "MEMORY_AND_DISK_SER_2",
-    "OFF_HEAP",
-];
-
 pub(super) static SCENARIO: Table = Table::new(
     "a scenario",
     &[
@@ -516,6 +499,7 @@ pub(super) static SHUFFLE: Table = Table::new(
         required("record_bytes", Kind::Size, "Bytes of a record in the writer's pages."),
         required("compression", POSITIVE, "Compressed bytes for one serialized byte."),
         key("map_side_combine", Kind::Flag, "Combines on the map side, as RDDs do."),
+        key("blocks", MANY, "Blocks with rows in the run that the compression was observed in; 0: none."),
         key("relocatable", Kind::Flag, "The serializer can relocate records."),
     ],
 );
@@ -553,16 +537,5 @@ pub(super) static BROADCAST: Table = Table::new(
         key("relation_bytes", Kind::Size, "Bytes of the built relation."),
         key("pieces_bytes", Kind::Size, "Bytes of its pieces."),
         key("build_ns", MANY, "Driver time to build it."),
-    ],
-);
-
-pub(super) static LEVEL: Table = Table::new(
-    "a storage level",
-    &[
-        key("use_disk", Kind::Flag, "Disk may hold it."),
-        key("use_memory", Kind::Flag, "Memory may hold it."),
-        key("use_off_heap", Kind::Flag, "In off-heap memory."),
-        key("deserialized", Kind::Flag, "As objects."),
-        key("replication", Kind::Whole(0, 255), "Copies."),
     ],
 );

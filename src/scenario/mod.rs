@@ -16,6 +16,7 @@ mod distribution;
 mod full;
 mod grammar;
 mod grammar_cluster;
+mod level;
 mod lower;
 mod plans;
 mod quantity;

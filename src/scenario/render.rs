@@ -4,7 +4,7 @@
 use std::fmt::{Display, Write as _};
 
 use super::view::level_of;
-use super::{ClusterSpec, ConfEntry, Scenario, SwapKind, grammar, plans};
+use super::{ClusterSpec, ConfEntry, Scenario, SwapKind, level, plans};
 use crate::memory::StorageLevel;
 use crate::workload::{
     Dataset, Distribution, Keys, Observed, Operator, OperatorKind, Partitioning, PerTask, Rates, Shuffle,
@@ -292,6 +292,7 @@ fn shuffle(text: &mut Text, shuffle: &Shuffle) {
     text.pair("record_bytes", &shuffle.record_bytes);
     text.number("compression", shuffle.compression);
     text.flag("map_side_combine", shuffle.map_side_combine);
+    text.some("blocks", shuffle.blocks);
     text.flag("relocatable", shuffle.relocatable);
 }
 
@@ -313,7 +314,7 @@ fn dataset(text: &mut Text, dataset: &Dataset) {
 
 /// A level by its name, or by its flags where Spark has no name for it.
 fn level(level: StorageLevel) -> String {
-    let named = grammar::LEVELS.into_iter().find(|name| level_of(name) == Some(level));
+    let named = level::LEVELS.into_iter().find(|name| level_of(name) == Some(level));
     named.map_or_else(
         || {
             let StorageLevel { use_disk, use_memory, use_off_heap, deserialized, replication } = level;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::grammar::{DISTRIBUTION, Key, Kind, LEVEL, LEVELS, SCENARIO, Table};
+use super::grammar::{DISTRIBUTION, Key, Kind, SCENARIO, Table};
+use super::level::{LEVEL, LEVELS};
 
 /// The schema of a scenario file.
 pub fn schema() -> Value {

@@ -137,6 +137,7 @@ impl Draft {
             record_bytes,
             compression: exchange.compression,
             map_side_combine: false,
+            blocks: 0,
             relocatable: true,
         }
     }

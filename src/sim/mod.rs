@@ -28,7 +28,7 @@ mod trace;
 mod uses;
 mod warmup;
 
-pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, plan};
+pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
 pub use sampling::{SamplingTwins, sampling_twins};

@@ -7,8 +7,8 @@
 use crate::conf::Settings;
 use crate::memory::operators::WindowPartitions;
 use crate::workload::{
-    Distribution, Keys, Observed, OperatorKind, Partitioning, PerTask, ShufflePartitions, Stage, Workload,
-    file_partitions,
+    Distribution, Keys, Observed, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShufflePartitions,
+    Stage, Workload, file_partitions, filled_blocks, reblocked_bytes,
 };
 
 /// What every stage does under one configuration.
@@ -80,7 +80,9 @@ pub fn partitioning(settings: &Settings, default_parallelism: u32) -> Observed {
 /// Plans `workload` under `settings` with a default parallelism (all cores, unless set).
 pub fn plan(workload: &Workload, settings: &Settings, default_parallelism: u32) -> Plan {
     let now = partitioning(settings, default_parallelism);
-    let planner = Planner { workload, settings, now, scale: settings.knobs.data_scale };
+    let mut planner =
+        Planner { workload, settings, now, scale: settings.knobs.data_scale, block_factors: Vec::new() };
+    planner.block_factors = planner.block_factors();
     let shuffle_partitions: Vec<u32> =
         (0..workload.shuffles.len()).map(|s| planner.partitions_written(s)).collect();
     let mut stages: Vec<StagePlan> = workload.stages.iter().map(|stage| planner.stage(stage)).collect();
@@ -88,36 +90,61 @@ pub fn plan(workload: &Workload, settings: &Settings, default_parallelism: u32) 
     Plan { stages, shuffle_partitions }
 }
 
+/// Partitions that a shuffle of `rows` rows is written in.
+pub fn partitions(shuffle: &Shuffle, settings: &Settings, rows: u64) -> u32 {
+    if shuffle.distribution == Distribution::Single {
+        return 1;
+    }
+    let sql = &settings.sql;
+    match shuffle.partitions {
+        ShufflePartitions::Fixed(n) => n,
+        // Boundaries are drawn from the rows: there are no more ranges than rows (`RangePartitioner`).
+        ShufflePartitions::Conf if shuffle.distribution == Distribution::Range => {
+            sql.shuffle_partitions.min(u32::try_from(rows).unwrap_or(u32::MAX))
+        }
+        ShufflePartitions::Conf if sql.adaptive.enabled && sql.adaptive.coalesce_enabled => {
+            sql.adaptive.initial_partition_num
+        }
+        ShufflePartitions::Conf => sql.shuffle_partitions,
+    }
+    .max(1)
+}
+
 struct Planner<'a> {
     workload: &'a Workload,
     settings: &'a Settings,
     now: Observed,
     scale: f64,
+    /// By shuffle: bytes for one observed, as the number of blocks decides; empty until that is known.
+    block_factors: Vec<f64>,
 }
 
 impl Planner<'_> {
     fn partitions_written(&self, index: usize) -> u32 {
-        let shuffle = &self.workload.shuffles[index];
-        if shuffle.distribution == Distribution::Single {
-            return 1;
-        }
-        match shuffle.partitions {
-            ShufflePartitions::Fixed(n) => n,
-            // Boundaries are drawn from the rows: there are no more ranges than rows (`RangePartitioner`).
-            ShufflePartitions::Conf if shuffle.distribution == Distribution::Range => {
-                let rows = self.rows_written(index);
-                self.settings.sql.shuffle_partitions.min(u32::try_from(rows).unwrap_or(u32::MAX))
+        partitions(&self.workload.shuffles[index], self.settings, self.rows_written(index))
+    }
+
+    /// By shuffle: bytes now for one observed, as more or fewer and smaller blocks are written.
+    fn block_factors(&self) -> Vec<f64> {
+        let mut found = vec![1.0; self.workload.shuffles.len()];
+        for stage in &self.workload.stages {
+            let Some(Operator { kind: OperatorKind::ShuffleWrite { shuffle, bytes }, rows, .. }) =
+                stage.operators.last()
+            else {
+                continue;
+            };
+            let of = &self.workload.shuffles[*shuffle];
+            if of.blocks == 0 || bytes.total() == 0 {
+                continue;
             }
-            ShufflePartitions::Conf => {
-                let adaptive = &self.settings.sql.adaptive;
-                if adaptive.enabled && adaptive.coalesce_enabled {
-                    adaptive.initial_partition_num
-                } else {
-                    self.settings.sql.shuffle_partitions
-                }
-            }
+            let maps = self.layout(stage).shares.len() as u64;
+            let rows = (rows.total() as f64 * self.scale) as u64;
+            let bytes = (bytes.total() as f64 * self.scale) as u64;
+            let blocks = filled_blocks(maps, u64::from(self.partitions_written(*shuffle)), rows);
+            let now = reblocked_bytes(bytes, rows, of.record_bytes, of.blocks, blocks);
+            found[*shuffle] = now as f64 / bytes.max(1) as f64;
         }
-        .max(1)
+        found
     }
 
     fn stage(&self, stage: &Stage) -> StagePlan {
@@ -140,10 +167,13 @@ impl Planner<'_> {
             // Work follows the rows that come in: a hot key makes one task of an aggregation slow, not large.
             let work = operator.inputs.first().map_or(&share, |&input| &shares[input]);
             let (bytes, keys) = match &operator.kind {
-                OperatorKind::Scan { bytes }
-                | OperatorKind::ShuffleRead { bytes, .. }
-                | OperatorKind::ShuffleWrite { bytes, .. }
-                | OperatorKind::Output { bytes } => (spread(bytes), Vec::new()),
+                OperatorKind::Scan { bytes } | OperatorKind::Output { bytes } => (spread(bytes), Vec::new()),
+                OperatorKind::ShuffleRead { bytes, shuffle }
+                | OperatorKind::ShuffleWrite { bytes, shuffle } => {
+                    let factor = self.block_factors[*shuffle];
+                    let scaled = spread(bytes);
+                    (scaled.into_iter().map(|bytes| (bytes as f64 * factor) as u64).collect(), Vec::new())
+                }
                 OperatorKind::ShuffledHashJoin { keys, .. } => (Vec::new(), spread(keys)),
                 _ => (Vec::new(), Vec::new()),
             };
@@ -336,7 +366,8 @@ impl Planner<'_> {
                 _ => None,
             }
         });
-        written.sum()
+        let factor = self.block_factors.get(shuffle).copied().unwrap_or(1.0);
+        (written.sum::<u64>() as f64 * factor) as u64
     }
 
     /// AQE-1: neighbours are put together while they stay within the target; groups as exclusive ends.

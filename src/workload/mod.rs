@@ -11,7 +11,7 @@ mod partition;
 mod query;
 
 pub use keys::Keys;
-pub use partition::{PerTask, file_partitions, split_bytes};
+pub use partition::{PerTask, file_partitions, filled_blocks, reblocked_bytes, split_bytes};
 pub use query::{Join, JoinKind, JoinSettings, Place, Query, Side, Step, StepIndex, StepKind, Strategy};
 
 use crate::memory::StorageLevel;
@@ -274,6 +274,9 @@ pub struct Shuffle {
     pub record_bytes: u64,
     /// Compressed bytes on disk for one serialized byte.
     pub compression: f64,
+    /// Blocks with rows, one for each map task and partition, in the run that the compression was observed in; 0: not
+    /// observed. Small blocks compress worse.
+    pub blocks: u64,
     /// Combines on the map side, in the RDD manner (excludes the bypass and the serialized writer, SHUF-1).
     pub map_side_combine: bool,
     /// The serializer can relocate records (always so in SQL; Kryo in RDDs), SHUF-1 (2).

@@ -92,6 +92,41 @@ pub fn file_partitions(
     partitions
 }
 
+/// Blocks that get rows when `maps` tasks write `rows` rows of different keys into `partitions` partitions.
+pub fn filled_blocks(maps: u64, partitions: u64, rows: u64) -> u64 {
+    let (maps, partitions) = (maps.max(1) as f64, partitions.max(1) as f64);
+    let empty = (1.0 - 1.0 / partitions).powf(rows as f64 / maps);
+    (maps * partitions * (1.0 - empty)).round() as u64
+}
+
+/// Bytes of a shuffle of `rows` rows of `row_bytes` in `blocks` blocks that took `bytes` in `before` blocks. Each block
+/// is a compressed stream of its own: it has a header and an end mark, and its first row has no like to point back to.
+pub fn reblocked_bytes(bytes: u64, rows: u64, row_bytes: u64, before: u64, blocks: u64) -> u64 {
+    /// `LZ4BlockOutputStream` of lz4-java: a header of 21 bytes for each block of up to 32 KiB, and one for the end.
+    const STREAM: f64 = 42.0;
+    /// The length that `UnsafeRowSerializer` puts before each row.
+    const LENGTH: f64 = 4.0;
+    /// Compressed bytes of a stream's first row for one of its own: the zeros of null bits and small longs go. From streams
+    /// of one to three rows of 24 and 32 bytes (Spark 4.1.4); with it, 398 such rows are within 3 % under 64 and 200
+    /// partitions, taken from 8.
+    const FIRST_ROW: f64 = 0.7;
+    /// The same of a further row, where blocks have too few rows to tell (398 rows in 32 blocks of such a run).
+    const NEXT_ROW: f64 = 0.55;
+    if before == 0 || blocks == before {
+        return bytes;
+    }
+    let row = row_bytes as f64 + LENGTH;
+    let block = STREAM + FIRST_ROW * row;
+    let next_row = if rows >= before.saturating_mul(2) {
+        let of_others = bytes as f64 - before as f64 * block;
+        (of_others / (rows - before) as f64).clamp(0.0, row)
+    } else {
+        NEXT_ROW * row
+    };
+    let more = (blocks as f64 - before as f64) * (block - next_row);
+    (bytes as f64 + more).max(0.0) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +138,20 @@ mod tests {
         assert_eq!(PerTask::Total(1).spread(&[1.0 / 3.0; 3], 1.0).iter().sum::<u64>(), 1);
         assert_eq!(PerTask::Each(vec![1, 9]).spread(&[0.5, 0.5], 1.0), [1, 9]);
         assert_eq!(PerTask::Each(vec![1, 9]).spread(&[0.5, 0.25, 0.25], 1.0), [5, 3, 2]);
+    }
+
+    #[test]
+    fn small_blocks_take_the_bytes_of_real_runs() {
+        // Four map tasks with 398 rows in all, under 8, 64 and 200 partitions: 7682, 15425 and 20164 bytes.
+        let blocks = [8, 64, 200].map(|partitions| filled_blocks(4, partitions, 398));
+        assert_eq!(blocks, [32, 203, 314]);
+        let bytes = blocks.map(|now| reblocked_bytes(7682, 398, 24, 32, now));
+        assert_eq!(bytes[0], 7682);
+        assert!(bytes[1].abs_diff(15_425) < 15_425 * 3 / 100, "{bytes:?}");
+        assert!(bytes[2].abs_diff(20_164) < 20_164 * 3 / 100, "{bytes:?}");
+        let back = reblocked_bytes(20_164, 398, 24, 314, 32);
+        assert!(back.abs_diff(7682) < 7682 * 15 / 100, "{back}");
+        assert_eq!(reblocked_bytes(7682, 398, 24, 0, 122), 7682);
     }
 
     #[test]

@@ -136,6 +136,7 @@ fn shuffle(partitions: u32) -> Shuffle {
         record_bytes: 64,
         compression: 1.0,
         map_side_combine: false,
+        blocks: 0,
         relocatable: true,
     }
 }

@@ -10,6 +10,7 @@ use super::stages::StageRun;
 use crate::eventlog::app_log::PlanNode;
 use crate::workload::{
     Broadcast, Distribution, Keys, Operator, OperatorKind, PerTask, Shuffle, ShufflePartitions, Stage,
+    filled_blocks,
 };
 
 /// Bytes of a spilled row for one of the same row shuffled: sorted rows lie beside their like (0.69 for aggregated longs,
@@ -144,16 +145,19 @@ impl Builder<'_> {
             Some(n) if by_user || distribution == Distribution::Single => ShufflePartitions::Fixed(n),
             _ => ShufflePartitions::Conf,
         };
-        let shuffle = Shuffle {
+        let mut shuffle = Shuffle {
             name: text.split(", ENSURE_REQUIREMENTS").next().unwrap_or(text).chars().take(80).collect(),
             partitions,
             distribution,
             keys: Keys { salt: key, ..Keys::default() },
             record_bytes: row_bytes,
             compression: bytes as f64 / data.max(1) as f64,
+            blocks: 0,
             map_side_combine: false,
             relocatable: true,
         };
+        let written_in = u64::from(crate::sim::partitions(&shuffle, self.settings, records));
+        shuffle.blocks = filled_blocks(run.tasks.len() as u64, written_in, records);
         (shuffle, ExchangeSizes { row_bytes, data_bytes: data, elements })
     }
 
@@ -172,6 +176,7 @@ impl Builder<'_> {
             keys: Keys { salt: u64::from(run.record.stage_id), ..Keys::default() },
             record_bytes,
             compression: 0.5,
+            blocks: 0,
             map_side_combine: false,
             relocatable: false,
         });

@@ -295,6 +295,7 @@ mod tests {
             record_bytes: 8,
             compression: 1.0,
             map_side_combine: false,
+            blocks: 0,
             relocatable: true,
         };
         let mut scenario = Scenario::default();

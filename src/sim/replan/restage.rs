@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::compression::Compression;
-use super::relation::relation_bytes;
+use super::relation::Relation;
 use super::rounds::{NewPlan, feeding};
 use super::settle::unit_ns;
 use super::tree::{Edge, Node};
@@ -72,6 +72,7 @@ pub(super) struct Restager<'a> {
     builds: BTreeMap<StepIndex, (BroadcastIndex, usize)>,
     compression: Compression<'a>,
     shuffles_assumed: bool,
+    built_assumed: bool,
 }
 
 /// The workload with one of its queries planned anew.
@@ -95,6 +96,7 @@ pub(super) fn restage(
         builds: BTreeMap::new(),
         compression: Compression::new(old, query),
         shuffles_assumed: false,
+        built_assumed: false,
     };
     let root = query.steps.len() - 1;
     for (run, place) in query.steps[root].at.iter().enumerate() {
@@ -106,6 +108,13 @@ pub(super) fn restage(
         assumed.push(
             "a join is done otherwise than in the log: the rows of its new shuffles are taken to compress like those of \
              the query's other shuffles, and their keys to be spread as on those, else evenly"
+                .to_owned(),
+        );
+    }
+    if restager.built_assumed {
+        assumed.push(
+            "a table is broadcast that the log did not broadcast: the keys of tables are taken to be numbered without gaps, \
+             which decides over the index of its relation"
                 .to_owned(),
         );
     }
@@ -344,6 +353,8 @@ impl Restager<'_> {
             keys: keys_of,
             record_bytes: self.query.steps[from].row_bytes,
             compression: self.compression.of(from),
+            // Its bytes are those of one block, until the run is planned.
+            blocks: 1,
             map_side_combine: false,
             relocatable: true,
         });
@@ -406,17 +417,29 @@ impl Restager<'_> {
         let from = feeding(self.query, (step, side));
         let rows = rows(self.old, self.query, from);
         let row_bytes = self.query.steps[from].row_bytes;
+        let key_range = self.table_rows(from).map(|rows| rows.saturating_sub(1));
+        self.built_assumed = true;
         let broadcast = self.broadcasts.len();
         self.broadcasts.push(Broadcast {
             name: format!("broadcast {broadcast}"),
             rows,
-            relation_bytes: relation_bytes(rows, row_bytes, join.long_key),
+            relation_bytes: Relation { rows, row_bytes, long_key: join.long_key, key_range }.bytes(),
             pieces_bytes: (rows as f64 * row_bytes as f64 * self.compression.of(from)) as u64,
             build_ns: 0,
         });
         let piece = self.stage(input, 0, &End::Broadcast(broadcast), Purpose::Broadcast);
         self.builds.insert(step, (broadcast, piece));
         (broadcast, piece)
+    }
+
+    /// Rows of the table that a step's rows come from, where it is one.
+    fn table_rows(&self, step: StepIndex) -> Option<u64> {
+        let of = &self.query.steps[step];
+        match (&of.kind, &of.inputs[..]) {
+            (StepKind::Leaf { .. }, _) => Some(rows(self.old, self.query, step)),
+            (StepKind::Rows, [below]) => self.table_rows(*below),
+            _ => None,
+        }
     }
 
     /// An operator that the log does not have, at the price of its like in the stage of the operators below.

@@ -130,9 +130,9 @@ fn shuffle() -> impl PropStrategy<Value = Shuffle> {
     ];
     let keys = (shares(), any::<u64>(), any::<u64>(), shares())
         .prop_map(|(hot, distinct, salt, observed)| Keys { hot, distinct, salt, observed });
-    (free_text(), partitions, distribution, keys, bytes(), positive(), any::<bool>(), any::<bool>()).prop_map(
-        |(name, partitions, distribution, keys, record_bytes, compression, map_side_combine, relocatable)| {
-            Shuffle {
+    (free_text(), partitions, distribution, keys, bytes(), positive(), any::<bool>(), any::<(bool, u64)>())
+        .prop_map(
+            |(
                 name,
                 partitions,
                 distribution,
@@ -140,10 +140,21 @@ fn shuffle() -> impl PropStrategy<Value = Shuffle> {
                 record_bytes,
                 compression,
                 map_side_combine,
-                relocatable,
-            }
-        },
-    )
+                (relocatable, blocks),
+            )| {
+                Shuffle {
+                    name,
+                    partitions,
+                    distribution,
+                    keys,
+                    record_bytes,
+                    compression,
+                    map_side_combine,
+                    relocatable,
+                    blocks,
+                }
+            },
+        )
 }
 
 fn dataset() -> impl PropStrategy<Value = Dataset> {
