@@ -68,6 +68,7 @@ Examples:
   spillcast run app-20261121120700-0000.zstd
   spillcast run app-20261121120700-0000.zstd --executor-memory 512m --unset spark.memory.fraction
   spillcast run job.toml --out out/ --plot
+  spillcast run job.toml --trace-task 3:17
   spillcast run job.toml --json --fail-on outcome --fail-on 'memoryBytesSpilled>1g' --fail-on 'wallMs>5min'")]
     Run(RunArgs),
     /// Put two configurations side by side: totals, stages, intervals, causes, bounds
@@ -193,6 +194,10 @@ pub(super) struct RunArgs {
     /// `memoryBytesSpilled>1g` or `wallMs>=5min`. Repeatable.
     #[arg(long, value_name = "CONDITION", help_heading = "Simulation")]
     pub(super) fail_on: Vec<String>,
+    /// Follow one task: what it asks of execution memory and gets, where it waits, what it spills. A task id (`41`) or
+    /// STAGE:PARTITION (`3:17`).
+    #[arg(long, value_name = "TASK", help_heading = "Output")]
+    pub(super) trace_task: Option<String>,
     /// Write CSV files (summary, stages, tasks, executors, datasets, events, timeline) into this folder.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub(super) out: Option<PathBuf>,

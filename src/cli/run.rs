@@ -1,6 +1,6 @@
 //! `spillcast run`: one simulation, its answer on standard output, its details in a folder.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use super::args::RunArgs;
 use super::configure::{self, Stop};
@@ -11,11 +11,14 @@ use super::output::Unfinished;
 use super::sureness;
 use super::{Answer, Told};
 use crate::conf::{Settings, SparkConf};
+use crate::experiment::why::slow::end_of_spills;
+use crate::experiment::why::{Bench, Change, Found};
 use crate::experiment::{Placed, place, reseed};
-use crate::record::{Outcome, RunRecord};
+use crate::record::{Outcome, RunRecord, TracedTask};
 use crate::report::csv::File;
-use crate::report::{json, plot, table};
-use crate::sim::{SimOptions, replan, simulate};
+use crate::report::{json, plot, table, trace};
+use crate::sim::{SimOptions, replan, simulate_following};
+use crate::units::{HumanDuration, SimDuration};
 
 /// Draws one picture.
 type Picture = fn(&RunRecord) -> String;
@@ -29,6 +32,7 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     let conditions: Vec<Condition> =
         args.fail_on.iter().map(|text| Condition::parse(text)).collect::<anyhow::Result<_>>()?;
     configure::check_pairs(&args.conf)?;
+    let followed = args.trace_task.as_deref().map(traced_task).transpose()?;
     let folder = prepare(args)?;
     let mut application = input::open(&args.input, console)?;
     draw(&mut application, args.seed);
@@ -59,7 +63,18 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     if placed.plan.not_placed > 0 {
         console.warn(&not_placed(&placed));
     }
-    let mut record = simulate(&application.scenario.workload, &settings, &placed.processes, options);
+    let workload = &application.scenario.workload;
+    let mut record = simulate_following(workload, &settings, &placed.processes, options, followed);
+    if let (Some(task), true) = (&args.trace_task, record.trace.is_empty()) {
+        bail!(
+            "--trace-task {task}: no such task ran; ids go from 0 to {}, partitions from 0 in each stage ({})",
+            record.totals.tasks.saturating_sub(1),
+            stage_ids(&record)
+        );
+    }
+    if !args.json {
+        tell_end_of_spills(&mut record, &conf, &settings, &application);
+    }
     record.confidence.assumed.extend(without_effect);
     record.confidence.assumed.extend(assumptions(&application, &settings, &placed));
     if let Some(honesty) = &application.honesty {
@@ -82,6 +97,59 @@ pub(super) fn draw(application: &mut Application, seed: Option<u64>) {
         scenario.workload = reseed(&scenario.workload, scenario.seed, application.text.as_deref(), seed);
         scenario.seed = seed;
     }
+}
+
+/// Reads `41` or `3:17`.
+fn traced_task(text: &str) -> anyhow::Result<TracedTask> {
+    let found = match text.split_once(':') {
+        None => text.trim().parse().ok().map(TracedTask::Id),
+        Some((stage, index)) => match (stage.trim().parse(), index.trim().parse()) {
+            (Ok(stage_id), Ok(index)) => Some(TracedTask::Partition { stage_id, index }),
+            _ => None,
+        },
+    };
+    found.with_context(|| {
+        format!("--trace-task {text}: is neither a task id (41) nor a stage with a partition (3:17)")
+    })
+}
+
+/// The stages that ran, for a message.
+fn stage_ids(record: &RunRecord) -> String {
+    let ids = || record.stages.iter().map(|stage| stage.stage_id);
+    match (ids().min(), ids().max()) {
+        (Some(first), Some(last)) => format!("stages {first} to {last}"),
+        _ => "no stage ran".to_owned(),
+    }
+}
+
+/// Looks for the number of partitions at which a run stops spilling and adds it to what the spills cost, where a dozen
+/// more runs take no time worth mentioning.
+fn tell_end_of_spills(
+    record: &mut RunRecord,
+    conf: &SparkConf,
+    settings: &Settings,
+    application: &Application,
+) {
+    /// About a third of a second of runs.
+    const SEARCHED_EVENTS_MAX: u64 = 50_000;
+    let Some(cause) = record.causes.iter_mut().find(|cause| cause.kind == "spill") else { return };
+    if record.outcome != Outcome::Ok || record.engine_events > SEARCHED_EVENTS_MAX {
+        return;
+    }
+    let bench = Bench::new(&application.scenario, conf.clone(), record.seed);
+    let values = |changes: &[Change]| changes.iter().map(|change| change.value.clone()).collect::<String>();
+    let end = match end_of_spills(&bench, settings) {
+        Found::Reached { least: found, .. } => format!(
+            "; none from spark.sql.shuffle.partitions={} on (jobs then take {})",
+            values(&found.changes),
+            HumanDuration(SimDuration(found.trial.record.wall_ns))
+        ),
+        Found::Never(last) if last.changes.is_empty() => return,
+        Found::Never(last) => {
+            format!("; spark.sql.shuffle.partitions up to {} does not end it", values(&last.changes))
+        }
+    };
+    cause.text.push_str(&end);
 }
 
 fn prepare(args: &RunArgs) -> anyhow::Result<Option<Unfinished>> {
@@ -117,7 +185,8 @@ fn answer(record: &RunRecord, args: &RunArgs, application: &Application) -> anyh
         return print(&text);
     }
     let style = table::Style { width: width(), color: color_on_stdout() };
-    print(table::summary(record, &application.input, style).as_bytes())
+    let page = table::summary(record, &application.input, style) + &trace::text(record, style);
+    print(page.as_bytes())
 }
 
 /// Spark would not start: an outcome for scripts, and wrong input for the exit code. Why has been told.

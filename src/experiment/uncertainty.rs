@@ -93,7 +93,7 @@ fn rows(workload: &mut Workload, factor: f64) {
         words(&mut operator.row_bytes, factor);
         match &mut operator.kind {
             OperatorKind::HashAggregate { key_value_bytes, .. } => words(key_value_bytes, factor),
-            OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes } => {
+            OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes, .. } => {
                 words(group_bytes, factor);
                 words(sorter_row_bytes, factor);
             }

@@ -187,16 +187,21 @@ impl TaskMemoryManager {
         outcome
     }
 
+    /// Bytes that a request comes to.
+    pub fn wanted(&self, consumer: ConsumerId, request: Request) -> u64 {
+        match request {
+            Request::Acquire(bytes) | Request::TaskBytes(bytes) | Request::TaskPage(bytes) => bytes,
+            Request::Page(required) => required.max(self.consumers[consumer.0 as usize].page_size),
+            Request::Array(longs) => longs.saturating_mul(8),
+        }
+    }
+
     fn new_request(&self, consumer: ConsumerId, request: Request) -> Pending {
         debug_assert!(
             self.pending.last().is_none_or(|outer| matches!(outer.step, Step::Spilling { .. })),
             "a task makes one request at a time, except while a consumer spills"
         );
-        let wanted = match request {
-            Request::Acquire(bytes) | Request::TaskBytes(bytes) | Request::TaskPage(bytes) => bytes,
-            Request::Page(required) => required.max(self.consumers[consumer.0 as usize].page_size),
-            Request::Array(longs) => longs.saturating_mul(8),
-        };
+        let wanted = self.wanted(consumer, request);
         let first_candidate = self.candidates.len();
         let step = Step::Acquire { after_spill: false };
         Pending { consumer, request, wanted, got: 0, step, first_candidate }

@@ -16,6 +16,10 @@ pub enum Limit {
     ResultSize,
     /// `-Xmx` of the driver's JVM.
     DriverHeap,
+    /// Memory and swap space of a host.
+    Host,
+    /// Room for Spark's files on a host's disk.
+    Disk,
 }
 
 impl Limit {
@@ -27,6 +31,8 @@ impl Limit {
             Self::Container => "container",
             Self::ResultSize => "resultSize",
             Self::DriverHeap => "driverHeap",
+            Self::Host => "host",
+            Self::Disk => "disk",
         }
     }
 }
@@ -60,6 +66,10 @@ pub enum Holding {
     Collected,
     /// A hash relation under construction on the driver.
     Relation,
+    /// A process on a host, in memory and in swap, or the kernel's own memory.
+    Process,
+    /// Spark's local files.
+    Files,
     /// What the operation that failed asked for and did not get.
     Asked,
 }
@@ -81,6 +91,8 @@ impl Holding {
             Self::Results => "results",
             Self::Collected => "collected",
             Self::Relation => "relation",
+            Self::Process => "process",
+            Self::Files => "files",
             Self::Asked => "asked",
         }
     }
@@ -114,7 +126,7 @@ pub struct Approach {
     pub limit_bytes: u64,
     /// The most that it came to, bytes.
     pub used: u64,
-    /// Executor, by position in [`super::RunRecord::executors`]; `None`: the driver.
+    /// Executor, by position in [`super::RunRecord::executors`]; `None`: the driver, or a host.
     pub executor: Option<u32>,
 }
 
@@ -138,7 +150,7 @@ pub struct Fall {
     pub limit: Limit,
     /// When, ns since the start.
     pub time_ns: u64,
-    /// Executor, by position in [`super::RunRecord::executors`]; `None`: the driver.
+    /// Executor, by position in [`super::RunRecord::executors`]; `None`: the driver, or a host.
     pub executor: Option<u32>,
     /// The task that passed it.
     pub task_id: Option<u64>,

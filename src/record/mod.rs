@@ -8,12 +8,14 @@ mod host;
 mod observed;
 pub mod study;
 mod timeline;
+mod trace;
 
 pub use confidence::{Confidence, Range};
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
 pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};
 pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
 pub use timeline::{Points, Timeline, TimelinePoint};
+pub use trace::{TraceKind, TraceRecord, TracedTask};
 
 /// How an application ended (design: JSON contract).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,6 +110,8 @@ pub struct RunRecord {
     pub limits: Vec<Approach>,
     /// Limits that were passed, in the order of time; only the first ones of many.
     pub falls: Vec<Fall>,
+    /// The ledger of the task that the run follows.
+    pub trace: Vec<TraceRecord>,
     /// Where time went that a better configuration could save.
     pub causes: Vec<Cause>,
     /// What the answer rests on.
@@ -204,6 +208,28 @@ pub struct StageRecord {
     pub failure: String,
     /// Its sums and peaks; `peak_on_heap_*` and the like stay zero here.
     pub metrics: Metrics,
+}
+
+/// Parts of stage names that are the same for every stage of an application: the bridge from Python, and AQE's threads.
+const CALL_SITES_OF_NOBODY: [&str; 2] = ["NativeMethodAccessorImpl", "$anonfun$withThreadLocalCaptured"];
+/// Operators that tell nothing about a stage as long as there are others.
+const OPERATORS_EVERYWHERE: [&str; 3] = ["ColumnarToRow", "Output", "Exchange (read)"];
+
+impl StageRecord {
+    /// What tables call the stage: its name, or where that is the same for all stages (`save at
+    /// NativeMethodAccessorImpl.java:0`) the operation and the stage's operators.
+    pub fn label(&self) -> String {
+        if self.operators.is_empty() || !CALL_SITES_OF_NOBODY.iter().any(|site| self.name.contains(site)) {
+            return self.name.clone();
+        }
+        let telling: Vec<&str> =
+            self.operators.split(", ").filter(|name| !OPERATORS_EVERYWHERE.contains(name)).collect();
+        let operators = if telling.is_empty() { self.operators.clone() } else { telling.join(", ") };
+        match self.name.split_once(" at ") {
+            Some((operation, _)) if !operation.starts_with('$') => format!("{operation}: {operators}"),
+            _ => operators,
+        }
+    }
 }
 
 /// One task attempt.

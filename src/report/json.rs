@@ -52,6 +52,9 @@ impl Serialize for Document<'_> {
         map.serialize_entry("causes", &Rows { run, table: &columns::CAUSES, list: &run.causes })?;
         map.serialize_entry("hosts", &Rows { run, table: &columns::HOSTS, list: &run.hosts })?;
         map.serialize_entry("ledger", &Rows { run, table: &columns::LEDGER, list: &run.ledger })?;
+        if !run.trace.is_empty() {
+            map.serialize_entry("trace", &Rows { run, table: &columns::TRACE, list: &run.trace })?;
+        }
         map.end()
     }
 }

@@ -12,6 +12,7 @@ pub mod plot;
 pub mod sweep;
 pub mod table;
 mod text;
+pub mod trace;
 #[cfg(feature = "experiment")]
 pub mod validation;
 #[cfg(feature = "experiment")]

@@ -65,6 +65,7 @@ pub fn summary(run: &RunRecord, input: &str, style: Style) -> String {
     stages(&mut page, run);
     datasets(&mut page, run);
     hosts(&mut page, run);
+    spilled(&mut page, run);
     causes(&mut page, run);
     sureness(&mut page, run);
     next(&mut page, run, input);
@@ -246,7 +247,8 @@ fn stage_id(stage: &StageRecord) -> String {
 }
 
 fn stage_name(stage: &StageRecord) -> String {
-    if stage.failure.is_empty() { stage.name.clone() } else { format!("FAILED {}", stage.name) }
+    let label = stage.label();
+    if stage.failure.is_empty() { label } else { format!("FAILED {label}") }
 }
 
 fn stage_cell(run: &RunRecord, stage: &StageRecord, name: &str) -> String {
@@ -293,6 +295,37 @@ fn dataset_line(dataset: &DatasetRecord) -> String {
         let _ = write!(line, " ({})", dataset.storage_level);
     }
     line
+}
+
+/// Both spills of each stage that spilled most, their ratio, how many there were and what they cost.
+fn spilled(page: &mut Page, run: &RunRecord) {
+    let mut stages: Vec<&StageRecord> =
+        run.stages.iter().filter(|stage| stage.metrics.memory_bytes_spilled > 0).collect();
+    if stages.is_empty() {
+        return;
+    }
+    page.heading("Spilled");
+    let all = stages.len();
+    stages.sort_by_key(|stage| std::cmp::Reverse(stage.metrics.memory_bytes_spilled));
+    stages.truncate(DATASETS_MAX);
+    stages.sort_by_key(|stage| (stage.submitted_ns, stage.stage_id, stage.attempt));
+    for stage in stages {
+        page.entry(&format!("stage {}: {}", stage_id(stage), spill_line(stage)));
+    }
+    page.rest(all, DATASETS_MAX, "stages.csv");
+}
+
+/// What a stage spilled, in memory and on disk, how often, and what that cost its tasks.
+pub(super) fn spill_line(stage: &StageRecord) -> String {
+    let metrics = &stage.metrics;
+    format!(
+        "{} of memory as {} on disk ({:.1} to 1) in {}, {} of task time",
+        HumanBytes(metrics.memory_bytes_spilled),
+        HumanBytes(metrics.disk_bytes_spilled),
+        metrics.memory_bytes_spilled as f64 / metrics.disk_bytes_spilled.max(1) as f64,
+        count(metrics.spills, "spill"),
+        duration(metrics.spill_time_ns),
+    )
 }
 
 /// Hosts where memory is a matter: somebody else is there, or swap, or a kill.

@@ -7,7 +7,7 @@ pub use json::json;
 
 use std::fmt::Write as _;
 
-use super::table::Style;
+use super::table::{Style, spill_line};
 use super::text::{GREEN, Page, RED, count, duration, percent};
 use crate::experiment::why::slow::{Floor, Help, SALT_PARTS, SlowDown};
 use crate::experiment::why::{Change, Class, Fix, Link, Useless, Why};
@@ -101,6 +101,14 @@ fn executor_name(record: &RunRecord, position: Option<u32>) -> String {
         .map_or_else(|| "the driver".to_owned(), |executor| format!("executor {}", executor.id))
 }
 
+/// Where a limit is.
+fn place_of(record: &RunRecord, limit: Limit, executor: Option<u32>) -> String {
+    match limit {
+        Limit::Host => "the host".to_owned(),
+        _ => executor_name(record, executor),
+    }
+}
+
 fn limit_words(limit: Limit) -> &'static str {
     match limit {
         Limit::Heap => "Java heap",
@@ -108,11 +116,13 @@ fn limit_words(limit: Limit) -> &'static str {
         Limit::Container => "container",
         Limit::ResultSize => "spark.driver.maxResultSize",
         Limit::DriverHeap => "heap of the driver",
+        Limit::Host => "memory and swap of the host",
+        Limit::Disk => "room for Spark's files on the disk",
     }
 }
 
 fn near_words(record: &RunRecord, near: &Approach) -> String {
-    let place = executor_name(record, near.executor);
+    let place = place_of(record, near.limit, near.executor);
     let size = format!("{} of {}", HumanBytes(near.used), HumanBytes(near.limit_bytes));
     if near.used > near.limit_bytes {
         let over = HumanBytes(near.used - near.limit_bytes);
@@ -129,7 +139,7 @@ fn limits(page: &mut Page, why: &Why, fall: &Fall, context: &Context<'_>) {
         HumanBytes(fall.used),
         HumanBytes(fall.limit_bytes),
         HumanBytes(fall.over()),
-        executor_name(record, fall.executor),
+        place_of(record, fall.limit, fall.executor),
         match (fall.task_id, fall.stage_id) {
             (Some(task), Some(stage)) => format!(", task {task} of stage {stage}"),
             (None, Some(stage)) => format!(", stage {stage}"),
@@ -224,12 +234,14 @@ fn holding_words(holding: Holding) -> &'static str {
         Holding::Results => "serialized results",
         Holding::Collected => "rows collected to the driver",
         Holding::Relation => "hash relation being built, with the array it outgrows",
+        Holding::Process => "process, in memory and in swap",
+        Holding::Files => "Spark's local files: shuffles, spills, cached blocks",
         Holding::Asked => "asked for, not granted",
     }
 }
 
 fn ledger(page: &mut Page, record: &RunRecord, fall: &Fall) {
-    let place = executor_name(record, fall.executor);
+    let place = place_of(record, fall.limit, fall.executor);
     let tasks = count(u64::from(fall.running_tasks), "running task");
     page.heading(&format!(
         "Who held the {} on {place} at {} ({tasks})",
@@ -400,19 +412,9 @@ fn slow(page: &mut Page, why: &Why) {
     }
 }
 
-/// Both spills of each stage that spilled, their ratio, how many there were and what they cost.
-pub(super) fn spilled(page: &mut Page, record: &RunRecord) {
+fn spilled(page: &mut Page, record: &RunRecord) {
     for stage in record.stages.iter().filter(|stage| stage.metrics.memory_bytes_spilled > 0) {
-        let metrics = &stage.metrics;
-        page.entry(&format!(
-            "  stage {}: {} of memory as {} on disk ({:.1} to 1) in {}, {} extra",
-            stage.stage_id,
-            HumanBytes(metrics.memory_bytes_spilled),
-            HumanBytes(metrics.disk_bytes_spilled),
-            metrics.memory_bytes_spilled as f64 / metrics.disk_bytes_spilled.max(1) as f64,
-            count(metrics.spills, "spill"),
-            duration(metrics.spill_time_ns),
-        ));
+        page.entry(&format!("  stage {}: {}", stage.stage_id, spill_line(stage)));
     }
 }
 

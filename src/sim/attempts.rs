@@ -12,7 +12,7 @@ use crate::engine::MemberId;
 use crate::host::collector::HeapEnd;
 use crate::memory::operators::{OperatorConf, OperatorIndex, TaskOperators};
 use crate::memory::{TaskId, TaskMemoryManager};
-use crate::record::{EventKind, Limit, Metrics, Outcome, TaskRecord};
+use crate::record::{EventKind, Limit, Metrics, Outcome, TaskRecord, TraceKind};
 use crate::units::{HumanBytes, SimDuration};
 use crate::workload::OperatorKind;
 
@@ -85,6 +85,12 @@ impl World<'_> {
             self.tasks.len() - 1
         });
         self.tasks[key] = Some(task);
+        if self.traced.is_some() && self.is_traced(id, stage, index) {
+            if let Some(task) = self.tasks[key].as_mut() {
+                task.operators.keep_trace();
+            }
+            self.note_life(key, TraceKind::Start, "");
+        }
         let state = &mut self.executors[executor];
         state.free_slots -= self.settings.task.cpus;
         state.running.insert(key);
@@ -109,6 +115,9 @@ impl World<'_> {
     /// Ends a task: its memory, locks and slot are free, its metrics counted.
     pub(super) fn finish_task(&mut self, key: usize, failure: Option<&str>) {
         let now = self.queue.now();
+        if self.traced.is_some() {
+            self.note_end(key, failure);
+        }
         let mut task = self.tasks[key].take().expect("an ending task exists");
         let executor = task.executor;
         let state = &mut self.executors[executor];

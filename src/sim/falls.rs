@@ -81,6 +81,12 @@ impl World<'_> {
                 self.approach(Limit::Container, resident.unwrap_or(0), limit, Some(index));
             }
         }
+        for at in 0..self.hosts.len() {
+            let Some(ledger) = self.hosts[at].memory.as_deref() else { continue };
+            let room = ledger.setup.memory_bytes + ledger.setup.swap_bytes;
+            let used = ledger.peak + ledger.setup.kernel_bytes;
+            self.approach(Limit::Host, used, room, None);
+        }
         self.record.limits.sort_by_key(|approach| approach.limit);
     }
 
@@ -224,6 +230,52 @@ impl World<'_> {
             running_tasks: self.executors.iter().map(|executor| executor.running.len() as u32).sum(),
             pool: None,
             holders,
+        });
+    }
+
+    /// The memory and swap of a host are full, and the kernel is about to kill.
+    pub(super) fn host_falls(&mut self, at: usize) {
+        let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
+        let limit_bytes = ledger.setup.memory_bytes + ledger.setup.swap_bytes;
+        let lines = self.ledger_lines(at);
+        // The page cache gives way by itself.
+        let held = lines.into_iter().filter(|entry| !entry.process.contains("page cache"));
+        let holders: Vec<Holder> = held
+            .map(|entry| Holder {
+                name: entry.process,
+                ..line(Holding::Process, entry.resident_bytes + entry.swapped_bytes)
+            })
+            .collect();
+        self.fall(Fall {
+            limit: Limit::Host,
+            time_ns: 0,
+            executor: None,
+            task_id: None,
+            stage_id: None,
+            index: None,
+            used: holders.iter().map(|holder| holder.bytes).sum(),
+            limit_bytes,
+            running_tasks: self.hosts[at].running,
+            pool: None,
+            holders,
+        });
+    }
+
+    /// Spark's files pass the room that a host's disk has for them.
+    pub(super) fn disk_falls(&mut self, key: usize, used: u64, limit_bytes: u64) {
+        let task = self.tasks[key].as_ref().expect("a task that writes exists");
+        self.fall(Fall {
+            limit: Limit::Disk,
+            time_ns: 0,
+            executor: Some(task.executor as u32),
+            task_id: Some(task.id),
+            stage_id: Some(self.workload.stages[task.stage].id),
+            index: Some(task.index),
+            used,
+            limit_bytes,
+            running_tasks: self.executors[task.executor].running.len() as u32,
+            pool: None,
+            holders: vec![line(Holding::Files, used)],
         });
     }
 

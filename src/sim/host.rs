@@ -16,7 +16,7 @@ use crate::host::residency::{PageSet, Pattern};
 use crate::host::swap::PAGE_BYTES;
 use crate::host::tenant::{Latency, LatencyLog};
 use crate::memory::MemoryMode;
-use crate::record::{HostPoint, HostRecord, LedgerEntry, Outcome, TenantRecord};
+use crate::record::{HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord};
 use crate::units::{HumanBytes, HumanDuration, SimDuration, SimTime};
 
 /// A machine's shared resources.
@@ -113,7 +113,7 @@ pub(super) struct HostLedger {
     worst_slowdown: f64,
     swap_in_pages: f64,
     swap_out_pages: f64,
-    peak: u64,
+    pub(super) peak: u64,
     peak_lines: Vec<LedgerEntry>,
     pub(super) record: HostRecord,
 }
@@ -350,7 +350,13 @@ impl World<'_> {
         let Some(ledger) = host.memory.as_deref_mut() else { return Ok(bytes) };
         ledger.files += bytes;
         let wanted = (ledger.files as f64 * host.copies) as u64;
-        if let Some(room) = ledger.setup.disk_bytes.filter(|room| wanted > *room) {
+        let room = ledger.setup.disk_bytes;
+        if let Some(room) = room {
+            self.approach(Limit::Disk, wanted, room, None);
+        }
+        if let Some(room) = room.filter(|room| wanted > *room) {
+            self.disk_falls(key, wanted, room);
+            let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
             ledger.files -= bytes;
             return Err(Failure::DiskFull(format!(
                 "java.io.IOException: No space left on device ({} of Spark's files on a disk with {} for them)",
@@ -358,6 +364,7 @@ impl World<'_> {
                 HumanBytes(room)
             )));
         }
+        let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
         let in_memory = ledger.setup.local_dir_in_memory;
         if in_memory {
             self.update_ledger(at, false);
@@ -456,7 +463,7 @@ impl World<'_> {
     }
 
     /// Who holds a host's memory now.
-    fn ledger_lines(&self, at: usize) -> Vec<LedgerEntry> {
+    pub(super) fn ledger_lines(&self, at: usize) -> Vec<LedgerEntry> {
         let host = &self.hosts[at];
         let Some(ledger) = host.memory.as_deref() else { return Vec::new() };
         let copies = host.copies as usize;

@@ -18,6 +18,8 @@ impl World<'_> {
             return;
         }
         ledger.advance(now);
+        self.host_falls(at);
+        let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
         let total = (ledger.setup.memory_bytes + ledger.setup.swap_bytes) / PAGE_BYTES;
         let own = self.alive_on(at);
         let ledger = self.hosts[at].memory.as_deref().expect("looked at above");

@@ -24,6 +24,7 @@ mod sampling;
 mod scheduler;
 mod stages;
 mod task;
+mod trace;
 mod uses;
 mod warmup;
 
@@ -40,7 +41,7 @@ use crate::conf::Settings;
 use crate::engine::EventQueue;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
-use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord};
+use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TracedTask};
 use crate::units::SimTime;
 use crate::workload::Workload;
 
@@ -105,6 +106,7 @@ struct World<'a> {
     offers: u64,
     offers_at: Option<SimTime>,
     lost: recorder::Lost,
+    traced: Option<TracedTask>,
     ended: Option<Outcome>,
     record: RunRecord,
 }
@@ -116,6 +118,17 @@ pub fn simulate(
     processes: &Processes,
     options: SimOptions,
 ) -> RunRecord {
+    simulate_following(workload, settings, processes, options, None)
+}
+
+/// Runs an application once and keeps the ledger of one task ([`RunRecord::trace`]).
+pub fn simulate_following(
+    workload: &Workload,
+    settings: &Settings,
+    processes: &Processes,
+    options: SimOptions,
+    task: Option<TracedTask>,
+) -> RunRecord {
     let replanned = replan(workload, settings);
     let workload = match &replanned {
         Ok(Some(replanned)) => &replanned.workload,
@@ -124,6 +137,7 @@ pub fn simulate(
     let plan = plan(workload, settings, processes.default_parallelism);
     let programs: Vec<_> = workload.stages.iter().map(program::program).collect();
     let mut world = World::new(workload, settings, processes, options, &plan, &programs);
+    world.traced = task;
     world.run();
     world.close_record();
     world.close_hosts();
@@ -195,6 +209,7 @@ impl<'a> World<'a> {
             offers: 0,
             offers_at: None,
             lost: recorder::Lost::default(),
+            traced: None,
             ended: None,
             record: RunRecord {
                 name: workload.name.clone(),

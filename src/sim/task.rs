@@ -415,6 +415,7 @@ impl<'a> World<'a> {
 
     /// Accounts for what a memory operation did, and says how the task goes on.
     fn after_memory_step(&mut self, key: usize, step: Step) -> Progress {
+        self.note_requests(key);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let executor = task.executor;
         let (id, stage) = (task.id, task.stage);

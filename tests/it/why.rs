@@ -285,3 +285,91 @@ fn bad_input_is_told_and_nothing_is_answered() {
         assert!(ran.err.contains(part), "{args}: {}", ran.err);
     }
 }
+
+#[test]
+fn a_followed_task_tells_what_it_asked_for_and_got() {
+    let log = "tests/data/eventlog/w2-h512-plain35";
+    let json = |flag: &str| -> Value {
+        serde_json::from_str(&done(&format!("run {log} --json --quiet {flag}")).out).expect("JSON")
+    };
+    let by_partition = json("--trace-task 3:1");
+    let lines = by_partition["trace"].as_array().expect("a ledger");
+    let of = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).collect::<Vec<_>>();
+    assert_eq!((of("start").len(), of("end").len()), (1, 1));
+    assert!(of("grant").len() > 5 && !of("spill").is_empty(), "{lines:#?}");
+    for line in lines {
+        let bytes = |key: &str| line[key].as_u64().expect("bytes");
+        assert!(bytes("heldBytes") <= bytes("poolBytes"), "{line}");
+        assert!(line["kind"] != "grant" || bytes("gotBytes") >= bytes("askedBytes"), "{line}");
+        assert!(line["kind"] != "grant_short" || bytes("gotBytes") < bytes("askedBytes"), "{line}");
+    }
+    // The same task by its id, and a run that follows nobody is the same otherwise.
+    let id = lines[0]["taskId"].as_u64().expect("an id");
+    assert_eq!(json(&format!("--trace-task {id}"))["trace"], by_partition["trace"]);
+    assert_eq!(json("")["totals"], by_partition["totals"]);
+    assert!(json("").get("trace").is_none());
+    let page = done(&format!("run {log} --quiet --trace-task {id}")).out;
+    for part in ["partition 1 of stage 3", "ends well", " spills ", "In all: "] {
+        assert!(page.contains(part), "no {part:?} in {page}");
+    }
+    for (task, part) in [
+        ("x", "is neither a task id (41) nor a stage with a partition (3:17)"),
+        ("3:", "is neither"),
+        ("999999", "no such task ran; ids go from 0 to 52"),
+        ("9:0", "stages 0 to 3"),
+    ] {
+        let ran = ran(&program().args(["run", log, "--trace-task", task]).output().expect("starts"));
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{task}: {}", ran.err);
+        assert!(ran.err.contains(part), "{task}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_run_that_spills_tells_what_and_where_it_ends() {
+    let page = done("run tests/data/eventlog/w2-h512-plain35 --quiet").out;
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "Spilled stage 3: 360.0 MiB of memory as ",
+        " to 1) in 9 spills, ",
+        "none from spark.sql.shuffle.partitions=",
+    ] {
+        assert!(page.contains(part), "no {part:?} in {page}");
+    }
+    // Stages of one call site are told apart.
+    assert!(page.contains("save: ") && !page.contains("NativeMethodAccessorImpl"), "{page}");
+    let json = done("run tests/data/eventlog/w2-h512-plain35 --quiet --json").out;
+    assert!(json.contains("\"name\": \"save at NativeMethodAccessorImpl.java:0\""), "{json}");
+}
+
+#[test]
+fn a_host_without_room_is_told_by_process() {
+    let host = "[[host]]\nname = \"vm\"\ncores = 2\nmemory = \"2g\"\nswap = \"0\"\n\
+                [[tenant]]\nname = \"db\"\nresident = \"500m\"\nactive = \"300m\"\noom_score_adj = -900\n";
+    let rest = format!("{host}{}", query("{ op = \"map\", heap = \"450m\" }, { op = \"write\" }"));
+    let conf = "\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"1500m\"\n";
+    let answer = why(&scenario(conf, &rest), "");
+    assert_eq!(
+        (answer["class"].as_str(), &answer["outcome"]),
+        (Some("hostOomKiller"), &"host_oom_killed".into())
+    );
+    assert_eq!(answer["fellFirst"]["limit"], "host");
+    let ledger = answer["fellFirst"]["ledger"].as_array().expect("a ledger");
+    assert!(
+        ledger.iter().any(|holder| holder["name"] == "db" && holder["bytes"] == 500u64 << 20),
+        "{ledger:#?}"
+    );
+    assert_eq!(fix(&answer, "spark.master"), "local[1]");
+    // Less heap leaves the host room, too little of it none for the application.
+    let heap: u64 = fix(&answer, "spark.driver.memory").trim_end_matches('m').parse().expect("MiB");
+    assert!((960..1300).contains(&heap), "{heap}");
+}
+
+#[test]
+fn a_full_disk_names_the_files() {
+    let host = "[[host]]\nname = \"vm\"\ncores = 2\nmemory = \"8g\"\ndisk = \"20m\"\n";
+    let rest = format!("{host}{}", query("{ op = \"sort\" }, { op = \"write\" }"));
+    let answer = why(&scenario(LOCAL, &rest), "");
+    assert_eq!((answer["class"].as_str(), &answer["outcome"]), (Some("diskFull"), &"disk_full".into()));
+    assert_eq!(answer["fellFirst"]["limit"], "disk");
+    assert!(holds(&answer, "files") > 20 << 20);
+}

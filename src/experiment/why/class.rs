@@ -97,7 +97,7 @@ impl Class {
             Self::HostOomKiller => "the host's OOM killer (exit code 137)",
             Self::DriverResult => "driver result size (spark.driver.maxResultSize)",
             Self::DriverHeap => "Java heap of the driver (-Xmx)",
-            Self::Timeout => "heartbeat or network time-out",
+            Self::Timeout => "time-out: tasks stand still",
             Self::DiskFull => "full local disk",
             Self::Refused => "refused at the start",
             Self::Stuck => "no task can go on",
@@ -112,12 +112,10 @@ impl Class {
             Self::ContainerLimit | Self::PodLimit | Self::YarnCheck => Some(Limit::Container),
             Self::DriverResult => Some(Limit::ResultSize),
             Self::DriverHeap => Some(Limit::DriverHeap),
-            Self::None
-            | Self::HostOomKiller
-            | Self::Timeout
-            | Self::DiskFull
-            | Self::Refused
-            | Self::Stuck => None,
+            // Only a host that thrashes stands still so long in the simulation.
+            Self::HostOomKiller | Self::Timeout => Some(Limit::Host),
+            Self::DiskFull => Some(Limit::Disk),
+            Self::None | Self::Refused | Self::Stuck => None,
         }
     }
 }

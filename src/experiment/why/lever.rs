@@ -284,6 +284,18 @@ pub fn of_limit(limit: Limit, held: Held, settings: &Settings, cores: u64, pytho
         }
         Limit::ResultSize => levers.extend(result_size(settings)),
         Limit::DriverHeap => levers.push(driver_heap(settings)),
+        Limit::Host => levers.extend([
+            smaller_heap(settings),
+            fewer_cores(settings, cores),
+            more_partitions(settings),
+            smaller_fraction(settings),
+        ]),
+        Limit::Disk => levers.extend([
+            heap(settings),
+            more_partitions(settings),
+            larger_fraction(settings),
+            word("spillcast.storageLevel", "the application's", "MEMORY_ONLY"),
+        ]),
     }
     if held.broadcast {
         let from = settings.sql.auto_broadcast_join_threshold;

@@ -199,12 +199,8 @@ fn fix(bench: &Bench<'_>, base: &[Change], class: Class, lever: &Lever) -> Resul
         class_of(&tried.trial, bench.settings(&all).as_ref())
     };
     let clean = search(bench, base, lever, false, &Trial::is_clean);
-    let last = match clean {
-        Found::Reached { least, below } => return Ok(named(lever, *least, below, &class_under)),
-        Found::Never(last) => last,
-    };
-    if class_under(&last) == class || last.trial.record.outcome == Outcome::Refused {
-        return Err(Useless { key: lever.key.clone(), changes: last.changes });
+    if let Found::Reached { least, below } = clean {
+        return Ok(named(lever, *least, below, &class_under));
     }
     let other = |trial: &Trial| {
         let outcome = trial.record.outcome;

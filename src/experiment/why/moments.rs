@@ -1,7 +1,7 @@
 //! The time line of a failure in five lines: what ran, when memory first ran short, when the limit fell, what was lost, how
 //! it ended.
 
-use crate::record::{EventKind, EventRecord, Fall, RunRecord};
+use crate::record::{EventKind, EventRecord, Fall, Limit, RunRecord};
 use crate::units::{HumanBytes, SimTime};
 
 /// Most lines of a time line.
@@ -26,7 +26,7 @@ pub(super) fn of(record: &RunRecord) -> Vec<Moment> {
     let stage =
         fall.and_then(|fall| record.stages.iter().find(|stage| Some(stage.stage_id) == fall.stage_id));
     if let Some(stage) = stage.or(record.stages.last()) {
-        add(1, stage.submitted_ns, format!("stage {} starts: {}", stage.stage_id, stage.name));
+        add(1, stage.submitted_ns, format!("stage {} starts: {}", stage.stage_id, stage.label()));
     }
     let short = [
         (EventKind::Evict, "the first cached block is evicted"),
@@ -70,6 +70,9 @@ pub(super) fn of(record: &RunRecord) -> Vec<Moment> {
         let task = last.task_id.map_or_else(String::new, |id| format!("task {id} "));
         add(2, last.time_ns, format!("{task}fails, the last of {} attempts that fail", failed.len()));
     }
+    if let Some(kill) = record.events.iter().find(|event| event.kind == EventKind::Kill) {
+        add(2, kill.time_ns, kill.detail.clone());
+    }
     let end = if record.events.iter().any(|event| event.kind == EventKind::Abort) {
         format!("the application ends: {}", record.outcome.as_str())
     } else {
@@ -99,6 +102,7 @@ fn told(event: &EventRecord) -> String {
 fn fallen(record: &RunRecord, fall: &Fall) -> String {
     let place = match (fall.task_id, fall.executor) {
         (Some(task), executor) => format!("task {task} on executor {}", name(record, executor)),
+        (None, _) if fall.limit == Limit::Host => "what processes want".to_owned(),
         (None, _) => "the driver".to_owned(),
     };
     format!(
@@ -126,7 +130,7 @@ fn half_gone(record: &RunRecord, fall: &Fall) -> Option<(u64, u64)> {
             (SimTime(point.time_ns), used)
         })
         .collect();
-    if fall.limit != crate::record::Limit::Heap {
+    if fall.limit != Limit::Heap {
         return None;
     }
     let start = points.first()?.1;

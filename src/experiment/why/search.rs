@@ -7,6 +7,9 @@ use super::lever::Lever;
 /// A value is found to one part in so many, as a power of two.
 const PRECISION_BITS: u32 = 5;
 
+/// Parts of the first step down that are tried when no step reaches the goal.
+const FIRST_STEP_PARTS: u64 = 8;
+
 /// A value of a setting, and the run that shows what it does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tried {
@@ -58,6 +61,24 @@ pub fn search(
             break;
         }
         bad = (value, Some(tried));
+    }
+    if good.is_none() && !lever.is_up() {
+        // Between too much and too little there may be a value that the first step jumps over.
+        let first = lever.ladder().first().copied().unwrap_or(lever.to);
+        let mut between: Vec<u64> = (1..FIRST_STEP_PARTS)
+            .map(|part| lever.from - (lever.from - first) * part / FIRST_STEP_PARTS)
+            .collect();
+        between.dedup();
+        let mut before = (lever.from, None);
+        for value in between.into_iter().filter(|&value| value != lever.from && value != first) {
+            let tried = run(value);
+            if reached(&tried.trial) {
+                good = Some((value, tried));
+                bad = before;
+                break;
+            }
+            before = (value, Some(tried));
+        }
     }
     let Some((mut value, mut least)) = good else {
         let (_, last) = bad;

@@ -203,6 +203,12 @@ fn help(bench: &Bench<'_>, trial: &Trial, kind: &str, lever: &Lever) -> Result<H
     }
 }
 
+/// The least number of shuffle partitions at which the spills of an application end.
+pub fn end_of_spills(bench: &Bench<'_>, settings: &Settings) -> Found {
+    let ended = |trial: &Trial| trial.is_clean() && trial.record.totals.memory_bytes_spilled == 0;
+    search(bench, &[], &lever::more_partitions(settings), false, &ended)
+}
+
 /// The stage that its longest task holds up most, and what bounds it.
 fn floor(bench: &Bench<'_>, settings: &Settings, trial: &Trial) -> Option<Floor> {
     let late = |stage: &StageRecord| {

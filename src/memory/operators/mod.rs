@@ -46,11 +46,13 @@ mod shuffle_external_sorter;
 mod size_model;
 mod spillable;
 mod task_operators;
+mod trace;
 mod unsafe_external_sorter;
 mod zipf;
 
 pub use group_curve::GroupCurve;
 pub use task_operators::TaskOperators;
+pub use trace::{TraceEntry, TraceEvent};
 
 use super::{
     Allocation, ConsumerId, MemoryManager, MemoryMode, PageId, Poll, Request, RequestFault, TaskMemoryManager,

@@ -9,6 +9,7 @@ use super::row_buffer::RowBuffer;
 use super::shuffle_external_sorter::{self, ShuffleExternalSorter, ShuffleSorterShape};
 use super::size_model::{Container, SizeModel};
 use super::spillable::{Kind, Spillable, SpillableShape};
+use super::trace::{Trace, TraceEntry, TraceEvent};
 use super::unsafe_external_sorter::{SorterShape, UnsafeExternalSorter};
 use super::{
     Allocation, ConsumerId, Context, MemoryManager, MemoryMode, MemoryOperator, OperatorConf, OperatorIndex,
@@ -30,13 +31,14 @@ pub struct TaskOperators {
     /// Operator whose instruction is under way.
     running: Option<OperatorIndex>,
     spills: Vec<SpillEvent>,
+    trace: Option<Box<Trace>>,
 }
 
 impl TaskOperators {
     /// A task without operators.
     pub fn new(tmm: TaskMemoryManager, conf: OperatorConf) -> Self {
         let (operators, owners) = (Vec::with_capacity(4), Vec::with_capacity(8));
-        Self { tmm, conf, operators, owners, running: None, spills: Vec::new() }
+        Self { tmm, conf, operators, owners, running: None, spills: Vec::new(), trace: None }
     }
 
     /// Adds an operator, which asks for nothing before it is opened. Of consumers that hold the same amount, those of the
@@ -46,6 +48,16 @@ impl TaskOperators {
         let operator = self.build(index, spec);
         self.operators.push(operator);
         index
+    }
+
+    /// Keeps a line for each request and spill from now on.
+    pub fn keep_trace(&mut self) {
+        self.trace = Some(Box::default());
+    }
+
+    /// The lines since the last call, in order; none unless they are kept.
+    pub fn take_trace(&mut self) -> Vec<TraceEntry> {
+        self.trace.as_mut().map_or_else(Vec::new, |trace| std::mem::take(&mut trace.entries))
     }
 
     /// Makes the allocations of an operator's creation.
@@ -146,7 +158,9 @@ impl TaskOperators {
             let mut answer = None;
             if let Some(poll) = poll {
                 self.running = Some(operator);
-                match self.carry_on(poll, manager) {
+                let carried = self.carry_on(poll, manager);
+                self.note(operator, carried, manager);
+                match carried {
                     Some(allocation) => answer = Some(allocation),
                     None => return Step::Wait,
                 }
@@ -154,6 +168,9 @@ impl TaskOperators {
             }
             match self.with(operator, None, manager, |o, context| o.advance(answer, context)) {
                 Progress::Request(consumer, request) => {
+                    if let Some(trace) = &mut self.trace {
+                        trace.wanted = self.tmm.wanted(consumer, request);
+                    }
                     poll = Some(self.tmm.request(consumer, request, manager));
                 }
                 Progress::Done => return Step::Ready,
@@ -196,6 +213,10 @@ impl TaskOperators {
         if spills.is_empty() {
             return result;
         }
+        if self.trace.is_some() {
+            let released = spills.iter().map(|spill| spill.memory_bytes).sum();
+            self.push_trace(operator, TraceEvent::Spilled(forced_by), 0, released, manager);
+        }
         for spill in spills {
             self.spills.push(SpillEvent {
                 operator,
@@ -206,6 +227,48 @@ impl TaskOperators {
             });
         }
         result
+    }
+
+    /// Notes what became of the request under way, where that is kept.
+    #[inline]
+    fn note(&mut self, operator: OperatorIndex, carried: Option<Allocation>, manager: &MemoryManager) {
+        let Some(trace) = &self.trace else { return };
+        let wanted = trace.wanted;
+        let (event, got) = match carried {
+            None => (TraceEvent::Waits, 0),
+            Some(Allocation::Bytes(got) | Allocation::Page { size: got, .. }) if got >= wanted => {
+                (TraceEvent::Granted, got)
+            }
+            Some(Allocation::Bytes(got) | Allocation::Page { size: got, .. }) => (TraceEvent::Short, got),
+            Some(Allocation::OutOfMemory { received, .. }) => (TraceEvent::Refused, received),
+            Some(Allocation::Fault(_)) => (TraceEvent::Refused, 0),
+        };
+        self.push_trace(operator, event, wanted, got, manager);
+    }
+
+    fn push_trace(
+        &mut self,
+        operator: OperatorIndex,
+        event: TraceEvent,
+        wanted: u64,
+        got: u64,
+        manager: &MemoryManager,
+    ) {
+        let mode = self.conf.tungsten_mode;
+        let pool = manager.execution(mode);
+        let entry = TraceEntry {
+            operator,
+            event,
+            wanted,
+            got,
+            held: self.tmm.memory_used(),
+            pool_bytes: manager.max_execution(mode),
+            pool_free: pool.free(),
+            active_tasks: pool.tasks().len() as u32,
+        };
+        if let Some(trace) = &mut self.trace {
+            trace.entries.push(entry);
+        }
     }
 
     fn register(&mut self, owner: OperatorIndex, mode: MemoryMode, page_size: u64) -> ConsumerId {

@@ -11,6 +11,7 @@
 mod hosts;
 mod metrics;
 mod study;
+mod trace;
 
 pub use hosts::{HOST_TIMELINE, HOSTS, LEDGER, TENANTS};
 
@@ -19,6 +20,7 @@ use std::fmt::Write as _;
 
 use self::metrics::METRICS;
 pub use self::study::{SWEEP, SWEEP_SUMMARY};
+pub use self::trace::TRACE;
 use super::{
     Cause, DatasetRecord, ErrorRecord, EventRecord, ExecutorRecord, Metrics, RunRecord, StageRecord,
     TaskRecord, TimelinePoint,
@@ -492,6 +494,7 @@ pub fn markdown() -> String {
     section(&mut out, &LEDGER);
     section(&mut out, &TENANTS);
     section(&mut out, &HOST_TIMELINE);
+    section(&mut out, &TRACE);
     section(&mut out, &SWEEP);
     section(&mut out, &SWEEP_SUMMARY);
     section(&mut out, &ERRORS);
@@ -542,6 +545,7 @@ mod tests {
         check_names(&LEDGER);
         check_names(&TENANTS);
         check_names(&HOST_TIMELINE);
+        check_names(&TRACE);
         check_names(&ERRORS);
     }
 
