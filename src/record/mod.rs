@@ -6,10 +6,12 @@ mod fall;
 mod host;
 mod observed;
 pub mod study;
+mod timeline;
 
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
 pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};
 pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
+pub use timeline::{Points, Timeline, TimelinePoint};
 
 /// How an application ended (design: JSON contract).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,7 +93,7 @@ pub struct RunRecord {
     /// Memory events in the order of time.
     pub events: Vec<EventRecord>,
     /// Memory by region over time.
-    pub timeline: Vec<TimelinePoint>,
+    pub timeline: Timeline,
     /// Machines whose memory is known.
     pub hosts: Vec<HostRecord>,
     /// Who held their memory when most was wanted.
@@ -359,31 +361,6 @@ pub struct EventRecord {
     pub bytes: u64,
     /// Operator, block or reason.
     pub detail: String,
-}
-
-/// Memory of one executor at one moment, bytes by region.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TimelinePoint {
-    /// When, ns since the start.
-    pub time_ns: u64,
-    /// Executor, by position in [`RunRecord::executors`].
-    pub executor: u32,
-    /// On-heap execution in use.
-    pub on_heap_execution: u64,
-    /// On-heap storage in use, unroll memory included.
-    pub on_heap_storage: u64,
-    /// Off-heap execution in use.
-    pub off_heap_execution: u64,
-    /// Off-heap storage in use.
-    pub off_heap_storage: u64,
-    /// Plain heap of running tasks that Spark does not count.
-    pub user_memory: u64,
-    /// Heap held by Spark and the JVM at rest.
-    pub reserved: u64,
-    /// Size of the on-heap execution pool.
-    pub execution_pool: u64,
-    /// Running tasks.
-    pub running_tasks: u32,
 }
 
 /// A cause of lost time.

@@ -3,6 +3,7 @@
 //!
 //! Numbers are plain decimals without thousands separators; an absent value is an empty field.
 
+use std::borrow::Borrow;
 use std::io;
 
 use ::csv::{ByteRecord, Terminator, Writer, WriterBuilder};
@@ -125,10 +126,10 @@ pub fn write_errors<'a>(lines: impl Iterator<Item = &'a ErrorRecord>, out: impl 
     writer.flush()
 }
 
-fn rows<'a, R: 'static>(
+fn rows<R: 'static>(
     table: &Table<R>,
-    run: &'a RunRecord,
-    rows: impl IntoIterator<Item = &'a R>,
+    run: &RunRecord,
+    rows: impl IntoIterator<Item = impl Borrow<R>>,
     out: impl io::Write,
 ) -> io::Result<()> {
     let mut writer = writer(out);
@@ -136,7 +137,7 @@ fn rows<'a, R: 'static>(
     let mut record = ByteRecord::new();
     for row in rows {
         record.clear();
-        push(&mut record, table.cells(run, row).map(|cell| cell.1));
+        push(&mut record, table.cells(run, row.borrow()).map(|cell| cell.1));
         writer.write_byte_record(&record).map_err(io_error)?;
     }
     writer.flush()

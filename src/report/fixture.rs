@@ -159,13 +159,14 @@ pub(crate) fn failing() -> RunRecord {
         });
         run.events.push(event(finish_ns, 1, Some(task_id), EventKind::TaskFailed, 0, reason));
         for (time_ns, user_memory) in [(launch_ns, 100 * MIB), (finish_ns, 560 * MIB)] {
-            run.timeline.push(TimelinePoint {
+            let last = run.timeline.iter().last();
+            run.timeline.push(&TimelinePoint {
                 time_ns,
                 executor: 1,
                 user_memory,
                 reserved: RESERVED,
                 running_tasks: 1,
-                ..run.timeline.last().cloned().unwrap_or_default()
+                ..last.unwrap_or_default()
             });
         }
         run.app_ns = finish_ns;
@@ -475,7 +476,7 @@ fn play(run: &mut RunRecord, steps: &[Step], story: &Story, unified: u64) {
         let own = &mut run.executors[step.executor as usize].metrics;
         own.peak_on_heap_execution = own.peak_on_heap_execution.max(state.on_heap_execution);
         own.peak_on_heap_storage = own.peak_on_heap_storage.max(state.on_heap_storage);
-        run.timeline.push(state.clone());
+        run.timeline.push(state);
     }
     run.totals.cached_blocks_memory = Some(u64::from(kept));
     run.totals.cached_blocks_disk = Some(u64::from(dropped / 3));

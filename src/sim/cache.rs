@@ -414,9 +414,6 @@ impl World<'_> {
     pub(super) fn drain_evictions(&mut self, key: usize) {
         let task = self.tasks[key].as_ref().expect("a task that evicts exists");
         let (task_id, executor) = (task.id, task.executor);
-        if !self.executors[executor].manager.has_events() {
-            return;
-        }
         let dropped: Vec<BlockDropped> = self.executors[executor].manager.drain_events().collect();
         for drop in dropped {
             let BlockId::Rdd { rdd, split } = drop.block else { continue };

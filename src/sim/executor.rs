@@ -205,7 +205,7 @@ impl World<'_> {
                 execution_pool: executor.manager.execution(MemoryMode::OnHeap).size(),
                 running_tasks: executor.running.len() as u32,
             };
-            self.record_timeline(point);
+            self.record.timeline.push_change(&point);
         }
         (live, resident)
     }
@@ -222,20 +222,6 @@ impl World<'_> {
             self.schedule_cpu(index);
             self.set_compiler_speed(index, now, speed);
         }
-    }
-
-    fn record_timeline(&mut self, point: TimelinePoint) {
-        let last = &mut self.last_points[point.executor as usize];
-        let same = last.as_ref().is_some_and(|before| {
-            let mut at_now = before.clone();
-            at_now.time_ns = point.time_ns;
-            at_now == point
-        });
-        if same {
-            return;
-        }
-        *last = Some(point.clone());
-        self.record.timeline.push(point);
     }
 
     /// A task began or ended on an executor: its JVM's other threads come and go with it, and where they all want more

@@ -40,7 +40,7 @@ use crate::conf::Settings;
 use crate::engine::EventQueue;
 use crate::memory::operators::GroupCurve;
 use crate::memory::{MemoryManager, UsePlan};
-use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord, TimelinePoint};
+use crate::record::{ExecutorRecord, Outcome, RunRecord, StageRecord};
 use crate::units::SimTime;
 use crate::workload::Workload;
 
@@ -104,7 +104,6 @@ struct World<'a> {
     /// Offer rounds so far.
     offers: u64,
     offers_at: Option<SimTime>,
-    last_points: Vec<Option<TimelinePoint>>,
     lost: recorder::Lost,
     ended: Option<Outcome>,
     record: RunRecord,
@@ -195,7 +194,6 @@ impl<'a> World<'a> {
             active_since: SimTime::ZERO,
             offers: 0,
             offers_at: None,
-            last_points: Vec::new(),
             lost: recorder::Lost::default(),
             ended: None,
             record: RunRecord {
@@ -244,7 +242,6 @@ impl<'a> World<'a> {
             WarmUp::new(self.local, self.hosts[setup.host].cores, &self.workload.rates, compiler_timer),
             record,
         ));
-        self.last_points.push(None);
         self.refresh(index);
     }
 

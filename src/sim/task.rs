@@ -193,6 +193,9 @@ impl<'a> World<'a> {
                 return;
             }
             state.wakeups_seen = seen;
+            if state.waiting.is_empty() {
+                return;
+            }
             for key in state.waiting.clone() {
                 if !self.executors[executor].waiting.contains(&key) {
                     continue;
@@ -451,7 +454,9 @@ impl<'a> World<'a> {
                 });
             }
         }
-        self.drain_evictions(key);
+        if self.executors[executor].manager.has_events() {
+            self.drain_evictions(key);
+        }
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let used = task.operators.memory_used();
         if used > task.memory_used {

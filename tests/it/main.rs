@@ -25,5 +25,7 @@ mod scenarios;
 mod settings;
 mod simulate;
 mod tidy;
+#[cfg(feature = "eventlog")]
+mod times;
 #[cfg(feature = "cli")]
 mod why;

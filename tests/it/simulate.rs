@@ -185,9 +185,9 @@ fn tasks_of(record: &RunRecord, stage: u32, attempt: u32) -> usize {
 }
 
 /// What the last point of each executor's time line shows.
-fn last_points(record: &RunRecord) -> Vec<&TimelinePoint> {
+fn last_points(record: &RunRecord) -> Vec<TimelinePoint> {
     (0..record.executors.len() as u32)
-        .filter_map(|executor| record.timeline.iter().rfind(|point| point.executor == executor))
+        .filter_map(|executor| record.timeline.iter().filter(|point| point.executor == executor).last())
         .collect()
 }
 

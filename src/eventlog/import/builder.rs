@@ -111,10 +111,12 @@ pub(super) fn workload(
     builder.warm_ups = builder.find_warm_ups(calibration.interpreted_per_compiled);
     builder.launch_added = builder.find_launch_added();
     builder.find_exchanges();
-    builder.estimate_spill_compression();
     builder.find_broadcasts(honesty);
     let (mut stages, placed): (Vec<Stage>, Placed) =
         (0..builder.runs.len()).map(|run| builder.stage(run, honesty)).unzip();
+    if let Some(compression) = builder.spill_compression(&stages) {
+        builder.rates.spill_compression = compression;
+    }
     builder.observe_keys(&stages);
     let jobs = builder.jobs(honesty);
     wait_for_jobs_only(&jobs, &mut stages);

@@ -5,14 +5,15 @@
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
     /// Processor time that tasks lose by running code that is not compiled yet, ns for each nanosecond that compiler
-    /// threads work. Single jobs gave 0.3 to 0.9.
+    /// threads work. Fitted to any families but one: 0.25; single jobs gave up to 0.9.
     pub interpreted_per_compiled: f64,
     /// Processor time that the tasks of an executor in a JVM of its own spend on loading and interpreting Spark's classes,
-    /// ns; a driver that runs tasks itself has done so before. Single jobs gave 0.7 to 1.3 s on processors of 2020.
+    /// ns; a driver that runs tasks itself has done so before. Fitted to any families but one: 2 s; single jobs gave 1 to
+    /// 2.5 s.
     pub executor_warm_up_ns: u64,
-    /// Work of such an executor's compiler threads for Spark's own code, ns; between 0 and 1 s.
+    /// Work of such an executor's compiler threads for Spark's own code, ns; between 0 and 0.5 s.
     pub executor_compile_ns: u64,
-    /// Loading classes to deserialize the first tasks in such an executor, ns; 1.5 to 2.2 s.
+    /// Loading classes to deserialize the first tasks in such an executor, ns; 1.3 to 2.5 s.
     pub executor_launch_ns: u64,
     /// Fetching a stage's task binary into such an executor, ns; 40 to 120 ms.
     pub stage_launch_ns: u64,
@@ -27,12 +28,12 @@ pub struct Calibration {
 impl Default for Calibration {
     fn default() -> Self {
         Self {
-            interpreted_per_compiled: 0.5,
-            executor_warm_up_ns: 1_000_000_000,
-            executor_compile_ns: 300_000_000,
-            executor_launch_ns: 1_800_000_000,
+            interpreted_per_compiled: 0.25,
+            executor_warm_up_ns: 2_000_000_000,
+            executor_compile_ns: 150_000_000,
+            executor_launch_ns: 2_500_000_000,
             stage_launch_ns: 70_000_000,
-            shuffle_file_ns: 700_000,
+            shuffle_file_ns: 1_000_000,
             task_fixed_ns: 2_000_000,
         }
     }

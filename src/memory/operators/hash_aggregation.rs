@@ -7,18 +7,12 @@
 //! entry is a key of its own and a map refuses at half its slots.
 
 use super::bytes_to_bytes_map::BytesToBytesMap;
+use super::fast_map::FastMap;
 use super::{
     AGGREGATION_INITIAL_CAPACITY, Allocation, ConsumerId, Context, GroupCurve, Held, MemoryOperator,
     OutOfMemoryCondition, Progress, Request, SparkOutOfMemory, Spill,
 };
 
-/// Rows that the fast map takes at most: `spark.sql.codegen.aggregate.fastHashMap.capacityBit` is 16.
-const FAST_MAP_ROWS_MAX: u64 = 1 << 16;
-/// Buckets of the fast map: its rows over a load factor of one half (`RowBasedHashMapGenerator`).
-const FAST_MAP_BUCKETS: f64 = (FAST_MAP_ROWS_MAX * 2) as f64;
-/// New groups that find no bucket in the fast map, over the square of its load: fitted to random keys, within 0.2 % of the
-/// groups taken up to a load of one half.
-const FAST_MAP_MISSES: f64 = 1.25;
 /// Record count, and per record length, key prefix and key length in a spill file (SORT-7).
 const FILE_HEADER_BYTES: u64 = 4;
 const FILE_RECORD_HEADER_BYTES: u64 = 16;
@@ -54,7 +48,8 @@ pub(super) struct HashAggregation {
     shape: AggregationShape,
     stage: Stage,
     map: BytesToBytesMap,
-    fast_page: Option<Held>,
+    /// The fast map and its page, if it has one.
+    fast: Option<(FastMap, Held)>,
     /// Rows since the map was last empty.
     window_rows: u64,
     /// Whether the next row brings a group that an emptied map has to take.
@@ -77,7 +72,7 @@ impl HashAggregation {
             shape,
             stage: Stage::Idle,
             map,
-            fast_page: None,
+            fast: None,
             window_rows: 0,
             retrying: false,
             todo: 0,
@@ -89,15 +84,9 @@ impl HashAggregation {
         }
     }
 
-    /// Groups that the fast map took when so many had come by. It looks at two neighbouring buckets for each, so that some
-    /// find both taken before it is full: with a share of `load` buckets in use about `1.25 load²` of the new groups,
-    /// which integrates to a hyperbolic tangent.
+    /// Groups that the fast map took when so many had come by.
     fn fast_groups(&self, groups: u64) -> u64 {
-        let (Some(page), Some(row)) = (self.fast_page, self.shape.fast_map_row_bytes) else { return 0 };
-        let rows_max = FAST_MAP_ROWS_MAX.min(page.bytes / row);
-        let steepness = FAST_MAP_MISSES.sqrt();
-        let load = (steepness * groups as f64 / FAST_MAP_BUCKETS).tanh() / steepness;
-        groups.min(rows_max).min((FAST_MAP_BUCKETS * load).round() as u64)
+        self.fast.map_or(0, |(map, _)| map.groups(groups))
     }
 
     /// Groups in the map after so many rows since it was empty. The groups in the fast map stay there across spills; they
@@ -116,20 +105,8 @@ impl HashAggregation {
         if self.retrying && groups == 1 {
             return 1;
         }
-        // Fast groups grow by at most one per group, so that the map's groups never shrink: search by halving. They grow
-        // no more once the fast map is full, as it is for all but the first requests.
-        let fast_max = self.fast_groups(u64::MAX);
-        let mut high = groups + fast_max;
-        let mut low = if self.fast_groups(groups) == fast_max { high } else { groups };
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if middle - self.fast_groups(middle) >= groups {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        self.shape.groups.rows(low).unwrap_or(u64::MAX)
+        let groups = self.fast.map_or(groups, |(map, _)| map.groups_that_leave(groups));
+        self.shape.groups.rows(groups).unwrap_or(u64::MAX)
     }
 
     /// Turns the map into a sorted file (AGG-3). Peak and total are the map's at this moment.
@@ -166,8 +143,8 @@ impl HashAggregation {
 
     fn take_fast_page(&mut self, answer: Allocation) {
         // Without its page the fast map takes nothing: the shortage is only logged.
-        if let Allocation::Page { page, size } = answer {
-            self.fast_page = Some(Held { page, bytes: size });
+        if let (Allocation::Page { page, size }, Some(row)) = (answer, self.shape.fast_map_row_bytes) {
+            self.fast = Some((FastMap::new(size, row), Held { page, bytes: size }));
         }
         self.stage = Stage::Map;
     }
@@ -257,7 +234,7 @@ impl MemoryOperator for HashAggregation {
         *left = left.saturating_sub(records);
         let left = *left;
         if left <= self.map.values()
-            && let Some(page) = self.fast_page.take()
+            && let Some((_, page)) = self.fast.take()
         {
             context.free(page);
         }
@@ -269,7 +246,7 @@ impl MemoryOperator for HashAggregation {
 
     fn close(&mut self, context: &mut Context<'_>) {
         self.map.free(context);
-        if let Some(page) = self.fast_page.take() {
+        if let Some((_, page)) = self.fast.take() {
             context.free(page);
         }
     }

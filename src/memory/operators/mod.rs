@@ -35,6 +35,7 @@
 //! Read [`TaskOperators`] next, then `unsafe_external_sorter.rs` as the typical member.
 
 mod bytes_to_bytes_map;
+mod fast_map;
 mod group_curve;
 mod hash_aggregation;
 mod hashed_relation;
@@ -361,6 +362,9 @@ impl Context<'_> {
     }
 }
 
+/// Pages that an operator which has one mostly comes to have: their places are taken at once.
+const PAGES_USUAL: usize = 16;
+
 /// The data pages of an operator, of which records go into the last.
 #[derive(Debug, Default)]
 struct Pages {
@@ -384,6 +388,9 @@ impl Pages {
     fn push(&mut self, page: Held, header: u64) {
         self.bytes += page.bytes;
         self.room = page.bytes - header;
+        if self.held.capacity() == 0 {
+            self.held.reserve(PAGES_USUAL);
+        }
         self.held.push(page);
     }
 

@@ -35,7 +35,8 @@ pub struct TaskOperators {
 impl TaskOperators {
     /// A task without operators.
     pub fn new(tmm: TaskMemoryManager, conf: OperatorConf) -> Self {
-        Self { tmm, conf, operators: Vec::new(), owners: Vec::new(), running: None, spills: Vec::new() }
+        let (operators, owners) = (Vec::with_capacity(4), Vec::with_capacity(8));
+        Self { tmm, conf, operators, owners, running: None, spills: Vec::new() }
     }
 
     /// Adds an operator, which asks for nothing before it is opened. Of consumers that hold the same amount, those of the

@@ -143,7 +143,7 @@ fn time_axis(canvas: &Canvas, time: Axis, y: i32) {
 /// One executor.
 struct Panel<'a> {
     executor: &'a ExecutorRecord,
-    points: Vec<&'a TimelinePoint>,
+    points: Vec<TimelinePoint>,
     /// When its time line ends, ns.
     end: u64,
     rows: Vec<(&'static MarkRow, Vec<u64>, u64)>,
@@ -152,13 +152,13 @@ struct Panel<'a> {
 
 /// The panels of the executors that were lost or did most, in that order.
 fn panels(run: &RunRecord) -> Vec<Panel<'_>> {
-    let mut points: Vec<Vec<&TimelinePoint>> = vec![Vec::new(); run.executors.len()];
+    let mut has_points = vec![false; run.executors.len()];
     for point in &run.timeline {
-        if let Some(points) = points.get_mut(point.executor as usize) {
-            points.push(point);
+        if let Some(has_points) = has_points.get_mut(point.executor as usize) {
+            *has_points = true;
         }
     }
-    let mut order: Vec<usize> = (0..run.executors.len()).filter(|at| !points[*at].is_empty()).collect();
+    let mut order: Vec<usize> = (0..run.executors.len()).filter(|at| has_points[*at]).collect();
     order.sort_by_key(|at| {
         let executor = &run.executors[*at];
         (executor.removed_ns.is_none(), std::cmp::Reverse(executor.metrics.executor_run_time_ns), *at)
@@ -177,7 +177,8 @@ fn panels(run: &RunRecord) -> Vec<Panel<'_>> {
                 (!times.is_empty()).then_some((row, times, bytes))
             });
             let executor = &run.executors[at];
-            let points = std::mem::take(&mut points[at]);
+            let points: Vec<TimelinePoint> =
+                run.timeline.iter().filter(|point| point.executor as usize == at).collect();
             let off_heap = points.iter().any(|point| point.off_heap_execution + point.off_heap_storage > 0);
             Panel {
                 executor,
@@ -250,7 +251,7 @@ impl Panel<'_> {
         title: &str,
     ) {
         let total = |point: &TimelinePoint| regions.iter().map(|region| (region.bytes)(point)).sum::<u64>();
-        let highest = self.points.iter().map(|point| total(point)).max().unwrap_or(0);
+        let highest = self.points.iter().map(total).max().unwrap_or(0);
         let max = limits.iter().map(|limit| limit.0).chain([highest]).max().unwrap_or(0).max(1);
         let bytes = Axis { max: max.saturating_add(max / 20), from: rows.1, to: rows.0 };
         let ticks = byte_ticks(bytes.max);
@@ -430,19 +431,19 @@ fn steps(points: &[&TimelinePoint], values: &[u64], time: Axis, bytes: Axis, unt
 
 /// The points that show in a picture: of each pixel column the first, the last, and those where the stack or one of its
 /// regions is highest or the stack lowest. All are moments that were, so regions stay in proportion.
-fn thin<'a>(points: &[&'a TimelinePoint], time: Axis, regions: &[Region]) -> Vec<&'a TimelinePoint> {
+fn thin<'a>(points: &'a [TimelinePoint], time: Axis, regions: &[Region]) -> Vec<&'a TimelinePoint> {
     let total = |point: &TimelinePoint| regions.iter().map(|region| (region.bytes)(point)).sum::<u64>();
     let mut kept = Vec::new();
     for column in points.chunk_by(|a, b| time.at(a.time_ns) == time.at(b.time_ns)) {
         let best =
-            |rank: &dyn Fn(&TimelinePoint) -> u64| (0..column.len()).max_by_key(|at| rank(column[*at]));
+            |rank: &dyn Fn(&TimelinePoint) -> u64| (0..column.len()).max_by_key(|at| rank(&column[*at]));
         let mut chosen = vec![0, column.len() - 1];
         chosen.extend(best(&total));
         chosen.extend(best(&|point| u64::MAX - total(point)));
         chosen.extend(regions.iter().filter_map(|region| best(&|point| (region.bytes)(point))));
         chosen.sort_unstable();
         chosen.dedup();
-        kept.extend(chosen.into_iter().map(|at| column[at]));
+        kept.extend(chosen.into_iter().map(|at| &column[at]));
     }
     kept
 }
@@ -451,6 +452,7 @@ fn thin<'a>(points: &[&'a TimelinePoint], time: Axis, regions: &[Region]) -> Vec
 mod tests {
     use super::super::check;
     use super::*;
+    use crate::record::Timeline;
     use crate::report::fixture;
     use crate::units::MIB;
 
@@ -480,7 +482,7 @@ mod tests {
     #[test]
     fn a_run_without_a_time_line_says_so() {
         let mut run = fixture::spilling();
-        run.timeline.clear();
+        run.timeline = Timeline::default();
         assert!(check("memory-empty", || svg(&run)).contains("No memory was recorded"));
         assert!(svg(&RunRecord::default()).contains("No memory was recorded"));
     }
@@ -538,7 +540,7 @@ mod tests {
             })
             .collect();
         let time = Axis { max: 100_000, from: 0, to: 800 };
-        let kept = thin(&points.iter().collect::<Vec<_>>(), time, &ON_HEAP);
+        let kept = thin(&points, time, &ON_HEAP);
         assert!(kept.len() <= 801 * 8, "{}", kept.len());
         assert!(kept.iter().any(|point| point.time_ns == 31_234), "the peak");
         assert!(kept.iter().any(|point| point.on_heap_storage == 0 && point.time_ns == 77_777), "the dip");
