@@ -5,6 +5,8 @@
 //! its turn; each page that was swapped out costs a fault. Left out: requests that queue behind each other, locks, and what
 //! the tenant's callers then do.
 
+use std::collections::BTreeMap;
+
 use super::ram::Process;
 use super::residency::{PageSet, Pattern};
 use super::swap::PAGE_BYTES;
@@ -111,8 +113,9 @@ impl Request {
 /// Latencies over a time in which they changed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LatencyLog {
-    /// Seconds with the latency that held.
-    spans: Vec<(f64, Latency)>,
+    /// Seconds with each latency that held, by its bits (positive numbers sort as their bits do): a busy host changes between
+    /// a few of them all the time.
+    spans: BTreeMap<(u64, u64), f64>,
 }
 
 impl LatencyLog {
@@ -121,10 +124,7 @@ impl LatencyLog {
         if seconds <= 0.0 {
             return;
         }
-        match self.spans.last_mut() {
-            Some((before, same)) if *same == latency => *before += seconds,
-            _ => self.spans.push((seconds, latency)),
-        }
+        *self.spans.entry((latency.p50_ms.to_bits(), latency.p99_ms.to_bits())).or_default() += seconds;
     }
 
     /// The latency of all requests of that time, which come evenly; `None` without any time.
@@ -135,7 +135,11 @@ impl LatencyLog {
     /// The time that a share `rank` of the requests does not exceed. In each span, latencies rise evenly to the median and
     /// beyond it fall off exponentially through the 99th percentile.
     fn quantile(&self, rank: f64) -> f64 {
-        let total: f64 = self.spans.iter().map(|span| span.0).sum();
+        let latency =
+            |bits: &(u64, u64)| Latency { p50_ms: f64::from_bits(bits.0), p99_ms: f64::from_bits(bits.1) };
+        let spans: Vec<(f64, Latency)> =
+            self.spans.iter().map(|(bits, time)| (*time, latency(bits))).collect();
+        let total: f64 = spans.iter().map(|span| span.0).sum();
         let above = |value: f64| {
             let part = |(seconds, latency): &(f64, Latency)| {
                 let share = if value <= latency.p50_ms {
@@ -146,9 +150,9 @@ impl LatencyLog {
                 };
                 seconds * share
             };
-            self.spans.iter().map(part).sum::<f64>() / total
+            spans.iter().map(part).sum::<f64>() / total
         };
-        let highest = self.spans.iter().map(|span| span.1.p99_ms.max(span.1.p50_ms)).fold(0.0, f64::max);
+        let highest = spans.iter().map(|span| span.1.p99_ms.max(span.1.p50_ms)).fold(0.0, f64::max);
         let (mut low, mut high) = (0.0, 2.0 * highest + 1e-6);
         for _ in 0..60 {
             let middle = f64::midpoint(low, high);

@@ -231,7 +231,7 @@ mod tests {
             swap_bytes: 2 << 30,
             ..HostRecord::default()
         });
-        for (moment, spark) in [(0, 500), (3, 1_500), (6, 3_000)] {
+        for (moment, spark) in [(0, 500), (3, 1_500), (6, 4_000)] {
             run.host_timeline.push(point(moment * second, "kernel", 160 << 20, None));
             run.host_timeline.push(point(moment * second, "Spark", spark << 20, None));
             if moment < 6 {
