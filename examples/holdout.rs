@@ -25,8 +25,11 @@ use spillcast::sim::{Processes, SimOptions, simulate};
 
 type Any<T> = Result<T, Box<dyn Error>>;
 
+/// Multiplies one constant.
+type Scale = fn(&mut Calibration, f64);
+
 /// The constants that are fitted, with the factors of their built-in values that are tried.
-const FITTED: [(&str, fn(&mut Calibration, f64)); 7] = [
+const FITTED: [(&str, Scale); 7] = [
     ("interpreted_per_compiled", |c, f| c.interpreted_per_compiled *= f),
     ("executor_warm_up_ns", |c, f| c.executor_warm_up_ns = scaled(c.executor_warm_up_ns, f)),
     ("executor_compile_ns", |c, f| c.executor_compile_ns = scaled(c.executor_compile_ns, f)),
@@ -237,12 +240,18 @@ fn main() -> Any<()> {
         let of = |pair: &&(usize, &Pair)| name == "all" || pair.1.family == name;
         let all: Vec<(usize, &Pair)> = study.pairs.iter().enumerate().collect();
         let here: Vec<&(usize, &Pair)> = all.iter().filter(of).collect();
-        let (a, b) = quantiles(here.iter().map(|(at, _)| built_in[*at].exp()));
-        let (c, d) = quantiles(here.iter().map(|(at, _)| held_out[*at].exp()));
-        let (e, f) = quantiles(here.iter().map(|(_, pair)| pair.naive_ms / pair.real_ms));
+        let ours = quantiles(here.iter().map(|(at, _)| built_in[*at].exp()));
+        let blind = quantiles(here.iter().map(|(at, _)| held_out[*at].exp()));
+        let naive = quantiles(here.iter().map(|(_, pair)| pair.naive_ms / pair.real_ms));
         println!(
-            "| {name} | {} | {a:.1} % | {b:.1} % | {c:.1} % | {d:.1} % | {e:.1} % | {f:.1} % |",
-            here.len()
+            "| {name} | {} | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {:.1} % |",
+            here.len(),
+            ours.0,
+            ours.1,
+            blind.0,
+            blind.1,
+            naive.0,
+            naive.1
         );
     };
     for family in &families {
