@@ -484,7 +484,7 @@ fn ranges(run: &RunRecord) -> Vec<String> {
         };
         // Nothing that could be somewhat more or less is not worth a line.
         let high = match range.high {
-            Some(0.0) => return None,
+            Some(high) if high <= 0.0 => return None,
             Some(high) if show(high) == show(range.low) => {
                 return Some(format!("{} {} ({})", range.column, show(high), range.grade));
             }
