@@ -11,6 +11,7 @@ pub mod json;
 pub mod plot;
 pub mod sweep;
 pub mod table;
+mod table_hosts;
 mod text;
 pub mod trace;
 #[cfg(feature = "experiment")]

@@ -9,11 +9,10 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use crate::record::columns::{self, Unit, Value};
-use crate::record::{
-    Confidence, DatasetRecord, HostRecord, LedgerEntry, Outcome, Range, RunRecord, StageRecord, TenantRecord,
-};
+use crate::record::{Confidence, DatasetRecord, Outcome, Range, RunRecord, StageRecord};
 use crate::units::{HumanBytes, HumanDuration, SimDuration};
 
+use super::table_hosts::hosts;
 use super::text::{GREEN, Page, RED, count, duration, percent, shorten, widest};
 
 /// How the terminal wants its text.
@@ -37,9 +36,6 @@ const STAGES_MAX: usize = 24;
 const DATASETS_MAX: usize = 8;
 const ASSUMPTIONS_MAX: usize = 6;
 const CAUSES_MAX: usize = 3;
-const HOSTS_MAX: usize = 4;
-/// From this slow-down on a host does little but swap.
-const SLOW: f64 = 3.0;
 /// A cause is worth a line from this share of the task time on: one part in so many.
 const CAUSE_PARTS: u64 = 200;
 /// What each grade of fidelity holds for, in every run.
@@ -326,106 +322,6 @@ pub(super) fn spill_line(stage: &StageRecord) -> String {
         count(metrics.spills, "spill"),
         duration(metrics.spill_time_ns),
     )
-}
-
-/// Hosts where memory is a matter: somebody else is there, or swap, or a kill.
-fn hosts(page: &mut Page, run: &RunRecord) {
-    let tight = |host: &&HostRecord| {
-        host.swap_bytes > 0
-            || run.tenants.iter().any(|tenant| tenant.host == host.name)
-            || run.outcome == Outcome::HostOomKilled
-    };
-    for host in run.hosts.iter().filter(tight).take(HOSTS_MAX) {
-        page.heading(&format!(
-            "Memory of host {} when most was wanted, at {}",
-            host.name,
-            duration(host.peak_ns)
-        ));
-        for line in run.ledger.iter().filter(|line| line.host == host.name) {
-            let mut text = format!("{}: {}", line.process, HumanBytes(line.resident_bytes));
-            if line.swapped_bytes > 0 {
-                let _ = write!(text, ", and {} in swap", HumanBytes(line.swapped_bytes));
-            }
-            page.entry(&text);
-        }
-        let swap = if host.swap_in_bytes + host.swap_out_bytes == 0 {
-            format!("nothing was swapped ({} of swap space)", HumanBytes(host.swap_bytes))
-        } else {
-            format!(
-                "swapped out {}, back in {}; tasks took up to {:.1} times as long for it",
-                HumanBytes(host.swap_out_bytes),
-                HumanBytes(host.swap_in_bytes),
-                host.worst_slowdown
-            )
-        };
-        page.paragraph(&format!("Of {} of memory; {swap}.", HumanBytes(host.memory_bytes)));
-        for &at in &host.copies_killed_ns {
-            page.entry(&format!("KILLED at {}: another application like this one", duration(at)));
-        }
-        for tenant in run.tenants.iter().filter(|tenant| tenant.host == host.name) {
-            page.entry(&tenant_line(tenant));
-        }
-        page.paragraph(&host_verdict(run, host));
-    }
-    let hosts = run.hosts.iter().filter(tight).count();
-    page.rest(hosts, HOSTS_MAX, "--json");
-}
-
-/// What the host's memory came to, in one sentence.
-fn host_verdict(run: &RunRecord, host: &HostRecord) -> String {
-    let mine = |entry: &&LedgerEntry| entry.host == host.name;
-    let killed: Vec<&str> = run
-        .tenants
-        .iter()
-        .filter(|tenant| tenant.host == host.name && tenant.killed_ns.is_some())
-        .map(|tenant| tenant.name.as_str())
-        .chain(host.copies_killed_ns.iter().map(|_| "a copy of the application"))
-        .chain((run.outcome == Outcome::HostOomKilled).then_some("Spark"))
-        .collect();
-    if !killed.is_empty() {
-        return format!(
-            "Spark starts, but memory and swap run out, and the kernel kills {}.",
-            killed.join(" and ")
-        );
-    }
-    let swapped: u64 = run.ledger.iter().filter(mine).map(|entry| entry.swapped_bytes).sum();
-    if swapped > 0 {
-        let word = if host.worst_slowdown >= SLOW { "thrashes" } else { "swaps" };
-        return format!(
-            "Spark starts, and the host {word}: {} more is wanted than there is memory; nobody is killed.",
-            HumanBytes(swapped)
-        );
-    }
-    let free = run.ledger.iter().filter(mine).rev().take(2).map(|entry| entry.resident_bytes).sum();
-    format!("Spark starts, and everything fits in memory with {} left for the page cache.", HumanBytes(free))
-}
-
-fn tenant_line(tenant: &TenantRecord) -> String {
-    let mut text = match tenant.killed_ns {
-        Some(at) => format!("{}: KILLED at {}", tenant.name, duration(at)),
-        None => format!("{}: lives", tenant.name),
-    };
-    if tenant.peak_swapped_bytes > 0 {
-        let _ = write!(text, ", up to {} of it swapped out", HumanBytes(tenant.peak_swapped_bytes));
-    }
-    if let (Some(quiet), Some(quiet_99), Some(p50), Some(p99)) =
-        (tenant.quiet_p50_ms, tenant.quiet_p99_ms, tenant.p50_ms, tenant.p99_ms)
-    {
-        let _ = write!(
-            text,
-            "; requests {} (99 %: {}), on the quiet host {} ({})",
-            millis(p50),
-            millis(p99),
-            millis(quiet),
-            millis(quiet_99)
-        );
-    }
-    text
-}
-
-/// A short time, with two figures that count.
-fn millis(ms: f64) -> String {
-    if ms < 10.0 { format!("{ms:.1} ms") } else { duration((ms * 1e6) as u64).to_string() }
 }
 
 fn causes(page: &mut Page, run: &RunRecord) {

@@ -35,9 +35,14 @@ impl BroadcastBuild {
         self.live + self.relation + self.outgrown + self.collected
     }
 
-    /// The heap has room for all of it, and for a collector at work.
+    /// What of the heap can be in use beside a collector at work.
+    pub(super) fn usable(&self) -> u64 {
+        (self.heap as f64 * USED_SHARE_MAX) as u64
+    }
+
+    /// The heap has room for all of it.
     pub(super) fn fits(&self) -> bool {
-        self.needed() as f64 <= self.heap as f64 * USED_SHARE_MAX
+        self.needed() <= self.usable()
     }
 }
 
@@ -226,7 +231,7 @@ impl World<'_> {
             stage_id,
             index: None,
             used: build.needed(),
-            limit_bytes: build.heap,
+            limit_bytes: build.usable(),
             running_tasks: self.executors.iter().map(|executor| executor.running.len() as u32).sum(),
             pool: None,
             holders,

@@ -281,7 +281,7 @@ impl World<'_> {
     /// Why the driver cannot broadcast the table that a stage collected, if it cannot.
     fn broadcast_does_not_fit(&mut self, stage: usize) -> Option<String> {
         let build = self.broadcast_build(stage)?;
-        self.approach(Limit::DriverHeap, build.needed(), build.heap, None);
+        self.approach(Limit::DriverHeap, build.needed(), build.usable(), None);
         if build.fits() {
             return None;
         }
