@@ -14,7 +14,8 @@ use crate::scenario::render;
 /// Runs the command.
 pub(super) fn run(args: &ImportArgs, console: Console) -> anyhow::Result<Answer> {
     // What cannot be written need not be read.
-    let target = match &args.output {
+    let to_file = args.output.as_ref().filter(|file| file.as_os_str() != "-");
+    let target = match to_file {
         Some(file) => Some((Unfinished::file(file, args.force)?, file)),
         None => None,
     };
@@ -41,7 +42,7 @@ pub(super) fn run(args: &ImportArgs, console: Console) -> anyhow::Result<Answer>
     if let Some(honesty) = &application.honesty {
         console.lines(&honesty_report(honesty));
     }
-    if let Some(file) = &args.output {
+    if let Some(file) = to_file {
         console.note(&format!("wrote {}; next: spillcast run {}", file.display(), file.display()));
     }
     Ok(Answer::Done)
