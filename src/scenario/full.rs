@@ -215,6 +215,7 @@ fn decode_kind(table: &View, counts: &Counts, sink: &mut Sink) -> OperatorKind {
         "hash_aggregate" => OperatorKind::HashAggregate {
             key_value_bytes: size("key_value_bytes"),
             fast_map: flag("fast_map"),
+            dense_keys: flag("dense_keys"),
         },
         "object_hash_aggregate" => OperatorKind::ObjectHashAggregate {
             group_bytes: size("group_bytes"),

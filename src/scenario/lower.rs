@@ -442,7 +442,11 @@ impl Lowering<'_> {
                 }
             } else {
                 // An entry is a header of 16 bytes, the key row and the buffer row (AGG-2).
-                OperatorKind::HashAggregate { key_value_bytes: entry_bytes.saturating_sub(16), fast_map }
+                OperatorKind::HashAggregate {
+                    key_value_bytes: entry_bytes.saturating_sub(16),
+                    fast_map,
+                    dense_keys: false,
+                }
             }
         };
         let cpu = |rows: u64| rows as f64 * ns_per_row;

@@ -394,9 +394,10 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
             text.amount("bytes", bytes);
         }
         OperatorKind::CachedScan { dataset } => text.pair("dataset", dataset),
-        OperatorKind::HashAggregate { key_value_bytes, fast_map } => {
+        OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys } => {
             text.pair("key_value_bytes", key_value_bytes);
             text.flag("fast_map", *fast_map);
+            text.flag("dense_keys", *dense_keys);
         }
         OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix } => {
             text.pair("group_bytes", group_bytes);

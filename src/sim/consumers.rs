@@ -87,11 +87,12 @@ impl World<'_> {
             bytes: self.settings.shuffle.max_size_force_spill.unwrap_or(u64::MAX),
         };
         match &operator.kind {
-            OperatorKind::HashAggregate { key_value_bytes, fast_map } => {
+            OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys } => {
                 Some(OperatorSpec::HashAggregation {
                     groups: self.group_curve(stage, position, rows_in, rows_out, *key_value_bytes + 16),
                     key_value_bytes: *key_value_bytes,
                     fast_map_row_bytes: fast_map.then_some(*key_value_bytes + 8),
+                    dense_keys: *dense_keys,
                 })
             }
             OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix } => {

@@ -188,6 +188,8 @@ pub enum OperatorKind {
         key_value_bytes: u64,
         /// Generated code puts a fast map in front, as partial aggregations have it (AGG-7).
         fast_map: bool,
+        /// The key is one whole number and numbers follow one another, so that the fast map takes all it has room for.
+        dense_keys: bool,
     },
     /// Object hash aggregation (AGG-8): groups on the plain heap, sorts after the fallback threshold.
     ObjectHashAggregate {

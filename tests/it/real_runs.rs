@@ -197,6 +197,7 @@ fn partial_aggregation_of_w1(rows: u64) -> OperatorSpec {
         groups: GroupCurve::power(rows, 244_317, 0.85),
         key_value_bytes: W1_KEY_VALUE_BYTES,
         fast_map_row_bytes: Some(W1_KEY_VALUE_BYTES + 8),
+        dense_keys: false,
     }
 }
 
@@ -208,6 +209,7 @@ fn final_aggregation_of_w1(rows: u64) -> OperatorSpec {
         groups: GroupCurve::of_map_outputs(16, rows, groups),
         key_value_bytes: W1_KEY_VALUE_BYTES,
         fast_map_row_bytes: None,
+        dense_keys: false,
     }
 }
 
@@ -265,6 +267,7 @@ fn w9_tiny_joins_hold_a_page_for_every_operator() {
         groups: GroupCurve::even(20, 20),
         key_value_bytes: 48,
         fast_map_row_bytes: None,
+        dense_keys: false,
     };
     for _side in 0..2 {
         let (sums, sorted) = (task.add(aggregation()), task.add(join_sort(40)));
@@ -377,6 +380,7 @@ fn w11_sort_over_an_aggregation_spills_the_other_side_of_the_join() {
         groups: GroupCurve::even(532_099, 84_800),
         key_value_bytes: 80,
         fast_map_row_bytes,
+        dense_keys: false,
     };
     let aggregations = [task.add(above(None)), task.add(above(Some(96)))];
     for aggregation in aggregations {
@@ -387,6 +391,7 @@ fn w11_sort_over_an_aggregation_spills_the_other_side_of_the_join() {
         groups: GroupCurve::even(374_728, 374_728),
         key_value_bytes: 32,
         fast_map_row_bytes: None,
+        dense_keys: false,
     });
     let kept = task.add(join_sort(16));
     fill(&mut task, orders, 374_728, &mut manager);

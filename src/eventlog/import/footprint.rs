@@ -4,7 +4,7 @@
 use crate::memory::operators::{AGGREGATION_INITIAL_CAPACITY, SORT_INITIAL_RECORDS};
 
 /// Bytes of one slot of a map's index array: two longs (MAP-1).
-const MAP_SLOT_BYTES: u64 = 16;
+pub(super) const MAP_SLOT_BYTES: u64 = 16;
 /// What a map adds to key and value in a page (MAP-2).
 const MAP_ENTRY_HEADER: u64 = 16;
 /// What a sorter adds to a row in a page: its length (SORT-4).

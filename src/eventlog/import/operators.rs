@@ -11,6 +11,7 @@ use super::footprint::{self, Bounds};
 use super::fragments::{Boundary, boundary, metric};
 use super::stages::StageRun;
 use crate::eventlog::app_log::{PlanNode, ShuffleReadMetrics, SqlPlan};
+use crate::memory::operators::AGGREGATION_INITIAL_CAPACITY;
 use crate::workload::{KEY_RANGE_UNKNOWN, Operator, OperatorKind, PerTask};
 
 /// What is known of an exchange from the tasks that wrote and read it.
@@ -145,7 +146,8 @@ impl StageContext<'_> {
                 } else {
                     self.fit(node, estimate, footprint::map_entry)
                 };
-                OperatorKind::HashAggregate { key_value_bytes, fast_map }
+                let dense_keys = fast_map && self.nothing_missed_the_fast_map(node);
+                OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys }
             }
             "ObjectHashAggregate" if !node.simple_string.contains("keys=[]") => {
                 let keys = key_columns(&node.simple_string);
@@ -337,6 +339,22 @@ impl StageContext<'_> {
             bounds = bounds.and(bounds_of(rows, peak as u64, self.page_bytes));
         }
         bounds.nearest(estimate).max(LEAST_ROW_BYTES)
+    }
+
+    /// Whether the map behind an aggregation's fast map stayed as it was made in every task, although as many groups of
+    /// random keys would have reached it.
+    fn nothing_missed_the_fast_map(&self, node: &PlanNode) -> bool {
+        let (Some(peaks), Some(PerTask::Each(groups))) = (metric(node, "peak memory"), self.rows(node))
+        else {
+            return false;
+        };
+        let empty = (AGGREGATION_INITIAL_CAPACITY * footprint::MAP_SLOT_BYTES) as i64;
+        let peaks = || self.run.tasks.iter().flatten().filter_map(|task| task.accumulator(peaks));
+        // Of 10,000 random keys some 24 find both of their buckets taken.
+        const GROUPS_THAT_COLLIDE: u64 = 10_000;
+        groups.iter().any(|&groups| groups >= GROUPS_THAT_COLLIDE)
+            && peaks().next().is_some()
+            && peaks().all(|peak| peak == empty)
     }
 
     fn rows(&self, node: &PlanNode) -> Option<PerTask> {

@@ -18,12 +18,18 @@ pub(super) struct FastMap {
     rows_max: u64,
     /// Groups after which it takes no more.
     full_after: u64,
+    /// No two keys want the same bucket.
+    dense: bool,
 }
 
 impl FastMap {
     /// A map whose page of `page_bytes` takes rows of `row_bytes`.
-    pub(super) fn new(page_bytes: u64, row_bytes: u64) -> Self {
-        let mut map = Self { rows_max: ROWS_MAX.min(page_bytes / row_bytes), full_after: u64::MAX };
+    pub(super) fn new(page_bytes: u64, row_bytes: u64, dense: bool) -> Self {
+        let rows_max = ROWS_MAX.min(page_bytes / row_bytes);
+        if dense {
+            return Self { rows_max, full_after: rows_max, dense };
+        }
+        let mut map = Self { rows_max, full_after: u64::MAX, dense };
         let steepness = MISSES.sqrt();
         let load = steepness * map.rows_max as f64 / BUCKETS;
         // One group more, for what rounding makes of it.
@@ -42,6 +48,9 @@ impl FastMap {
     }
 
     fn taken(&self, groups: u64) -> u64 {
+        if self.dense {
+            return groups.min(self.rows_max);
+        }
         let steepness = MISSES.sqrt();
         let load = (steepness * groups as f64 / BUCKETS).tanh() / steepness;
         groups.min(self.rows_max).min((BUCKETS * load).round() as u64)
@@ -99,7 +108,7 @@ mod tests {
     #[test]
     fn what_is_left_and_what_came_are_inverse() {
         for (page, row) in [(64 << 20, 56), (4 << 20, 56), (1 << 20, 100), (256 << 10, 24)] {
-            let map = FastMap::new(page, row);
+            let map = FastMap::new(page, row, false);
             let mut left = 0;
             for groups in 1..200_000 {
                 let taken = map.groups(groups);

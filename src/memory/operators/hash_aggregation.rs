@@ -23,6 +23,7 @@ pub(super) struct AggregationShape {
     pub groups: GroupCurve,
     pub key_value_bytes: u64,
     pub fast_map_row_bytes: Option<u64>,
+    pub dense_keys: bool,
     pub page_size: u64,
 }
 
@@ -144,7 +145,7 @@ impl HashAggregation {
     fn take_fast_page(&mut self, answer: Allocation) {
         // Without its page the fast map takes nothing: the shortage is only logged.
         if let (Allocation::Page { page, size }, Some(row)) = (answer, self.shape.fast_map_row_bytes) {
-            self.fast = Some((FastMap::new(size, row), Held { page, bytes: size }));
+            self.fast = Some((FastMap::new(size, row, self.shape.dense_keys), Held { page, bytes: size }));
         }
         self.stage = Stage::Map;
     }

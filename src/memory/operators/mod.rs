@@ -120,6 +120,9 @@ pub enum OperatorSpec {
         /// Bytes of a group in the row-based fast map in front (AGG-7), if the generated code has one, which only partial
         /// aggregations have: `key_value_bytes + 8` if all columns have a fixed width, else `key_value_bytes + 16`.
         fast_map_row_bytes: Option<u64>,
+        /// The key is one whole number, and numbers follow one another without gaps: in the fast map, whose hash of a long is
+        /// the long, no two of them want the same bucket (`HashMapGenerator`).
+        dense_keys: bool,
     },
     /// `ObjectHashAggregateExec` (AGG-8).
     ObjectHashAggregation {

@@ -280,11 +280,12 @@ impl TaskOperators {
         let conf = self.conf;
         let tungsten = |this: &mut Self| this.register(index, conf.tungsten_mode, conf.page_size);
         match spec {
-            OperatorSpec::HashAggregation { groups, key_value_bytes, fast_map_row_bytes } => {
+            OperatorSpec::HashAggregation { groups, key_value_bytes, fast_map_row_bytes, dense_keys } => {
                 let shape = AggregationShape {
                     groups,
                     key_value_bytes,
                     fast_map_row_bytes,
+                    dense_keys,
                     page_size: conf.page_size,
                 };
                 Box::new(HashAggregation::new(tungsten(self), tungsten(self), shape))

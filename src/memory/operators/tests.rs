@@ -131,6 +131,7 @@ fn an_aggregation_that_fell_back_spills_the_rest_at_the_end() {
         groups: GroupCurve::even(100_000, 10_000),
         key_value_bytes: 48,
         fast_map_row_bytes: None,
+        dense_keys: false,
     };
     let (mut task, aggregation) = opened(spec, &mut manager);
     assert_eq!(task.memory_used(), 262_144);
@@ -153,6 +154,7 @@ fn an_aggregation_that_cannot_have_a_page_fails() {
         groups: GroupCurve::even(100, 100),
         key_value_bytes: 48,
         fast_map_row_bytes: None,
+        dense_keys: false,
     };
     let (mut task, aggregation) = opened(spec, &mut manager);
     let Step::OutOfMemory(error) = task.insert(aggregation, 1, &mut manager) else {
@@ -360,6 +362,7 @@ fn any_spec() -> impl Strategy<Value = OperatorSpec> {
                     groups: GroupCurve::power(20_000, groups, exponent),
                     key_value_bytes: 8 * words,
                     fast_map_row_bytes: fast.then_some(8 * words + 8),
+                    dense_keys: false,
                 }
             }
         ),

@@ -44,8 +44,9 @@ fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl PropStrate
         (0..shuffles, amounts()).prop_map(|(shuffle, bytes)| K::ShuffleRead { shuffle, bytes }),
         (0..datasets).prop_map(|dataset| K::CachedScan { dataset }),
         Just(K::Pipelined),
-        (bytes(), any::<bool>())
-            .prop_map(|(key_value_bytes, fast_map)| K::HashAggregate { key_value_bytes, fast_map }),
+        (bytes(), any::<bool>(), any::<bool>()).prop_map(|(key_value_bytes, fast_map, dense_keys)| {
+            K::HashAggregate { key_value_bytes, fast_map, dense_keys }
+        }),
         (bytes(), bytes(), any::<bool>()).prop_map(|(group_bytes, sorter_row_bytes, radix)| {
             K::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix }
         }),
