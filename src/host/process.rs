@@ -152,8 +152,8 @@ const GARBAGE_PER_CORE: f64 = 210.0 * MB;
 ///
 /// G1 grows the heap while garbage is cheaper than collecting, so that a job that allocates a multiple of the heap touches
 /// nearly all of a small heap. Beside the live data it holds the young generation, and the pages that finished operators have
-/// let go, which only a marking cycle frees. Measured on one job with heaps of 512 MB to 2 GB and live data of 150 to 890 MB:
-/// within 10 % of the process in 12 of 15 runs, at worst 25 % low.
+/// let go, which only a marking cycle frees. Both amounts come from one job with heaps of 512 MB to 2 GB and live data of 150
+/// to 890 MB; the error was not computed.
 pub fn jvm_resident_bytes(heap_max: u64, live_peak: u64, allocated: u64, non_heap: u64) -> u64 {
     const YOUNG: u64 = 320 << 20;
     const LET_GO_PERCENT: u64 = 85;

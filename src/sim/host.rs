@@ -138,8 +138,7 @@ const STANDSTILL: f64 = 20.0;
 /// So long a standstill ends the application: nobody waits longer (`spark.network.timeout` is 120 s; five of them).
 const STANDSTILL_MAX_NS: f64 = 600e9;
 /// Touches of pages in use by a running task, a second of its processor's time, beside what it allocates: rows in pages of
-/// maps and sorters. Fitted to two pairs of jobs on a swapping 4 GiB host (times 1.3 and 2 times as long as with room);
-/// error a factor of 2.
+/// maps and sorters. Assumed: a guess that was not fitted, error not known.
 const TASK_TOUCHES_PER_S: f64 = 20_000.0;
 /// A JVM's memory beside its heap is touched once in so long while it works, s: code, classes, stacks. Assumed.
 const BESIDE_HEAP_PERIOD_S: f64 = 5.0;

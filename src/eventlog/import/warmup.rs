@@ -15,7 +15,8 @@ use crate::sim::{STAGE_PACE, compiler_threads, load_classes};
 /// Most of a stage's processor time that is taken for interpretation.
 const INTERPRETED_SHARE_MAX: f64 = 0.6;
 /// Work of one JVM's compiler threads beyond which waiting has other causes, ns: `C1` and `C2` of a Spark 4.1 driver had
-/// used 4.3 s of processor when its session stood and 18 s after its first aggregation and sort (thread times in `/proc`).
+/// used 4.3 s of processor when its session stood and 18 s after its first aggregation and sort (thread times in `/proc`). One
+/// run, on a machine under load; 30 s is a round figure above it.
 const COMPILED_NS_MAX: f64 = 30e9;
 
 /// What being new cost in one stage.
