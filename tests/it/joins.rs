@@ -29,7 +29,7 @@ fn application(log: &str, changed: &[(&str, &str)]) -> (Workload, Settings) {
     (imported.workload, Settings::resolve(&conf).unwrap())
 }
 
-fn run(log: &str, changed: &[(&str, &str)]) -> RunRecord {
+pub(crate) fn run(log: &str, changed: &[(&str, &str)]) -> RunRecord {
     let (workload, settings) = application(log, changed);
     let input = PlanInput { settings: &settings, hosts: &[], yarn: None, python: workload.python };
     let processes = Processes::new(&plan(&input), &settings, &[]).unwrap();

@@ -24,6 +24,8 @@ mod scenario;
 mod scenarios;
 mod settings;
 mod simulate;
+#[cfg(feature = "eventlog")]
+mod sql_operators;
 mod tidy;
 #[cfg(feature = "eventlog")]
 mod times;

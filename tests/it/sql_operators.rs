@@ -1,0 +1,37 @@
+//! Operators that the public runs of other tests do not have, against what Spark 4.1.4 did: windows, aggregations of
+//! distinct values, a join under another threshold. Logs and application: `tests/data/eventlog/sql`.
+
+use crate::joins::run;
+
+#[test]
+fn a_window_holds_one_of_its_partitions_at_a_time() {
+    for (log, changed, peak) in [
+        ("sql/window-base/app.zstd", vec![], 50_331_584),
+        ("sql/window-base/app.zstd", vec![("spark.driver.memory", "512m")], 48_234_256),
+        ("sql/window-h512/app.zstd", vec![("spark.driver.memory", "1g")], 50_331_584),
+    ] {
+        let totals = run(log, &changed).totals;
+        assert_eq!(
+            (totals.peak_execution_memory_max, totals.memory_bytes_spilled),
+            (peak, 0),
+            "{log} {changed:?}"
+        );
+    }
+}
+
+#[test]
+fn aggregations_that_merge_have_a_fast_map() {
+    let totals = run("sql/rollup-base/app.zstd", &[]).totals;
+    assert_eq!((totals.peak_execution_memory_max, totals.memory_bytes_spilled), (213_909_232, 0));
+}
+
+/// A query that no rule was made for: real Spark, with sorted joins, spilled 268 MB at a largest peak of 243 MB.
+#[test]
+fn joins_that_are_no_longer_broadcast_spill_about_as_much() {
+    let broadcast = run("sql/defaults-base/app.zstd", &[]).totals;
+    assert_eq!((broadcast.memory_bytes_spilled, broadcast.peak_execution_memory_max), (0, 103_063_200));
+    let sorted = run("sql/defaults-base/app.zstd", &[("spark.sql.autoBroadcastJoinThreshold", "-1")]).totals;
+    let near = |value: u64, real: f64, share: f64| (value as f64 / real - 1.0).abs() < share;
+    assert!(near(sorted.memory_bytes_spilled, 268.4e6, 0.15), "{}", sorted.memory_bytes_spilled);
+    assert!(near(sorted.peak_execution_memory_max, 243.3e6, 0.05), "{}", sorted.peak_execution_memory_max);
+}
