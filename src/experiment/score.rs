@@ -9,7 +9,7 @@ use crate::record::{ErrorRecord, ObservedRun, ObservedStage, Outcome, Quantities
 pub enum Measure {
     /// Difference as a share of the real value; quantities that were really 0 count as right or wrong only.
     Relative,
-    /// Difference; above [`COUNTS_FROM`], the difference scaled down to that size.
+    /// Difference; above 50, the difference scaled down to that size.
     Count,
     /// Difference of two shares in percent points.
     Points,
