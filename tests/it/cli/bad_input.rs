@@ -280,3 +280,12 @@ fn damage_is_told_once() {
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     assert_eq!(ran.err.matches("corrupt zstd data").count(), 1, "{}", ran.err);
 }
+
+#[test]
+fn a_host_has_no_less_than_no_swap() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/small-host.toml");
+    refused(
+        &format!("run {scenario} --conf spillcast.host.swap=-2g"),
+        &["spillcast.host.swap = -2g", "valid: a size of 0 or more"],
+    );
+}
