@@ -117,6 +117,7 @@ fn limit_words(limit: Limit) -> &'static str {
         Limit::ResultSize => "spark.driver.maxResultSize",
         Limit::DriverHeap => "heap of the driver",
         Limit::Host => "memory and swap of the host",
+        Limit::Heartbeat => "time without a heartbeat",
         Limit::Disk => "room for Spark's files on the disk",
     }
 }
@@ -131,9 +132,9 @@ fn near_words(record: &RunRecord, near: &Approach) -> String {
     format!("{}, with {} left: {size} ({place})", limit_words(near.limit), HumanBytes(near.headroom()))
 }
 
-fn limits(page: &mut Page, why: &Why, fall: &Fall, context: &Context<'_>) {
-    let record = &why.trial.record;
-    page.paragraph(&format!(
+/// The limit in bytes that fell.
+fn fell_first(record: &RunRecord, fall: &Fall) -> String {
+    format!(
         "Fell first: {}: {} of {}, {} over ({}{}).",
         limit_words(fall.limit),
         HumanBytes(fall.used),
@@ -145,7 +146,22 @@ fn limits(page: &mut Page, why: &Why, fall: &Fall, context: &Context<'_>) {
             (None, Some(stage)) => format!(", stage {stage}"),
             _ => String::new(),
         }
-    ));
+    )
+}
+
+fn limits(page: &mut Page, why: &Why, fall: &Fall, context: &Context<'_>) {
+    let record = &why.trial.record;
+    if let Some(silence) = &fall.silence {
+        page.paragraph(&format!(
+            "Fell first: time without a heartbeat: {} of {}, during a collection of {} ({}).",
+            duration(silence.silent_ns),
+            duration(silence.timeout_ns),
+            duration(silence.pause_ns),
+            place_of(record, fall.limit, fall.executor),
+        ));
+    } else {
+        page.paragraph(&fell_first(record, fall));
+    }
     match &why.runner_up {
         Some(near) => page.paragraph(&format!("Runner-up: {}.", near_words(record, near))),
         None => page.paragraph("Runner-up: none; nothing else was near a limit in bytes."),
@@ -480,6 +496,10 @@ fn sureness(page: &mut Page, why: &Why) {
     let grade = match why.class {
         Class::SparkOutOfMemory => {
             "the limit and the shares are exact (Spark's arithmetic), what the operators ask for is mechanistic"
+        }
+        Class::Heartbeat => {
+            "the rule is Spark's; how long a collection takes is calibrated on heaps up to 2 GiB and two collector threads, \
+             and a larger machine collects faster"
         }
         Class::DriverResult => "the limit is exact; the size of a result is the log's or the scenario's",
         Class::None => "times are calibrated (fitted to measured runs), spills and evictions mechanistic",

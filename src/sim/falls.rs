@@ -7,7 +7,7 @@ use super::task::Task;
 use crate::host::USED_SHARE_MAX;
 use crate::memory::operators::SparkOutOfMemory;
 use crate::memory::{BlockId, MemoryMode, TaskId};
-use crate::record::{Approach, Fall, Holder, Holding, Limit, SharedPool};
+use crate::record::{Approach, Fall, Holder, Holding, Limit, SharedPool, Silence};
 use crate::units::HumanBytes;
 use crate::workload::{BroadcastIndex, OperatorKind};
 
@@ -138,6 +138,7 @@ impl World<'_> {
             limit_bytes,
             running_tasks: self.executors[executor].running.len() as u32,
             pool: None,
+            silence: None,
             holders,
         };
         self.fall(fall);
@@ -167,6 +168,7 @@ impl World<'_> {
                 free: pool.free(),
                 active_tasks: pool.tasks().len() as u32,
             }),
+            silence: None,
             holders,
         };
         self.fall(fall);
@@ -206,6 +208,7 @@ impl World<'_> {
             limit_bytes,
             running_tasks: self.executors.iter().map(|executor| executor.running.len() as u32).sum(),
             pool: None,
+            silence: None,
             holders: vec![results],
         });
     }
@@ -234,6 +237,7 @@ impl World<'_> {
             limit_bytes: build.usable(),
             running_tasks: self.executors.iter().map(|executor| executor.running.len() as u32).sum(),
             pool: None,
+            silence: None,
             holders,
         });
     }
@@ -262,6 +266,28 @@ impl World<'_> {
             limit_bytes,
             running_tasks: self.hosts[at].running,
             pool: None,
+            silence: None,
+            holders,
+        });
+    }
+
+    /// The driver has not heard of an executor in time; the ledger is what its collection has to walk.
+    pub(super) fn heartbeat_falls(&mut self, executor: usize, silence: Silence) {
+        let state = &self.executors[executor];
+        let holders = self.heap_holders(state);
+        let first = self.running(state).next();
+        self.fall(Fall {
+            limit: Limit::Heartbeat,
+            time_ns: 0,
+            executor: Some(executor as u32),
+            task_id: None,
+            stage_id: first.map(|task| self.workload.stages[task.stage].id),
+            index: None,
+            used: holders.iter().map(|holder| holder.bytes).sum(),
+            limit_bytes: state.heap_usable,
+            running_tasks: state.running.len() as u32,
+            pool: None,
+            silence: Some(silence),
             holders,
         });
     }
@@ -280,6 +306,7 @@ impl World<'_> {
             limit_bytes,
             running_tasks: self.executors[task.executor].running.len() as u32,
             pool: None,
+            silence: None,
             holders: vec![line(Holding::Files, used)],
         });
     }

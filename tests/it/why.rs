@@ -51,7 +51,8 @@ fn check(file: &std::path::Path, answer: &Value) {
         let ledger = fell["ledger"].as_array().expect("a ledger");
         let sum: u64 = ledger.iter().map(|holder| bytes(&holder["bytes"])).sum();
         assert_eq!(sum, bytes(&fell["usedBytes"]), "{fell:#}");
-        assert_eq!(bytes(&fell["overBytes"]), sum - bytes(&fell["limitBytes"]), "{fell:#}");
+        assert_eq!(bytes(&fell["overBytes"]), sum.saturating_sub(bytes(&fell["limitBytes"])), "{fell:#}");
+        assert_eq!(bytes(&fell["overBytes"]) == 0, fell["limit"] == "heartbeat", "{fell:#}");
         let lines = answer["timeline"].as_array().expect("a time line");
         assert!((2..=5).contains(&lines.len()), "{lines:?}");
         let times: Vec<f64> = lines.iter().map(|line| line["timeMs"].as_f64().expect("a time")).collect();
@@ -211,6 +212,29 @@ fn a_broadcast_too_large_for_the_driver_names_the_relation() {
     assert_eq!(answer["class"], "driverHeap", "{answer:#}");
     assert!(holds(&answer, "relation") > holds(&answer, "collected"), "{answer:#}");
     fix(&answer, "spark.driver.memory");
+}
+
+#[test]
+fn a_missed_heartbeat_names_the_pause_and_what_it_walked() {
+    let file = std::path::Path::new("scenarios/long-pauses.toml");
+    let answer = done("why scenarios/long-pauses.toml --json --quiet");
+    let answer: Value = serde_json::from_str(&answer.out).expect("JSON");
+    check(file, &answer);
+    assert_eq!(
+        (answer["class"].as_str(), answer["outcome"].as_str()),
+        (Some("heartbeatTimeout"), Some("timeout"))
+    );
+    let fell = &answer["fellFirst"];
+    let ms = |key: &str| fell[key].as_f64().expect("a time");
+    assert!(ms("timeoutMs") < ms("silentMs") && ms("silentMs") < ms("pauseMs"), "{fell:#}");
+    assert_eq!(holds(&answer, "userHeap"), 180 << 30);
+    assert_eq!(fix(&answer, "spillcast.collector"), "G1");
+    let seconds: u64 = fix(&answer, "spark.network.timeout").trim_end_matches('s').parse().expect("seconds");
+    assert!((120..=200).contains(&seconds), "{seconds}");
+    let page = done("why scenarios/long-pauses.toml --quiet").out;
+    for part in ["heartbeat timeout", "stops for a collection of", "the driver gives up executor"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::bench::Change;
 use crate::cluster::container::executor_container;
-use crate::conf::{Master, Settings};
+use crate::conf::{Collector, Master, Settings};
 use crate::record::{Holding, Limit};
 use crate::units::MIB;
 
@@ -205,6 +205,25 @@ pub fn result_size(settings: &Settings) -> Option<Lever> {
     Some(Lever::new("spark.driver.maxResultSize", from, from * RAISE_MAX * RAISE_MAX, mib))
 }
 
+/// Another collector for every JVM; none where it is named already.
+pub fn collector(settings: &Settings, to: &'static str) -> Option<Lever> {
+    let named = match settings.master {
+        Master::Local { .. } => settings.driver.collector,
+        _ => settings.executor.collector,
+    };
+    let from = settings.knobs.collector.or(named).map_or("the JVM's choice", Collector::as_str);
+    (from != to).then(|| word("spillcast.collector", from, to))
+}
+
+/// How long the driver waits for a heartbeat, seconds.
+pub fn timeout(settings: &Settings) -> Lever {
+    let scheduling = &settings.scheduling;
+    let own = scheduling.executor_timeout != scheduling.network_timeout;
+    let key = if own { "spark.storage.blockManagerHeartbeatTimeoutMs" } else { "spark.network.timeout" };
+    let from = (scheduling.executor_timeout.0 / 1_000_000_000).max(1);
+    Lever::new(key, from, from * RAISE_MAX, |value| format!("{value}s"))
+}
+
 /// A setting that has one other value worth trying.
 pub fn word(key: &str, from: &str, to: &'static str) -> Lever {
     let from_text = from.to_owned();
@@ -290,6 +309,17 @@ pub fn of_limit(limit: Limit, held: Held, settings: &Settings, cores: u64, pytho
             more_partitions(settings),
             smaller_fraction(settings),
         ]),
+        Limit::Heartbeat => {
+            levers.extend([timeout(settings), heap(settings), fewer_cores(settings, cores)]);
+            levers.extend([smaller_heap(settings), smaller_fraction(settings)]);
+            levers.extend(collector(settings, "G1"));
+            if held.operators {
+                levers.push(more_partitions(settings));
+            }
+            if held.cached {
+                levers.push(word("spillcast.storageLevel", "the application's", "DISK_ONLY"));
+            }
+        }
         Limit::Disk => levers.extend([
             heap(settings),
             more_partitions(settings),

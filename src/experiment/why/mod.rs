@@ -164,7 +164,11 @@ fn levers(bench: &Bench<'_>, settings: &Settings, trial: &Trial, class: Class) -
     let of = trial.record.falls.iter().find(|fall| fall.limit == limit);
     let held = of.map_or_else(Held::default, |fall| Held::of(&fall.holders));
     let cores = trial.record.executors.iter().map(|executor| u64::from(executor.cores)).max().unwrap_or(1);
-    of_limit(limit, held, settings, cores, bench.scenario().workload.python)
+    let mut levers = of_limit(limit, held, settings, cores, bench.scenario().workload.python);
+    if class == Class::GcLimit {
+        levers.extend(lever::collector(settings, "G1"));
+    }
+    levers
 }
 
 /// Moves each lever until the application ends well, or at least dies of something else.
@@ -204,7 +208,11 @@ fn fix(bench: &Bench<'_>, base: &[Change], class: Class, lever: &Lever) -> Resul
     }
     let other = |trial: &Trial| {
         let outcome = trial.record.outcome;
-        outcome != Outcome::Refused && class_of(trial, bench.settings(base).as_ref()) != class
+        // What does not start, or finds no place to run, clears nothing; an application that ends well has nothing to clear
+        // but what it loses on the way.
+        class != Class::None
+            && !matches!(outcome, Outcome::Refused | Outcome::Other)
+            && class_of(trial, bench.settings(base).as_ref()) != class
     };
     match search(bench, base, lever, false, &other) {
         Found::Reached { least, below } => Ok(named(lever, *least, below, &class_under)),

@@ -2,7 +2,7 @@
 //! it ended.
 
 use crate::record::{EventKind, EventRecord, Fall, Limit, RunRecord};
-use crate::units::{HumanBytes, SimTime};
+use crate::units::{HumanBytes, HumanDuration, SimDuration, SimTime};
 
 /// Most lines of a time line.
 const MOMENTS_MAX: usize = 5;
@@ -44,6 +44,10 @@ pub(super) fn of(record: &RunRecord) -> Vec<Moment> {
         .min_by_key(|(event, _)| event.time_ns);
     if let Some((event, text)) = first {
         add(3, event.time_ns, format!("{text}{}", told(event)));
+    }
+    if let Some(pause) = record.events.iter().find(|event| event.kind == EventKind::LongPause) {
+        let executor = name(record, pause.executor);
+        add(2, pause.time_ns, format!("executor {executor} stops for {}", pause.detail));
     }
     if let Some(fall) = fall {
         if let Some((time, used)) = half_gone(record, fall) {
@@ -100,6 +104,13 @@ fn told(event: &EventRecord) -> String {
 }
 
 fn fallen(record: &RunRecord, fall: &Fall) -> String {
+    if let Some(silence) = &fall.silence {
+        return format!(
+            "the driver gives up executor {}, silent for {}",
+            name(record, fall.executor),
+            HumanDuration(SimDuration(silence.silent_ns))
+        );
+    }
     let place = match (fall.task_id, fall.executor) {
         (Some(task), executor) => format!("task {task} on executor {}", name(record, executor)),
         (None, _) if fall.limit == Limit::Host => "what processes want".to_owned(),

@@ -122,8 +122,9 @@ fn levers(kind: &str, settings: &Settings, trial: &Trial) -> Vec<Lever> {
             levers
         }
         "garbage collection" => {
-            let collector = lever::word("spillcast.collector", "as now", "Parallel");
-            vec![lever::heap(settings), fewer_cores, collector, lever::more_partitions(settings)]
+            let mut levers = vec![lever::heap(settings), fewer_cores, lever::more_partitions(settings)];
+            levers.extend(["G1", "Parallel"].into_iter().filter_map(|to| lever::collector(settings, to)));
+            levers
         }
         "memory wait" => vec![fewer_cores, lever::heap(settings), lever::more_partitions(settings)],
         "recomputation" => vec![
