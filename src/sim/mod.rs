@@ -16,6 +16,7 @@ mod falls;
 mod heartbeat;
 mod host;
 mod kills;
+mod pages;
 mod plan;
 mod processes;
 mod program;
