@@ -15,6 +15,7 @@ mod executor;
 mod falls;
 mod host;
 mod kills;
+mod pace;
 mod plan;
 mod processes;
 mod program;
@@ -28,6 +29,7 @@ mod trace;
 mod uses;
 mod warmup;
 
+pub use pace::{pace_of_run, pace_of_stage};
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
@@ -74,6 +76,7 @@ struct World<'a> {
     settings: &'a Settings,
     options: SimOptions,
     local: bool,
+    pace_varies: bool,
     /// Heap of the driver, bytes.
     driver_heap: u64,
     plan: &'a Plan,
@@ -181,6 +184,7 @@ impl<'a> World<'a> {
             settings,
             options,
             local: processes.local,
+            pace_varies: processes.pace_varies,
             driver_heap: processes.driver_heap,
             plan,
             programs,
