@@ -7,6 +7,7 @@
 //! `program` (in which order a task works), `task` (the walk through it), `attempts` and `stages` (who runs when, and what
 //! failures do), `cache` (blocks), `executor` (heap, collection, processor), `recorder` (sums and causes).
 
+mod adaptive;
 mod attempts;
 mod cache;
 mod consumers;
