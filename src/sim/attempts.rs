@@ -321,6 +321,7 @@ impl World<'_> {
         let executor = task.executor;
         let (live, resident) = self.refresh(executor);
         let swap_ns = self.take_swap_debt(self.executors[executor].host);
+        self.lost.swap_out_ns += swap_ns;
         if swap_ns > 0
             && let Some(task) = self.tasks[key].as_mut()
         {
@@ -413,6 +414,10 @@ impl World<'_> {
                         HumanBytes(limit)
                     ),
                 );
+                return;
+            }
+            if let Some(reason) = self.results_do_not_fit(stage, total) {
+                self.abort(Outcome::DriverOom, reason);
                 return;
             }
         }
