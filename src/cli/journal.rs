@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use serde_json::{Map, Value};
 use twox_hash::XxHash32;
 
+use super::input::count;
 use crate::experiment::RunKey;
 use crate::record::study::{SweepRow, summary_column};
 use crate::report::sweep::{row_from_json, row_to_json};
@@ -63,12 +64,9 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens the journal of a folder that has one.
-    pub(super) fn open_there(folder: &Path) -> anyhow::Result<Self> {
-        if !folder.join(NAME).is_file() {
-            bail!("{}: has no {NAME}: nothing was run in it", folder.display());
-        }
-        Self::open(folder)
+    /// Opens the journal of a folder; `None` where whoever worked in it died before the first run.
+    pub(super) fn open_there(folder: &Path) -> anyhow::Result<Option<Self>> {
+        if folder.join(NAME).is_file() { Self::open(folder).map(Some) } else { Ok(None) }
     }
 
     /// Reads what is there, up to the first line that is not whole.
@@ -109,9 +107,17 @@ impl Journal {
     pub(super) fn add(&mut self, row: &SweepRow) -> anyhow::Result<()> {
         let json = serde_json::to_string(&row_to_json(row)).context("a run cannot be written as JSON")?;
         let line = format!("{:08x} {json}\n", XxHash32::oneshot(0, json.as_bytes()));
-        self.file.write_all(line.as_bytes()).with_context(|| {
-            format!("{}: cannot write; the {} runs before are kept", self.path.display(), self.runs.len())
-        })?;
+        if let Err(error) = self.file.write_all(line.as_bytes()) {
+            // Half a line would hide what another worker may still get in behind it.
+            let _ = self.file.set_len(self.end);
+            return Err(error).with_context(|| {
+                let kept = count(self.runs.len(), "run");
+                format!(
+                    "{}: cannot write; {kept} are kept, and the same command goes on from there",
+                    self.path.display()
+                )
+            });
+        }
         let key = self.key(row, self.end);
         self.runs.push(key);
         self.end += line.len() as u64;

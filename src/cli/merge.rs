@@ -8,13 +8,13 @@ use clap::Args;
 use super::console::Console;
 use super::input::count;
 use super::journal::Journal;
-use super::study::{Folder, Identity};
+use super::study::{Folder, Identity, for_a_shell};
 use super::sweep::answer;
 use super::{Answer, pipe};
-use crate::experiment::{Replications, Shard};
+use crate::experiment::Shard;
 use crate::report::sweep::row_from_json;
 
-/// Missing runs that a message names.
+/// Missing points, and parts, that a message names.
 const NAMED: usize = 5;
 
 /// `merge`.
@@ -50,7 +50,11 @@ pub(super) fn run(args: &MergeArgs, console: Console) -> anyhow::Result<Answer> 
     let Some((identity, _)) = identity else { bail!("there is no part to merge") };
     let mut folder = Folder::open(&args.out, identity)?;
     for part in &args.parts {
-        if part.is_dir() { from_folder(part, &mut folder)? } else { from_lines(part, &mut folder)? }
+        if part.is_dir() {
+            from_folder(part, &mut folder)?;
+        } else {
+            from_lines(part, &mut folder, console)?;
+        }
     }
     folder.journal.sort();
     complete(&folder, &args.parts)?;
@@ -78,16 +82,21 @@ fn from_folder(part: &Path, folder: &mut Folder) -> anyhow::Result<()> {
             part.display()
         );
     }
-    let from = Journal::open_there(part)?;
-    from.rows(|row| folder.take(&row))
+    match Journal::open_there(part)? {
+        Some(from) => from.rows(|row| folder.take(&row)),
+        None => Ok(()),
+    }
 }
 
 fn same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-fn from_lines(part: &Path, folder: &mut Folder) -> anyhow::Result<()> {
-    for line in pipe::lines(part)? {
+fn from_lines(part: &Path, folder: &mut Folder, console: Console) -> anyhow::Result<()> {
+    let mut torn = |place: &str| {
+        console.warn(&format!("{place}: is cut off, as by a process that died while it wrote; left out"));
+    };
+    for line in pipe::runs(part, &mut torn)? {
         let (number, map) = line?;
         if map.contains_key("space") {
             continue;
@@ -102,20 +111,17 @@ fn from_lines(part: &Path, folder: &mut Folder) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses a study that lacks runs, and says which.
+/// Refuses a study that lacks runs, and says which part they are of and what makes them.
 fn complete(folder: &Folder, parts: &[PathBuf]) -> anyhow::Result<()> {
     let identity = &folder.identity;
-    let runs = &folder.journal.runs;
+    let mut of_point = folder.journal.runs.chunk_by(|a, b| a.point == b.point).peekable();
     let mut missing = Vec::new();
-    let mut of_point = runs.chunk_by(|a, b| a.point == b.point).peekable();
     for point in 0..identity.space.len() {
         let found = of_point.next_if(|runs| u64::from(runs[0].point) == point).unwrap_or_default();
-        let there = |r: &u32| found.binary_search_by_key(r, |run| run.replication).is_ok();
-        let lacks = match identity.replications {
-            Replications::Fixed(wanted) => (0..wanted).any(|r| !there(&r)),
-            Replications::Until { .. } => found.is_empty() || (0..found.len() as u32).any(|r| !there(&r)),
-        };
-        if lacks {
+        let unbroken = found.iter().zip(0..).take_while(|(run, at)| run.replication == *at);
+        let walls: Vec<Option<f64>> =
+            unbroken.map(|(run, _)| (!run.wall_ms.is_nan()).then_some(run.wall_ms)).collect();
+        if !identity.replications.are_done(&walls, identity.confidence) {
             missing.push(point);
         }
     }
@@ -124,27 +130,57 @@ fn complete(folder: &Folder, parts: &[PathBuf]) -> anyhow::Result<()> {
     }
     let named: Vec<String> = missing.iter().take(NAMED).map(u64::to_string).collect();
     let more = if missing.len() > NAMED { ", ..." } else { "" };
-    let mut shards: Vec<Shard> = Vec::new();
-    for part in parts.iter().filter(|part| part.is_dir()) {
-        shards.extend(Identity::read(part)?.and_then(|identity| identity.shard));
-    }
-    let lacking = shards.first().map_or(Vec::new(), |first| {
-        let there = |index: &u32| shards.iter().any(|shard| shard.index == *index);
-        (0..first.of)
-            .filter(|index| !there(index))
-            .map(|index| format!("{}/{}", index + 1, first.of))
-            .collect()
-    });
-    let hint = if lacking.is_empty() {
-        "run the same sweep of the unfinished part again".to_owned()
-    } else {
-        format!("shards {} are missing", lacking.join(", "))
-    };
-    bail!(
-        "{} of {} lack runs ({}{more}): {hint}; what is there is kept in {}",
+    let mut text = format!(
+        "{} of {} lack runs ({}{more}); what is there is kept in {}",
         count(missing.len(), "point"),
         identity.space.len(),
         named.join(", "),
         folder.path().display()
-    )
+    );
+    for line in repairs(folder, parts, &missing)? {
+        text.push_str("\n  ");
+        text.push_str(&line);
+    }
+    bail!(text)
+}
+
+/// What makes the missing runs: each shard's own command, or the whole study's, which goes on from what is there.
+fn repairs(folder: &Folder, parts: &[PathBuf], missing: &[u64]) -> anyhow::Result<Vec<String>> {
+    let mut shards: Vec<(Shard, &Path)> = Vec::new();
+    for part in parts.iter().filter(|part| part.is_dir()) {
+        let shard = Identity::read(part)?.and_then(|identity| identity.shard);
+        shards.extend(shard.map(|shard| (shard, part.as_path())));
+    }
+    let command = &folder.identity.command;
+    let of = shards.first().map(|(first, _)| first.of);
+    let Some(of) = of.filter(|of| shards.len() == parts.len() && shards.iter().all(|s| s.0.of == *of)) else {
+        let out = for_a_shell(&folder.path().to_string_lossy());
+        return Ok(vec![format!("this makes what is missing: {command} --out {out}")]);
+    };
+    let mut lacking: Vec<u32> = missing.iter().map(|point| (point % u64::from(of)) as u32).collect();
+    lacking.sort_unstable();
+    lacking.dedup();
+    let mut lines: Vec<String> = lacking
+        .iter()
+        .take(NAMED)
+        .map(|index| {
+            let shard = format!("{}/{of}", index + 1);
+            match shards.iter().find(|(there, _)| there.index == *index) {
+                Some((_, path)) => {
+                    let out = for_a_shell(&path.to_string_lossy());
+                    format!(
+                        "shard {shard} in {} is not finished; this goes on: {command} --shard {shard} --out {out}",
+                        path.display()
+                    )
+                }
+                None => {
+                    format!("shard {shard} is missing; this makes it: {command} --shard {shard} --out DIR")
+                }
+            }
+        })
+        .collect();
+    if lacking.len() > NAMED {
+        lines.push(format!("and {} more", count(lacking.len() - NAMED, "shard")));
+    }
+    Ok(lines)
 }

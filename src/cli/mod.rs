@@ -36,6 +36,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
+use crate::experiment::unless_broken;
 use args::{Cli, Command};
 use console::{Console, tell_error};
 
@@ -73,7 +74,11 @@ pub fn run() -> ExitCode {
     };
     let console = Console::new(&cli.console);
     output::clean_up_when_interrupted();
-    match answer(&cli.command, console) {
+    // The panic itself has been told where it happened.
+    let answered = unless_broken(|| answer(&cli.command, console)).unwrap_or_else(|said| {
+        Err(anyhow::anyhow!("spillcast broke down, which is a fault of its own: {said}"))
+    });
+    match answered {
         Ok(Answer::Done) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(error) => failure(&error),

@@ -23,23 +23,54 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
     Ok(Box::new(BufReader::new(file)))
 }
 
+/// A line that holds a JSON object, with its number.
+type Line = anyhow::Result<(usize, Map<String, Value>)>;
+
 /// The lines of a file of points, with their numbers; blank ones are left out.
-pub(super) fn lines(
+pub(super) fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = Line> + use<>> {
+    lines_and_torn(path, None)
+}
+
+/// The lines of a file of runs. Whoever wrote it may have died within the last line: that one is handed to `torn`.
+pub(super) fn runs<'t>(
     path: &Path,
-) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(usize, Map<String, Value>)>> + use<>> {
+    torn: &'t mut dyn FnMut(&str),
+) -> anyhow::Result<impl Iterator<Item = Line> + use<'t>> {
+    lines_and_torn(path, Some(torn))
+}
+
+fn lines_and_torn<'t>(
+    path: &Path,
+    mut torn: Option<&'t mut dyn FnMut(&str)>,
+) -> anyhow::Result<impl Iterator<Item = Line> + use<'t>> {
     let name = path.display().to_string();
-    Ok(open(path)?.lines().enumerate().filter_map(move |(at, line)| {
-        let place = format!("{name}:{}", at + 1);
-        let line = match line.with_context(|| format!("{place}: cannot be read")) {
-            Ok(line) if line.trim().is_empty() => return None,
-            Ok(line) => line,
-            Err(error) => return Some(Err(error)),
-        };
-        Some(match serde_json::from_str(&line) {
-            Ok(Value::Object(map)) => Ok((at + 1, map)),
-            Ok(_) => Err(anyhow!("{place}: is no JSON object; valid: {{\"spark.executor.memory\": \"2g\"}}")),
-            Err(error) => Err(anyhow!("{place}: is no JSON: {error}")),
-        })
+    let mut reader = open(path)?;
+    let mut number = 0;
+    Ok(std::iter::from_fn(move || {
+        loop {
+            let mut line = String::new();
+            number += 1;
+            let place = format!("{name}:{number}");
+            match reader.read_line(&mut line).with_context(|| format!("{place}: cannot be read")) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            if line.trim().is_empty() {
+                continue;
+            }
+            return Some(match (serde_json::from_str(&line), &mut torn) {
+                (Ok(Value::Object(map)), _) => Ok((number, map)),
+                (Ok(_), _) => {
+                    Err(anyhow!("{place}: is no JSON object; valid: {{\"spark.executor.memory\": \"2g\"}}"))
+                }
+                (Err(_), Some(torn)) if !line.ends_with('\n') => {
+                    torn(&place);
+                    continue;
+                }
+                (Err(error), _) => Err(anyhow!("{place}: is no JSON: {error}")),
+            });
+        }
     }))
 }
 

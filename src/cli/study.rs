@@ -30,6 +30,8 @@ pub(super) struct Identity {
     pub(super) study: String,
     /// INPUT as typed, for people.
     pub(super) input: String,
+    /// The command that makes the whole study, but for where it writes; for people.
+    pub(super) command: String,
     /// The points.
     pub(super) space: Space,
     /// How often each.
@@ -66,6 +68,7 @@ impl Identity {
             version,
             study,
             input: input.to_owned(),
+            command: command_typed(std::env::args().skip(1)),
             space: space.clone(),
             replications,
             confidence,
@@ -78,6 +81,7 @@ impl Identity {
             "spillcast": self.version,
             "study": self.study,
             "input": self.input,
+            "command": self.command,
             "space": space_to_json(&self.space),
             "replications": replications_to_json(self.replications),
             "confidence": self.confidence,
@@ -91,6 +95,7 @@ impl Identity {
             version: text("spillcast")?,
             study: text("study")?,
             input: text("input")?,
+            command: text("command")?,
             space: space_from_json(value.get("space")?)?,
             replications: replications_from_json(value.get("replications")?)?,
             confidence: value.get("confidence")?.as_f64()?,
@@ -112,7 +117,9 @@ impl Identity {
         let path = folder.join(IDENTITY);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error).with_context(|| format!("{}: cannot be read", path.display())),
         };
         let value: Value =
@@ -141,6 +148,35 @@ impl Identity {
             format!("its application, configuration or seed differ (it was made from {})", other.input)
         })
     }
+}
+
+/// The command line less what says where a study goes and which part of it: whoever repeats it adds that again.
+fn command_typed(args: impl Iterator<Item = String>) -> String {
+    const WITH_VALUE: [&str; 4] = ["--out", "-o", "--shard", "--threads"];
+    const ALONE: [&str; 4] = ["--jsonl", "--list-points", "--quiet", "-q"];
+    let mut words = vec!["spillcast".to_owned()];
+    let mut drop_next = false;
+    for arg in args {
+        let name = arg.split_once('=').map_or(arg.as_str(), |(name, _)| name);
+        if std::mem::take(&mut drop_next) || ALONE.contains(&name) {
+            continue;
+        }
+        if WITH_VALUE.contains(&name) {
+            drop_next = name.len() == arg.len();
+            continue;
+        }
+        words.push(for_a_shell(&arg));
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+pub(super) fn for_a_shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// Parses `3/16`.
@@ -355,6 +391,15 @@ mod tests {
     }
 
     #[test]
+    fn a_command_is_told_without_its_place_and_part() {
+        let typed =
+            "sweep a.toml --vary k=1,2 --out x --shard=3/16 --conf spark.master=local[2] -q --threads 2";
+        let told = command_typed(typed.split(' ').map(str::to_owned));
+        assert_eq!(told, "spillcast sweep a.toml --vary k=1,2 --conf 'spark.master=local[2]'");
+        assert_eq!([for_a_shell("it's"), for_a_shell("")], ["'it'\\''s'", "''"]);
+    }
+
+    #[test]
     fn an_identity_survives_its_file() {
         let axis =
             Axis { key: "spark.executor.memory".to_owned(), values: vec!["1g".to_owned(), "2g".to_owned()] };
@@ -368,6 +413,7 @@ mod tests {
                 version: "0.1.0".to_owned(),
                 study: "abc".to_owned(),
                 input: "x.toml".to_owned(),
+                command: "spillcast sweep x.toml".to_owned(),
                 space,
                 replications,
                 confidence: 0.95,

@@ -116,6 +116,9 @@ pub(super) fn run(args: &TuneArgs, console: Console) -> anyhow::Result<Answer> {
     let goal =
         Goal { objective: args.minimize.objective(), limits: &limits, replications: args.replications };
     let found = tune(&base, &space, goal);
+    for broken in found.simulated.values().filter(|verdict| verdict.is_broken()) {
+        console.warn(&format!("left out: {}: {}", named(&space, broken.point), broken.why));
+    }
     let Some(best) = &found.best else { return Err(nothing(&found, &space, args)) };
     let scaled = scaled(&base, &space, best, goal, &args.data_scale)?;
     if args.json {

@@ -33,7 +33,7 @@ pub use points::Space;
 pub use ranges::{Predicted, Sureness, sureness};
 pub use reseed::reseed;
 pub use score::{Comparison, Naive, compare};
-pub use study::{Known, Replications, Shard, Stopped, Study};
+pub use study::{Known, Replications, Shard, Stopped, Study, unless_broken};
 pub use summary::{Summary, summarise};
 pub use tune::{Found, Goal, Limit, Objective, TOLERANCE, Verdict, judge, tune};
 pub use vary::{Axis, number_of};

@@ -13,6 +13,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::base::{Base, Prepared};
 use super::points::Space;
+use super::study::unless_broken;
 use super::vary::number_of;
 use crate::record::columns::{SUMMARY, Value};
 use crate::record::{Outcome, RunRecord};
@@ -33,6 +34,8 @@ const STARTS: usize = 3;
 pub const TOLERANCE: f64 = 0.05;
 /// Spaces up to this many points are simulated whole when the search finds nothing that meets the constraints.
 const BROAD: u64 = 20_000;
+/// The miss of a point of which nothing is known: more than any failure.
+const BROKEN: f64 = 100.0;
 /// Keys whose larger values are more memory.
 const MEMORY_KEYS: [&str; 7] = [
     "spark.executor.memory",
@@ -92,6 +95,26 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// A point whose simulation broke down (a fault of this program): nothing is known of it, so that it is no answer.
+    fn broken(point: u64, said: &str) -> Self {
+        Self {
+            point,
+            feasible: false,
+            miss: BROKEN,
+            why: format!("the simulation broke down, which is a fault of spillcast: {said}"),
+            memory: 0,
+            wall_ms: 0.0,
+            spilled: 0.0,
+            heap_share: None,
+            container_share: None,
+        }
+    }
+
+    /// Whether its simulation broke down.
+    pub fn is_broken(&self) -> bool {
+        self.miss >= BROKEN
+    }
+
     /// What is to be least.
     pub fn value(&self, objective: Objective) -> f64 {
         match objective {
@@ -253,10 +276,13 @@ impl Search<'_> {
         let verdicts: Vec<Verdict> = todo
             .into_par_iter()
             .map(|point| {
-                let prepared = base
-                    .prepare(space.keys(), &space.values(point))
-                    .unwrap_or_else(|faults| Prepared::Refused(faults.join("; ")));
-                judge(base, point, &prepared, goal)
+                unless_broken(|| {
+                    let prepared = base
+                        .prepare(space.keys(), &space.values(point))
+                        .unwrap_or_else(|faults| Prepared::Refused(faults.join("; ")));
+                    judge(base, point, &prepared, goal)
+                })
+                .unwrap_or_else(|said| Verdict::broken(point, &said))
             })
             .collect();
         self.simulated.extend(verdicts.into_iter().map(|verdict| (verdict.point, verdict)));

@@ -14,6 +14,7 @@ mod consumers;
 mod event;
 mod executor;
 mod falls;
+mod heartbeat;
 mod host;
 mod kills;
 mod plan;
@@ -324,6 +325,7 @@ impl<'a> World<'a> {
                 self.schedule_swap(host);
             }
             Event::OutOfMemory { host } => self.kill_somebody(host),
+            Event::LongPause { executor } => self.long_pause(executor),
             Event::Delay { task, task_id } => {
                 let waiting = self.tasks[task].as_ref().is_some_and(|t| t.id == task_id);
                 if waiting {

@@ -2,6 +2,7 @@
 //! and leaves nothing behind.
 
 mod bad_input;
+mod broken_studies;
 mod commands;
 mod files;
 mod hard_logs;
