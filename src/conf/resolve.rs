@@ -149,6 +149,7 @@ fn scheduling(r: &Reader<'_>) -> SchedulingSettings {
         }),
         fair: r.text("spark.scheduler.mode").as_deref() == Some("FAIR"),
         network_timeout: r.time("spark.network.timeout"),
+        executor_timeout: r.time("spark.storage.blockManagerHeartbeatTimeoutMs"),
         network_timeout_interval: r.time("spark.network.timeoutInterval"),
         heartbeat_interval: r.time("spark.executor.heartbeatInterval"),
         default_parallelism: r.opt_count("spark.default.parallelism"),

@@ -96,6 +96,17 @@ pub enum Collector {
     Serial,
 }
 
+impl Collector {
+    /// Name, as `spillcast.collector` takes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::G1 => "G1",
+            Self::Parallel => "Parallel",
+            Self::Serial => "Serial",
+        }
+    }
+}
+
 /// What the containers of driver and executors get beyond the heap; MiB where Spark counts in MiB. Explicit overheads
 /// may be negative, as in Spark (CONF-4).
 #[derive(Clone, Debug, PartialEq)]
@@ -260,6 +271,8 @@ pub struct SchedulingSettings {
     pub fair: bool,
     /// Time without heartbeat after which an executor is lost.
     pub network_timeout: SimDuration,
+    /// The same for executors; [`Self::network_timeout`] unless set by itself.
+    pub executor_timeout: SimDuration,
     /// How often the driver looks for lost executors.
     pub network_timeout_interval: SimDuration,
     /// Time between heartbeats.

@@ -62,6 +62,7 @@ pub(super) fn refuse_bad_starts(r: &mut Reader<'_>, settings: &Settings) {
     check_local_cluster(r, settings);
     check_cores(r, settings);
     check_heartbeat(r, settings);
+    check_search_for_lost(r, settings);
     check_heap_options(r);
     if let Some(text) = r.text("spark.io.compression.codec").filter(|text| codec(text).is_none()) {
         let message = format!("Codec [{text}] is not available.");
@@ -280,6 +281,25 @@ fn check_heartbeat(r: &mut Reader<'_>, settings: &Settings) {
         "spark.network.timeout"
     };
     r.refuse(key, condition, message, "a heartbeat interval below spark.network.timeout");
+}
+
+/// `HeartbeatReceiver` asks as much of its settings.
+fn check_search_for_lost(r: &mut Reader<'_>, settings: &Settings) {
+    const SEARCH: &str = "spark.network.timeoutInterval";
+    const OWN: &str = "spark.storage.blockManagerHeartbeatTimeoutMs";
+    let scheduling = &settings.scheduling;
+    if !r.version().at_least(3, 1)
+        || scheduling.network_timeout_interval <= scheduling.executor_timeout
+        || r.is_faulty(SEARCH)
+    {
+        return;
+    }
+    let timeout = if r.conf.contains(OWN) { OWN } else { "spark.network.timeout" };
+    let key = if r.conf.contains(SEARCH) { SEARCH } else { timeout };
+    let message = format!("requirement failed: {SEARCH} should be less than or equal to {timeout}.");
+    let interval = scheduling.network_timeout_interval.0 / 1_000_000;
+    let expected = format!("{SEARCH} (now {interval} ms) not above {timeout}");
+    r.refuse(key, None, message, expected);
 }
 
 /// MODE-6.

@@ -39,15 +39,32 @@ const ROOTS_S: f64 = 4e-3;
 /// whether it does is decided elsewhere.
 pub const USED_SHARE_MAX: f64 = 0.95;
 
-/// Pause nanoseconds for one byte that tasks allocate.
-pub fn pause_ns_per_byte(collector: Collector, heap: TaskHeap) -> f64 {
+/// What collections of a heap take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pauses {
+    /// Nanoseconds for one byte that tasks allocate.
+    pub ns_per_byte: f64,
+    /// The longest kind of pause, ns.
+    pub longest_ns: f64,
+    /// Bytes allocated between two of that kind.
+    pub every_bytes: f64,
+}
+
+/// What collections of `heap` take while tasks allocate.
+pub fn pauses(collector: Collector, heap: TaskHeap) -> Pauses {
     let size = heap.heap.max(1) as f64;
     let live = (heap.objects + heap.arrays) as f64;
     let fitting = (USED_SHARE_MAX * collector::usable(collector, size) / live.max(1.0)).clamp(0.0, 1.0);
     let mut load = HeapLoad::objects(size, heap.objects as f64 * fitting, TURNOVER);
     load.live_pages = heap.arrays as f64 * fitting;
     let cost = collector::cost(collector, &load);
-    (cost.pause_s_per_byte + ROOTS_S * cost.pauses_per_byte) * 1e9
+    let every =
+        if cost.full_every_bytes.is_finite() { cost.full_every_bytes } else { 1.0 / cost.pauses_per_byte };
+    Pauses {
+        ns_per_byte: (cost.pause_s_per_byte + ROOTS_S * cost.pauses_per_byte) * 1e9,
+        longest_ns: (cost.longest_pause_s + ROOTS_S) * 1e9,
+        every_bytes: every,
+    }
 }
 
 #[cfg(test)]
@@ -59,7 +76,7 @@ mod tests {
     fn a_fuller_heap_costs_more_and_never_infinitely_much() {
         let cost = |objects: u64, arrays: u64| {
             let heap = TaskHeap { heap: 1024 * MIB, objects: objects * MIB, arrays: arrays * MIB };
-            pause_ns_per_byte(Collector::G1, heap)
+            pauses(Collector::G1, heap).ns_per_byte
         };
         assert!(cost(900, 0) > 2.0 * cost(500, 0));
         assert!(cost(500, 0) > cost(100, 400));

@@ -20,6 +20,8 @@ pub enum Limit {
     Host,
     /// Room for Spark's files on a host's disk.
     Disk,
+    /// Time without a heartbeat, for an executor that collects ([`Fall::silence`]); the ledger is of its heap.
+    Heartbeat,
 }
 
 impl Limit {
@@ -33,6 +35,7 @@ impl Limit {
             Self::DriverHeap => "driverHeap",
             Self::Host => "host",
             Self::Disk => "disk",
+            Self::Heartbeat => "heartbeat",
         }
     }
 }
@@ -166,6 +169,8 @@ pub struct Fall {
     pub running_tasks: u32,
     /// For a task's share: the execution pool at its largest, and the tasks that share it.
     pub pool: Option<SharedPool>,
+    /// For a limit of time: how it was passed.
+    pub silence: Option<Silence>,
     /// Who held the bytes, largest first; they sum to `used`.
     pub holders: Vec<Holder>,
 }
@@ -175,6 +180,17 @@ impl Fall {
     pub fn over(&self) -> u64 {
         self.used.saturating_sub(self.limit_bytes)
     }
+}
+
+/// An executor that the driver did not hear of in time, ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Silence {
+    /// The collection under way.
+    pub pause_ns: u64,
+    /// Since its last heartbeat.
+    pub silent_ns: u64,
+    /// What the driver allows.
+    pub timeout_ns: u64,
 }
 
 /// An execution pool that tasks share.

@@ -11,7 +11,7 @@ mod timeline;
 mod trace;
 
 pub use confidence::{Confidence, Range};
-pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool};
+pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool, Silence};
 pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};
 pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
 pub use timeline::{Points, Timeline, TimelinePoint};
@@ -346,6 +346,8 @@ pub enum EventKind {
     TaskFailed,
     /// An executor died.
     ExecutorLost,
+    /// A collection that the driver may miss begins.
+    LongPause,
     /// The kernel killed a process.
     Kill,
     /// The application ended early.
@@ -367,6 +369,7 @@ impl EventKind {
             Self::Reload => "reload",
             Self::Recompute => "recompute",
             Self::TaskFailed => "task_failed",
+            Self::LongPause => "long_pause",
             Self::ExecutorLost => "executor_lost",
             Self::Kill => "kill",
             Self::Abort => "abort",

@@ -10,14 +10,14 @@ use std::fmt::Write as _;
 use super::table::{Style, spill_line};
 use super::text::{GREEN, Page, RED, count, duration, percent};
 use crate::experiment::why::slow::{Floor, Help, SALT_PARTS, SlowDown};
-use crate::experiment::why::{Change, Class, Fix, Link, Useless, Why};
+use crate::experiment::why::{Change, Class, Fix, Link, Tried, Useless, Why, is_of_the_host};
 use crate::record::{Approach, Fall, Holder, Holding, Limit, ObservedRun, RunRecord};
 use crate::units::HumanBytes;
 
 /// Lines of a ledger before the rest is summed up.
 const HOLDERS_MAX: usize = 10;
 /// Changes that are shown.
-const FIXES_MAX: usize = 6;
+const FIXES_MAX: usize = 8;
 /// Assumptions that are shown.
 const ASSUMPTIONS_MAX: usize = 6;
 
@@ -117,6 +117,7 @@ fn limit_words(limit: Limit) -> &'static str {
         Limit::ResultSize => "spark.driver.maxResultSize",
         Limit::DriverHeap => "heap of the driver",
         Limit::Host => "memory and swap of the host",
+        Limit::Heartbeat => "time without a heartbeat",
         Limit::Disk => "room for Spark's files on the disk",
     }
 }
@@ -131,9 +132,9 @@ fn near_words(record: &RunRecord, near: &Approach) -> String {
     format!("{}, with {} left: {size} ({place})", limit_words(near.limit), HumanBytes(near.headroom()))
 }
 
-fn limits(page: &mut Page, why: &Why, fall: &Fall, context: &Context<'_>) {
-    let record = &why.trial.record;
-    page.paragraph(&format!(
+/// The limit in bytes that fell.
+fn fell_first(record: &RunRecord, fall: &Fall) -> String {
+    format!(
         "Fell first: {}: {} of {}, {} over ({}{}).",
         limit_words(fall.limit),
         HumanBytes(fall.used),
@@ -145,7 +146,22 @@ fn limits(page: &mut Page, why: &Why, fall: &Fall, context: &Context<'_>) {
             (None, Some(stage)) => format!(", stage {stage}"),
             _ => String::new(),
         }
-    ));
+    )
+}
+
+fn limits(page: &mut Page, why: &Why, fall: &Fall, context: &Context<'_>) {
+    let record = &why.trial.record;
+    if let Some(silence) = &fall.silence {
+        page.paragraph(&format!(
+            "Fell first: time without a heartbeat: {} of {}, during a collection of {} ({}).",
+            duration(silence.silent_ns),
+            duration(silence.timeout_ns),
+            duration(silence.pause_ns),
+            place_of(record, fall.limit, fall.executor),
+        ));
+    } else {
+        page.paragraph(&fell_first(record, fall));
+    }
     match &why.runner_up {
         Some(near) => page.paragraph(&format!("Runner-up: {}.", near_words(record, near))),
         None => page.paragraph("Runner-up: none; nothing else was near a limit in bytes."),
@@ -292,6 +308,14 @@ fn words(changes: &[Change]) -> String {
     words.join(" ")
 }
 
+/// What a change costs in memory; nothing where it is a change of the host.
+fn memory_words(why: &Why, tried: &Tried) -> String {
+    if is_of_the_host(&tried.changes) {
+        return String::new();
+    }
+    format!(", {}", memory_change(why.trial.reserved_bytes, tried.trial.reserved_bytes))
+}
+
 fn memory_change(before: u64, after: u64) -> String {
     match after.cmp(&before) {
         std::cmp::Ordering::Greater => format!("{} more memory in all", HumanBytes(after - before)),
@@ -330,14 +354,14 @@ fn fix_line(why: &Why, fix: &Fix) -> String {
     if fix.class == Class::None {
         let _ = write!(
             line,
-            "{}, jobs take {}, {}",
+            "{}, jobs take {}{}",
             if trial.is_clean() {
                 "ends well"
             } else {
                 "gets through, though it still loses tasks or executors"
             },
             duration(trial.record.wall_ns),
-            memory_change(why.trial.reserved_bytes, trial.reserved_bytes)
+            memory_words(why, &fix.tried)
         );
     } else {
         let _ = write!(line, "then dies of another limit, {}", fix.class.words());
@@ -427,12 +451,12 @@ fn help_line(why: &Why, slow: &SlowDown, help: &Help) -> String {
         (_, false) => "less time, though more than a tenth of it is left",
     };
     let mut line = format!(
-        "{} (now {}): {what}; jobs take {} ({}), {}",
+        "{} (now {}): {what}; jobs take {} ({}){}",
         words(&help.tried.changes),
         help.from,
         duration(after),
         compared(before, after),
-        memory_change(why.trial.reserved_bytes, help.tried.trial.reserved_bytes)
+        memory_words(why, &help.tried)
     );
     if let Some(below) = &help.below {
         let values: Vec<&str> = below.iter().map(|change| change.value.as_str()).collect();
@@ -480,6 +504,10 @@ fn sureness(page: &mut Page, why: &Why) {
     let grade = match why.class {
         Class::SparkOutOfMemory => {
             "the limit and the shares are exact (Spark's arithmetic), what the operators ask for is mechanistic"
+        }
+        Class::Heartbeat => {
+            "the rule is Spark's; how long a collection takes is calibrated on heaps up to 2 GiB and two collector threads, \
+             and a larger machine collects faster"
         }
         Class::DriverResult => "the limit is exact; the size of a result is the log's or the scenario's",
         Class::None => "times are calibrated (fitted to measured runs), spills and evictions mechanistic",

@@ -193,7 +193,7 @@ impl World<'_> {
     }
 
     /// Stops a task where it is, without counting its end.
-    fn detach(&mut self, key: usize) {
+    pub(super) fn detach(&mut self, key: usize) {
         let now = self.queue.now();
         let task = self.tasks[key].as_mut().expect("a task that is stopped exists");
         let host = self.executors[task.executor].host;
@@ -252,7 +252,7 @@ impl World<'_> {
     }
 
     /// A counted failure: the task is tried again, or the job is aborted (FAIL-1).
-    fn retry_or_abort(&mut self, key: usize, reason: &str, outcome: Outcome) {
+    pub(super) fn retry_or_abort(&mut self, key: usize, reason: &str, outcome: Outcome) {
         let task = self.tasks[key].as_ref().expect("a failing task exists");
         let (stage, index, executor, id, attempt) =
             (task.stage, task.index, task.executor, task.id, task.attempt);
@@ -278,6 +278,14 @@ impl World<'_> {
         }
     }
 
+    /// What the tasks of a lost executor fail of.
+    pub(super) fn lost_words(&self, executor: usize, reason: &str) -> String {
+        format!(
+            "ExecutorLostFailure (executor {} exited caused by one of the running tasks) Reason: {reason}",
+            self.executors[executor].record.id
+        )
+    }
+
     /// An executor dies with everything in it (FAIL-3..5).
     pub(super) fn lose_executor(&mut self, executor: usize, reason: &str, outcome: Outcome) {
         let now = self.queue.now();
@@ -291,10 +299,7 @@ impl World<'_> {
         for &key in &running {
             self.detach(key);
         }
-        let lost = format!(
-            "ExecutorLostFailure (executor {} exited caused by one of the running tasks) Reason: {reason}",
-            self.executors[executor].record.id
-        );
+        let lost = self.lost_words(executor, reason);
         for set in self.task_sets.values_mut() {
             set.forget_executor(executor as u32);
         }
@@ -321,6 +326,7 @@ impl World<'_> {
         let executor = task.executor;
         let (live, resident) = self.refresh(executor);
         let swap_ns = self.take_swap_debt(self.executors[executor].host);
+        self.lost.swap_out_ns += swap_ns;
         if swap_ns > 0
             && let Some(task) = self.tasks[key].as_mut()
         {
@@ -413,6 +419,10 @@ impl World<'_> {
                         HumanBytes(limit)
                     ),
                 );
+                return;
+            }
+            if let Some(reason) = self.results_do_not_fit(stage, total) {
+                self.abort(Outcome::DriverOom, reason);
                 return;
             }
         }

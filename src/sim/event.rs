@@ -19,6 +19,8 @@ pub(super) enum Event {
     Swap { host: usize },
     /// Memory and swap of a host are full and the kernel gives up looking for pages.
     OutOfMemory { host: usize },
+    /// A collection that the driver may miss begins, ends, or has lasted too long.
+    LongPause { executor: usize },
     /// A task's fixed delay is over.
     Delay { task: usize, task_id: u64 },
     /// Delay scheduling may allow the next level.

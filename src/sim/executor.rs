@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::World;
+use super::heartbeat::LongPauses;
 use super::processes::{ExecutorSetup, host_collector};
 use super::warmup::WarmUp;
 use crate::engine::{SharedResource, TimerId};
 use crate::host::collector::{Collector, HeapEnd, usable};
-use crate::host::{TaskHeap, pause_ns_per_byte};
+use crate::host::{TaskHeap, pauses};
 use crate::memory::{MemoryManager, MemoryMode};
 use crate::record::{ExecutorRecord, TimelinePoint};
 use crate::units::SimTime;
@@ -54,7 +55,10 @@ pub(super) struct Executor {
     gc_share: f64,
     /// Pause time so far, ns.
     pub(super) gc_ns: f64,
+    /// Time of tasks that went into waiting for missing pages, ns.
+    pub(super) swap_ns: f64,
     speed: f64,
+    pub(super) long_pauses: LongPauses,
     /// Time that missing pages make of a unit of work; 1 is none.
     pub(super) swap_slow: f64,
     /// Bytes of its process tree in memory and swap, at the last look.
@@ -97,7 +101,9 @@ impl Executor {
             allocation_rate: 0.0,
             gc_share: 0.0,
             gc_ns: 0.0,
+            swap_ns: 0.0,
             speed: 1.0,
+            long_pauses: LongPauses::default(),
             swap_slow: 1.0,
             footprint: 0,
             updated: SimTime(record.added_ns),
@@ -129,11 +135,20 @@ impl Executor {
         self.allocation_rate * processor * (1.0 - self.gc_share) * 1e9
     }
 
+    /// Bytes that its tasks allocate in a nanosecond with a processor each and no collection.
+    pub(super) fn allocation_rate_per_ns(&self) -> f64 {
+        self.allocation_rate
+    }
+
     /// Pause time until `now`, ns.
     pub(super) fn gc_until(&mut self, now: SimTime) -> f64 {
         let elapsed = now.since(self.updated).0 as f64;
         if elapsed > 0.0 {
             self.gc_ns += elapsed * self.gc_share;
+            if self.swap_slow > 1.0 {
+                let waiting = elapsed * (1.0 - self.gc_share) * (1.0 - 1.0 / self.swap_slow);
+                self.swap_ns += waiting * self.running.len() as f64;
+            }
             self.allocated += elapsed * (1.0 - self.gc_share) * self.allocation_rate;
             self.updated = now;
         }
@@ -172,10 +187,10 @@ impl World<'_> {
         let executor = &mut self.executors[index];
         executor.gc_until(now);
         let live = executor.live_heap(base);
-        let pause =
-            pause_ns_per_byte(executor.collector, executor.task_heap(base)) * executor.allocation_rate;
-        let pause = pause * processor;
-        executor.gc_share = pause / (1.0 + pause);
+        let pauses = pauses(executor.collector, executor.task_heap(base));
+        let gc_share = self.bear_pauses(index, pauses, processor);
+        let executor = &mut self.executors[index];
+        executor.gc_share = gc_share;
         let resident = executor.resident(non_heap, live);
         self.note_footprint(index, resident);
         self.apply_speed(index);

@@ -7,12 +7,14 @@
 //! `program` (in which order a task works), `task` (the walk through it), `attempts` and `stages` (who runs when, and what
 //! failures do), `cache` (blocks), `executor` (heap, collection, processor), `recorder` (sums and causes).
 
+mod adaptive;
 mod attempts;
 mod cache;
 mod consumers;
 mod event;
 mod executor;
 mod falls;
+mod heartbeat;
 mod host;
 mod kills;
 mod pace;
@@ -327,6 +329,7 @@ impl<'a> World<'a> {
                 self.schedule_swap(host);
             }
             Event::OutOfMemory { host } => self.kill_somebody(host),
+            Event::LongPause { executor } => self.long_pause(executor),
             Event::Delay { task, task_id } => {
                 let waiting = self.tasks[task].as_ref().is_some_and(|t| t.id == task_id);
                 if waiting {

@@ -94,6 +94,7 @@ fn every_scenario_has_its_story_here() {
         "cache-thrash",
         "collect-to-driver",
         "eviction-policies",
+        "long-pauses",
         "off-heap",
         "python-overhead",
         "skewed-aggregation",
@@ -282,4 +283,26 @@ fn tiny_data_is_slower_in_200_partitions_than_in_one() {
     let one = story("tiny-data-200-partitions", Some("one partition"));
     assert!(base.total("tasks") > 1_000 && one.total("tasks") < 30);
     assert!(base.wall_ms() > 10.0 * one.wall_ms());
+}
+
+#[test]
+fn a_collection_that_outlasts_the_time_out_loses_its_executor() {
+    let base = story("long-pauses", None);
+    let reason = base.json["reason"].as_str().expect("a reason");
+    assert_eq!(base.outcome(), "timeout");
+    assert!(reason.contains("failed 4 times"), "{reason}");
+    let silent = reason.rsplit("timed out after ").next().and_then(|rest| rest.strip_suffix(" ms"));
+    let silent: u64 = silent.expect("a time").parse().expect("ms");
+    // Noticed between the time-out of 120 s and one search of 60 s later.
+    assert!((120_000..=180_000).contains(&silent), "{silent}");
+    // With more patience the same collections are in the tasks' time and in jvmGcTime, and nothing is lost.
+    let patient = story("long-pauses", Some("longer time-out"));
+    assert_eq!((patient.outcome(), patient.total("failedTasks")), ("ok", 0));
+    assert!(patient.total("jvmGcTime") * 2 > patient.total("executorRunTime"));
+    assert!(patient.total("jvmGcTime") > 16 * 180_000, "each of 16 tasks sits through one or more");
+    for variant in ["G1", "two tasks at once"] {
+        let other = story("long-pauses", Some(variant));
+        assert_eq!((other.outcome(), other.total("failedTasks")), ("ok", 0), "{variant}");
+        assert!(other.total("jvmGcTime") * 20 < patient.total("jvmGcTime"), "{variant}");
+    }
 }

@@ -251,6 +251,14 @@ fn conf_11_heartbeats_within_the_time_out() {
          spark.executor.heartbeatInterval=120000ms. SQLSTATE: 42616",
     );
     assert_eq!(errors_in("3.5", &[("spark.network.timeout", "5s")])[0].key, "spark.network.timeout");
+    // The words of Spark 4.1.4 started with spark.network.timeout=30s.
+    let errors = errors_in("4.1", &[("spark.network.timeout", "30s")]);
+    assert_eq!(
+        errors[0].message,
+        "requirement failed: spark.network.timeoutInterval should be less than or equal to spark.network.timeout."
+    );
+    let shorter = [("spark.network.timeout", "30s"), ("spark.network.timeoutInterval", "5s")];
+    assert!(Settings::resolve(&conf("4.1", &shorter)).is_ok());
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) static ROWS: &[Property] = &[
     p("spark.storage.replication.policy", Text, Unset, NotModelled, "Which executors get replicas of a cached block."),
     p("spark.storage.maxReplicationFailures", Int, Value("1"), NotModelled, "Failures after which replication of a block is given up."),
     p("spark.storage.cachedPeersTtl", Int, Value("60000"), NotModelled, "Milliseconds for which an executor remembers its peers."),
-    p("spark.storage.blockManagerHeartbeatTimeoutMs", Time(Ms), Key("spark.network.timeout"), NotModelled, "Time without heartbeat after which a block manager is lost."),
+    p("spark.storage.blockManagerHeartbeatTimeoutMs", Time(Ms), Key("spark.network.timeout"), Modelled, "Time without heartbeat after which a block manager is lost."),
     p("spark.rdd.compress", Bool, Value("false"), NotModelled, "Whether serialized cached RDD blocks are compressed."),
     p("spark.rdd.cache.visibilityTracking.enabled", Bool, Value("false"), NotModelled, "Whether blocks count as cached only after their task succeeded.").since(3, 5),
     p("spark.cleaner.referenceTracking", Bool, Value("true"), NotModelled, "Whether unreachable datasets, shuffles and broadcasts are cleaned after a driver collection."),

@@ -7,7 +7,7 @@ use super::builder::Builder;
 use super::stages::{StageRun, waits_ns};
 use crate::conf::Collector;
 use crate::eventlog::app_log::JobResult;
-use crate::host::{TaskHeap, pause_ns_per_byte};
+use crate::host::{TaskHeap, pauses};
 use crate::sim::host_collector;
 use crate::workload::PerTask;
 
@@ -108,7 +108,7 @@ impl Builder<'_> {
         };
         let collector = host_collector(process.unwrap_or(Collector::G1));
         let bytes = pause_ns
-            / pause_ns_per_byte(collector, TaskHeap { heap, objects: self.rates.heap_base_bytes, arrays });
+            / pauses(collector, TaskHeap { heap, objects: self.rates.heap_base_bytes, arrays }).ns_per_byte;
         let total = own.total().max(1) as f64;
         match own {
             PerTask::Total(_) => PerTask::Total(bytes as u64),

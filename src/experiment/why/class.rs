@@ -26,7 +26,9 @@ pub enum Class {
     DriverResult,
     /// `-Xmx` of the driver.
     DriverHeap,
-    /// Heartbeat or network time-out.
+    /// The driver did not hear of an executor in time.
+    Heartbeat,
+    /// A host that swaps so hard that tasks stand still.
     Timeout,
     /// A local disk is full.
     DiskFull,
@@ -58,6 +60,8 @@ impl Class {
             Outcome::MaxResultSize => Self::DriverResult,
             Outcome::DriverOom => Self::DriverHeap,
             Outcome::DiskFull => Self::DiskFull,
+            // Spark's words, of a run without a ledger as well.
+            Outcome::Timeout if record.reason.contains("heartbeat timed out") => Self::Heartbeat,
             Outcome::Timeout => Self::Timeout,
             Outcome::Refused => Self::Refused,
             Outcome::Other => Self::Stuck,
@@ -77,6 +81,7 @@ impl Class {
             Self::HostOomKiller => "hostOomKiller",
             Self::DriverResult => "driverResult",
             Self::DriverHeap => "driverHeap",
+            Self::Heartbeat => "heartbeatTimeout",
             Self::Timeout => "timeout",
             Self::DiskFull => "diskFull",
             Self::Refused => "refused",
@@ -97,6 +102,7 @@ impl Class {
             Self::HostOomKiller => "the host's OOM killer (exit code 137)",
             Self::DriverResult => "driver result size (spark.driver.maxResultSize)",
             Self::DriverHeap => "Java heap of the driver (-Xmx)",
+            Self::Heartbeat => "heartbeat timeout (the driver gives up an executor that collects garbage)",
             Self::Timeout => "time-out: tasks stand still",
             Self::DiskFull => "full local disk",
             Self::Refused => "refused at the start",
@@ -114,6 +120,7 @@ impl Class {
             Self::DriverHeap => Some(Limit::DriverHeap),
             // Only a host that thrashes stands still so long in the simulation.
             Self::HostOomKiller | Self::Timeout => Some(Limit::Host),
+            Self::Heartbeat => Some(Limit::Heartbeat),
             Self::DiskFull => Some(Limit::Disk),
             Self::None | Self::Refused | Self::Stuck => None,
         }

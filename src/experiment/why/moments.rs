@@ -1,8 +1,8 @@
 //! The time line of a failure in five lines: what ran, when memory first ran short, when the limit fell, what was lost, how
 //! it ended.
 
-use crate::record::{EventKind, EventRecord, Fall, Limit, RunRecord};
-use crate::units::{HumanBytes, SimTime};
+use crate::record::{EventKind, EventRecord, Fall, Limit, RunRecord, TaskRecord};
+use crate::units::{HumanBytes, HumanDuration, SimDuration, SimTime};
 
 /// Most lines of a time line.
 const MOMENTS_MAX: usize = 5;
@@ -45,6 +45,10 @@ pub(super) fn of(record: &RunRecord) -> Vec<Moment> {
     if let Some((event, text)) = first {
         add(3, event.time_ns, format!("{text}{}", told(event)));
     }
+    if let Some(pause) = record.events.iter().find(|event| event.kind == EventKind::LongPause) {
+        let executor = name(record, pause.executor);
+        add(2, pause.time_ns, format!("executor {executor} stops for {}", pause.detail));
+    }
     if let Some(fall) = fall {
         if let Some((time, used)) = half_gone(record, fall) {
             let text = format!(
@@ -59,9 +63,34 @@ pub(super) fn of(record: &RunRecord) -> Vec<Moment> {
     }
     let lost: Vec<&EventRecord> =
         record.events.iter().filter(|event| event.kind == EventKind::ExecutorLost).collect();
-    if let [first, .., last] = lost.as_slice() {
-        let text = format!("executor {} is lost, the last of {}", name(record, last.executor), lost.len());
-        add(2, last.time_ns.max(first.time_ns), text);
+    match lost.as_slice() {
+        [] => {}
+        [only] => add(2, only.time_ns, format!("executor {} is lost", name(record, only.executor))),
+        [first, .., last] => {
+            let text =
+                format!("executor {} is lost, the first of {}", name(record, first.executor), lost.len());
+            add(3, first.time_ns, text);
+            add(2, last.time_ns, format!("executor {} is lost, the last", name(record, last.executor)));
+        }
+    }
+    if let Some((time, text)) = fall.and_then(|fall| crowded(record, fall)) {
+        add(4, time, text);
+    }
+    if let Some((time, text)) = fall.and_then(|fall| half_the_results(record, fall)) {
+        add(3, time, text);
+    }
+    if let Some(point) = record.host_timeline.iter().find(|point| point.swapped_bytes > 0) {
+        add(3, point.time_ns, format!("the first pages go to swap: of {}", point.process));
+    }
+    if let Some(first) = record.executors.first() {
+        let number = record.executors.iter().filter(|executor| executor.added_ns == first.added_ns).count();
+        let noun = if number == 1 { "executor starts" } else { "executors start" };
+        let each = match (number, first.cores) {
+            (_, 1) => "one task at a time".to_owned(),
+            (1, cores) => format!("{cores} tasks at once"),
+            (_, cores) => format!("{cores} tasks at once each"),
+        };
+        add(5, first.added_ns, format!("{number} {noun}, {each}"));
     }
     let failed: Vec<&EventRecord> =
         record.events.iter().filter(|event| event.kind == EventKind::TaskFailed).collect();
@@ -100,6 +129,13 @@ fn told(event: &EventRecord) -> String {
 }
 
 fn fallen(record: &RunRecord, fall: &Fall) -> String {
+    if let Some(silence) = &fall.silence {
+        return format!(
+            "the driver gives up executor {}, silent for {}",
+            name(record, fall.executor),
+            HumanDuration(SimDuration(silence.silent_ns))
+        );
+    }
     let place = match (fall.task_id, fall.executor) {
         (Some(task), executor) => format!("task {task} on executor {}", name(record, executor)),
         (None, _) if fall.limit == Limit::Host => "what processes want".to_owned(),
@@ -117,6 +153,36 @@ fn fallen(record: &RunRecord, fall: &Fall) -> String {
 fn name(record: &RunRecord, position: Option<u32>) -> &str {
     let found = position.and_then(|at| record.executors.get(at as usize));
     found.map_or("driver", |executor| executor.id.as_str())
+}
+
+/// When as many tasks ran side by side on the executor as at the moment of the fall.
+fn crowded(record: &RunRecord, fall: &Fall) -> Option<(u64, String)> {
+    let executor = fall.executor?;
+    let here = |task: &&TaskRecord| {
+        task.executor == executor && task.launch_ns <= fall.time_ns && task.finish_ns >= fall.time_ns
+    };
+    let last = record.tasks.iter().filter(here).map(|task| task.launch_ns).max()?;
+    let text = match fall.running_tasks {
+        0 | 1 => format!("the task on executor {} starts", name(record, fall.executor)),
+        tasks => format!("{tasks} tasks run side by side on executor {}", name(record, fall.executor)),
+    };
+    (last < fall.time_ns).then_some((last, text))
+}
+
+/// When half of the results that passed the limit were there.
+fn half_the_results(record: &RunRecord, fall: &Fall) -> Option<(u64, String)> {
+    if fall.limit != Limit::ResultSize {
+        return None;
+    }
+    let results = record.tasks.iter().filter(|task| Some(task.stage_id) == fall.stage_id);
+    let mut ends: Vec<(u64, u64)> = results.map(|task| (task.finish_ns, task.metrics.result_bytes)).collect();
+    ends.sort_unstable();
+    let mut sum = 0;
+    let (time, _) = ends.into_iter().find(|(_, bytes)| {
+        sum += bytes;
+        sum * 2 >= fall.limit_bytes
+    })?;
+    Some((time, format!("{} of results have come in", HumanBytes(sum))))
 }
 
 /// When the live heap of the executor last rose past the middle between its start and the limit, and what it was then.

@@ -3,12 +3,13 @@
 
 use super::bench::{Bench, Change, Trial};
 use super::lever::Lever;
+use crate::record::Outcome;
 
 /// A value is found to one part in so many, as a power of two.
 const PRECISION_BITS: u32 = 5;
 
-/// Parts of the first step down that are tried when no step reaches the goal.
-const FIRST_STEP_PARTS: u64 = 8;
+/// Parts of a step that leads too far which are tried when no step reaches the goal.
+const STEP_PARTS: u64 = 8;
 
 /// A value of a setting, and the run that shows what it does.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,11 @@ fn granule(value: u64) -> u64 {
     1 << (value.max(1).ilog2()).saturating_sub(PRECISION_BITS)
 }
 
+/// Nothing starts, or it finds no place to run.
+fn does_not_run(trial: &Trial) -> bool {
+    matches!(trial.record.outcome, Outcome::Refused | Outcome::Other)
+}
+
 /// Looks for the smallest move of `lever` on top of `base` under which `reached` holds.
 pub fn search(
     bench: &Bench<'_>,
@@ -54,31 +60,52 @@ pub fn search(
     };
     let mut bad = (lever.from, None);
     let mut good = None;
+    // A step that leads too far: up, what does not start; down, the first one.
+    let mut too_far = None;
     for value in lever.ladder() {
         let tried = run(value);
         if reached(&tried.trial) {
             good = Some((value, tried));
             break;
         }
+        if lever.is_up() && does_not_run(&tried.trial) {
+            too_far = Some(value);
+            break;
+        }
         bad = (value, Some(tried));
     }
-    if good.is_none() && !lever.is_up() {
-        // Between too much and too little there may be a value that the first step jumps over.
-        let first = lever.ladder().first().copied().unwrap_or(lever.to);
-        let mut between: Vec<u64> = (1..FIRST_STEP_PARTS)
-            .map(|part| lever.from - (lever.from - first) * part / FIRST_STEP_PARTS)
-            .collect();
+    let start = if lever.is_up() { bad.0 } else { lever.from };
+    if !lever.is_up() {
+        too_far = lever.ladder().first().copied();
+    }
+    if let (None, Some(end)) = (&good, too_far) {
+        // Between too little and too much there may be a value that the step jumps over.
+        let part = |part: u64| {
+            if lever.is_up() {
+                start + (end - start) * part / STEP_PARTS
+            } else {
+                start - (start - end) * part / STEP_PARTS
+            }
+        };
+        let mut between: Vec<u64> = (1..STEP_PARTS).map(part).collect();
         between.dedup();
-        let mut before = (lever.from, None);
-        for value in between.into_iter().filter(|&value| value != lever.from && value != first) {
+        let mut before = if lever.is_up() { bad.clone() } else { (lever.from, None) };
+        let mut reached_at = None;
+        for value in between.into_iter().filter(|&value| value != start && value != end) {
             let tried = run(value);
             if reached(&tried.trial) {
-                good = Some((value, tried));
-                bad = before;
+                reached_at = Some((value, tried));
+                break;
+            }
+            if lever.is_up() && does_not_run(&tried.trial) {
                 break;
             }
             before = (value, Some(tried));
         }
+        if reached_at.is_some() || lever.is_up() {
+            bad = before;
+        }
+        good = reached_at;
     }
     let Some((mut value, mut least)) = good else {
         let (_, last) = bad;

@@ -114,6 +114,11 @@ fn fall_json(record: &RunRecord, fall: &Fall) -> Value {
         "runningTasks": fall.running_tasks,
         "ledger": holders,
     });
+    if let Some(silence) = &fall.silence {
+        value["pauseMs"] = json!(ms(silence.pause_ns));
+        value["silentMs"] = json!(ms(silence.silent_ns));
+        value["timeoutMs"] = json!(ms(silence.timeout_ns));
+    }
     let ids = [
         ("taskId", fall.task_id),
         ("stageId", fall.stage_id.map(u64::from)),
