@@ -126,7 +126,13 @@ pub(crate) fn workload(size: Size) -> Workload {
         jobs: vec![Job { id: 0, name: "save".to_owned(), stages: vec![0, 1], after: Vec::new(), gap_ns: 0 }],
         stages: vec![
             stage(stage_tasks, 0, &[], Partitioning::Fixed(stage_tasks as u32), map),
-            stage(stage_tasks, 1, &[0], Partitioning::Shuffle { shuffles: vec![0], tasks: 0 }, reduce),
+            stage(
+                stage_tasks,
+                1,
+                &[0],
+                Partitioning::Shuffle { shuffles: vec![0], tasks: 0, splittable: Vec::new() },
+                reduce,
+            ),
         ],
         shuffles: vec![Shuffle {
             name: "groups".to_owned(),

@@ -10,14 +10,14 @@ use std::fmt::Write as _;
 use super::table::{Style, spill_line};
 use super::text::{GREEN, Page, RED, count, duration, percent};
 use crate::experiment::why::slow::{Floor, Help, SALT_PARTS, SlowDown};
-use crate::experiment::why::{Change, Class, Fix, Link, Useless, Why};
+use crate::experiment::why::{Change, Class, Fix, Link, Tried, Useless, Why, is_of_the_host};
 use crate::record::{Approach, Fall, Holder, Holding, Limit, ObservedRun, RunRecord};
 use crate::units::HumanBytes;
 
 /// Lines of a ledger before the rest is summed up.
 const HOLDERS_MAX: usize = 10;
 /// Changes that are shown.
-const FIXES_MAX: usize = 6;
+const FIXES_MAX: usize = 8;
 /// Assumptions that are shown.
 const ASSUMPTIONS_MAX: usize = 6;
 
@@ -308,6 +308,14 @@ fn words(changes: &[Change]) -> String {
     words.join(" ")
 }
 
+/// What a change costs in memory; nothing where it is a change of the host.
+fn memory_words(why: &Why, tried: &Tried) -> String {
+    if is_of_the_host(&tried.changes) {
+        return String::new();
+    }
+    format!(", {}", memory_change(why.trial.reserved_bytes, tried.trial.reserved_bytes))
+}
+
 fn memory_change(before: u64, after: u64) -> String {
     match after.cmp(&before) {
         std::cmp::Ordering::Greater => format!("{} more memory in all", HumanBytes(after - before)),
@@ -346,14 +354,14 @@ fn fix_line(why: &Why, fix: &Fix) -> String {
     if fix.class == Class::None {
         let _ = write!(
             line,
-            "{}, jobs take {}, {}",
+            "{}, jobs take {}{}",
             if trial.is_clean() {
                 "ends well"
             } else {
                 "gets through, though it still loses tasks or executors"
             },
             duration(trial.record.wall_ns),
-            memory_change(why.trial.reserved_bytes, trial.reserved_bytes)
+            memory_words(why, &fix.tried)
         );
     } else {
         let _ = write!(line, "then dies of another limit, {}", fix.class.words());
@@ -443,12 +451,12 @@ fn help_line(why: &Why, slow: &SlowDown, help: &Help) -> String {
         (_, false) => "less time, though more than a tenth of it is left",
     };
     let mut line = format!(
-        "{} (now {}): {what}; jobs take {} ({}), {}",
+        "{} (now {}): {what}; jobs take {} ({}){}",
         words(&help.tried.changes),
         help.from,
         duration(after),
         compared(before, after),
-        memory_change(why.trial.reserved_bytes, help.tried.trial.reserved_bytes)
+        memory_words(why, &help.tried)
     );
     if let Some(below) = &help.below {
         let values: Vec<&str> = below.iter().map(|change| change.value.as_str()).collect();

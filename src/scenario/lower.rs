@@ -495,7 +495,7 @@ impl Lowering<'_> {
                 (_, ShufflePartitions::Conf) => self.settings.shuffle_partitions,
             }
         });
-        Draft::after(parents, Partitioning::Shuffle { shuffles, tasks: 0 }, tasks)
+        Draft::after(parents, Partitioning::Shuffle { shuffles, tasks: 0, splittable: Vec::new() }, tasks)
     }
 
     /// The job by which a global sort samples its input: the same stage once more, returning a few keys.

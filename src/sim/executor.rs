@@ -55,6 +55,8 @@ pub(super) struct Executor {
     gc_share: f64,
     /// Pause time so far, ns.
     pub(super) gc_ns: f64,
+    /// Time of tasks that went into waiting for missing pages, ns.
+    pub(super) swap_ns: f64,
     speed: f64,
     pub(super) long_pauses: LongPauses,
     /// Time that missing pages make of a unit of work; 1 is none.
@@ -102,6 +104,7 @@ impl Executor {
             allocation_rate: 0.0,
             gc_share: 0.0,
             gc_ns: 0.0,
+            swap_ns: 0.0,
             speed: 1.0,
             long_pauses: LongPauses::default(),
             swap_slow: 1.0,
@@ -149,6 +152,10 @@ impl Executor {
         let elapsed = now.since(self.updated).0 as f64;
         if elapsed > 0.0 {
             self.gc_ns += elapsed * self.gc_share;
+            if self.swap_slow > 1.0 {
+                let waiting = elapsed * (1.0 - self.gc_share) * (1.0 - 1.0 / self.swap_slow);
+                self.swap_ns += waiting * self.running.len() as f64;
+            }
             self.allocated += elapsed * (1.0 - self.gc_share) * self.allocation_rate;
             self.updated = now;
         }

@@ -213,6 +213,48 @@ impl World<'_> {
         });
     }
 
+    /// The results of a stage's tasks lie on the driver's heap, as they came, until all are there. Why they do not fit it, if
+    /// they do not. Left out: rows made of them there, which need more.
+    pub(super) fn results_do_not_fit(&mut self, stage: usize, results: u64) -> Option<String> {
+        let (heap, live) = self.driver_in_use();
+        let limit_bytes = (heap as f64 * USED_SHARE_MAX) as u64;
+        let used = live + results;
+        self.approach(Limit::DriverHeap, used, limit_bytes, None);
+        if used <= limit_bytes {
+            return None;
+        }
+        let data = &self.workload.stages[stage];
+        let mut line_of = line(Holding::Results, results);
+        line_of.name.clone_from(&data.name);
+        line_of.stage_id = Some(data.id);
+        let mut holders = vec![line_of];
+        match self.executors.first() {
+            Some(executor) if self.local => holders.extend(self.heap_holders(executor)),
+            _ => holders.push(line(Holding::AtRest, live)),
+        }
+        self.fall(Fall {
+            limit: Limit::DriverHeap,
+            time_ns: 0,
+            executor: None,
+            task_id: None,
+            stage_id: Some(data.id),
+            index: None,
+            used,
+            limit_bytes,
+            running_tasks: self.executors.iter().map(|executor| executor.running.len() as u32).sum(),
+            pool: None,
+            silence: None,
+            holders,
+        });
+        Some(format!(
+            "java.lang.OutOfMemoryError: Java heap space on the driver ({} of serialized results beside {} in use, in a heap \
+             of {})",
+            HumanBytes(results),
+            HumanBytes(live),
+            HumanBytes(heap)
+        ))
+    }
+
     /// The driver has no heap left to build a table that it is to broadcast.
     pub(super) fn broadcast_falls(&mut self, stage: usize, build: &BroadcastBuild) {
         let table = &self.workload.broadcasts[build.broadcast];
@@ -438,9 +480,10 @@ pub(super) fn yarn_bytes(bytes: u64) -> String {
 
 /// What the driver says when a table does not fit.
 pub(super) fn broadcast_reason(rows: u64, build: &BroadcastBuild) -> String {
+    let rows = if rows == 0 { String::new() } else { format!("{rows} rows: ") };
     format!(
         "org.apache.spark.SparkException: Not enough memory to build and broadcast the table to all worker nodes \
-         ({rows} rows: {} of relation and {} collected, beside {} in use, in a driver heap of {})",
+         ({rows}{} of relation and {} collected, beside {} in use, in a driver heap of {})",
         HumanBytes(build.relation),
         HumanBytes(build.collected),
         HumanBytes(build.live),

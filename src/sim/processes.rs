@@ -114,6 +114,8 @@ pub struct Processes {
     pub local: bool,
     /// Default parallelism: Spark's, or all cores.
     pub default_parallelism: u32,
+    /// The pace of tasks differs by the seed as it does between runs of one application on one machine (`sim::pace`).
+    pub pace_varies: bool,
 }
 
 impl Processes {
@@ -157,6 +159,7 @@ impl Processes {
             driver_heap: plan.driver.heap,
             local: plan.driver.is_executor,
             default_parallelism: plan.default_parallelism(settings),
+            pace_varies: false,
         })
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Lost {
     pub(super) recompute_ns: u64,
     pub(super) cache_read_ns: u64,
     pub(super) drop_ns: u64,
+    /// Waits of growing tasks for pages that are written out.
+    pub(super) swap_out_ns: u64,
 }
 
 /// Adds a task's metrics to a sum.
@@ -185,11 +187,20 @@ impl World<'_> {
                 ),
             },
         ];
+        causes.push(self.swapping(share));
         causes.push(self.starting());
         causes.extend(self.skew());
         causes.retain(|cause| cause.lost_ns > 0);
         causes.sort_by(|a, b| b.lost_ns.cmp(&a.lost_ns).then(a.kind.cmp(b.kind)));
         causes
+    }
+
+    /// What tasks waited for pages in swap.
+    fn swapping(&self, share: impl Fn(u64) -> String) -> Cause {
+        let read: f64 = self.executors.iter().map(|executor| executor.swap_ns).sum();
+        let lost_ns = read as u64 + self.lost.swap_out_ns;
+        let text = format!("waiting for pages to come from swap and go there: {}", share(lost_ns));
+        Cause { kind: "swap", lost_ns, text }
     }
 
     /// What tasks held their slots for beside running: being sent, unpacked, started and reported.

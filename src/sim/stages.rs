@@ -260,6 +260,15 @@ impl World<'_> {
         }
     }
 
+    /// The driver's heap, and what of it is in use for other things than collected rows; bytes.
+    pub(super) fn driver_in_use(&self) -> (u64, u64) {
+        let base = self.workload.rates.heap_base_bytes;
+        match self.executors.first() {
+            Some(executor) if self.local => (executor.heap_max, executor.live_heap(base)),
+            _ => (self.driver_heap, base),
+        }
+    }
+
     /// What the driver builds from the rows that a stage collected: the relation, and while its rows still grow the array
     /// half as large that they come from (BCAST-2, HJ-4).
     fn broadcast_build(&self, stage: usize) -> Option<BroadcastBuild> {
@@ -269,11 +278,7 @@ impl World<'_> {
         let table = &self.workload.broadcasts[broadcast];
         let relation = self.scaled_bytes(table.relation_bytes);
         let array = if relation == 0 { 0 } else { 1 << relation.ilog2() };
-        let base = self.workload.rates.heap_base_bytes;
-        let (heap, live) = match self.executors.first() {
-            Some(executor) if self.local => (executor.heap_max, executor.live_heap(base)),
-            _ => (self.driver_heap, base),
-        };
+        let (heap, live) = self.driver_in_use();
         let collected = self.scaled_bytes(table.pieces_bytes);
         Some(BroadcastBuild { broadcast, live, relation, outgrown: array / 2, collected, heap })
     }

@@ -397,3 +397,112 @@ fn a_full_disk_names_the_files() {
     assert_eq!(answer["fellFirst"]["limit"], "disk");
     assert!(holds(&answer, "files") > 20 << 20);
 }
+
+/// The answer for a shipped scenario under other settings.
+fn why_shipped(name: &str, flags: &str) -> Value {
+    let answer = done(&format!("why scenarios/{name}.toml --json --quiet {flags}"));
+    serde_json::from_str(&answer.out).expect("JSON")
+}
+
+#[test]
+fn a_kill_by_the_host_names_the_processes_and_what_the_host_can_do() {
+    let answer = why_shipped("small-host", "--driver-memory 2g --conf spillcast.host.swap=0");
+    assert_eq!(
+        (answer["class"].as_str(), &answer["outcome"]),
+        (Some("hostOomKiller"), &"host_oom_killed".into())
+    );
+    let fell = &answer["fellFirst"];
+    let ledger = fell["ledger"].as_array().expect("a ledger");
+    let names: Vec<&str> = ledger.iter().filter_map(|holder| holder["name"].as_str()).collect();
+    for name in ["Spark (driver and executor)", "kafka", "airflow", "postgres", "kernel"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    let sum: u64 = ledger.iter().filter_map(|holder| holder["bytes"].as_u64()).sum();
+    assert_eq!((Some(sum), fell["limitBytes"].as_u64()), (fell["usedBytes"].as_u64(), Some(4 << 30)));
+    assert_eq!(fix(&answer, "spark.sql.shuffle.partitions"), "2");
+    let changes = answer["changes"].as_array().expect("changes");
+    let settings: Vec<&str> = changes.iter().filter_map(|change| change["setting"].as_str()).collect();
+    let first_of_the_host =
+        settings.iter().position(|name| name.starts_with("spillcast.")).expect("one of the host");
+    // What the application can do by itself comes first; each neighbour's leaving is tried by itself.
+    assert!(settings[..first_of_the_host].contains(&"spark.driver.memory"), "{settings:?}");
+    assert!(settings[first_of_the_host..].iter().all(|name| name.starts_with("spillcast.")), "{settings:?}");
+    assert_eq!(settings.iter().filter(|name| **name == "spillcast.tenants").count(), 3);
+    assert!(fix(&answer, "spillcast.host.swap").ends_with('m'));
+}
+
+#[test]
+fn a_host_that_thrashes_is_slow_for_swapping_and_more_swap_is_no_cure() {
+    let flags = "--driver-memory 2g --conf spillcast.copies=2 --conf spillcast.host.swap=4g";
+    let answer = why_shipped("small-host", flags);
+    assert_eq!(answer["class"], "none");
+    let slow = &answer["slowDowns"][0];
+    assert_eq!(slow["kind"], "swap");
+    let wall = answer["wallMs"].as_f64().expect("a time");
+    assert!(slow["lostMs"].as_f64() > Some(wall / 2.0), "{slow:#}");
+    let helps = slow["helps"].as_array().expect("helps");
+    let help = |setting: &str| helps.iter().find(|help| help["setting"] == setting);
+    for setting in
+        ["spark.driver.memory", "spark.sql.shuffle.partitions", "spillcast.copies", "spillcast.host.memory"]
+    {
+        let help = help(setting).unwrap_or_else(|| panic!("no {setting} in {helps:#?}"));
+        assert_eq!(help["ends"], true, "{help:#}");
+        assert!(help["wallMs"].as_f64() < Some(wall / 2.0), "{help:#}");
+    }
+    assert!(help("spillcast.host.swap").is_none());
+    let useless = slow["noHelp"].as_array().expect("what does not help");
+    assert!(useless.iter().any(|change| change.get("spillcast.host.swap").is_some()), "{useless:?}");
+    // The time is told by `run` as well.
+    let page = done(&format!("run scenarios/small-host.toml --quiet {flags}")).out;
+    assert!(page.contains("waiting for pages to come from swap"), "{page}");
+}
+
+#[test]
+fn a_collector_that_gives_up_is_cured_by_another_one_or_fewer_cores() {
+    let conf = "\"spark.master\" = \"yarn\"\n\"spark.executor.extraJavaOptions\" = \"-XX:+UseParallelGC\"\n";
+    let text = scenario(
+        &format!("{conf}{}", PODS.replace("\"1g\"", "\"4g\"")),
+        &query("{ op = \"map\", heap = \"1900m\" }, { op = \"write\" }"),
+    );
+    let answer = why(&text, "");
+    assert_eq!((answer["class"].as_str(), &answer["outcome"]), (Some("gcLimit"), &"gc_overhead".into()));
+    assert_eq!(answer["fellFirst"]["limit"], "heap");
+    assert_eq!(holds(&answer, "userHeap"), 3800 << 20);
+    // Eleven twelfths of the heap, less what the JVM keeps for itself.
+    let limit = answer["fellFirst"]["limitBytes"].as_u64().expect("bytes") as f64 / (4_u64 << 30) as f64;
+    assert!((limit - 11.0 / 12.0).abs() < 0.001, "{limit}");
+    assert_eq!(fix(&answer, "spillcast.collector"), "G1");
+    assert_eq!(fix(&answer, "spark.executor.cores"), "1");
+    fix(&answer, "spark.executor.memory");
+}
+
+#[test]
+fn a_heap_that_collects_most_of_the_time_says_so() {
+    let conf = "\"spark.master\" = \"yarn\"\n\"spark.executor.extraJavaOptions\" = \"-XX:+UseParallelGC\"\n";
+    let text = scenario(
+        &format!("{conf}{}", PODS.replace("\"1g\"", "\"4g\"")),
+        &query("{ op = \"map\", heap = \"1780m\" }, { op = \"write\" }"),
+    );
+    let answer = why(&text, "");
+    assert_eq!(answer["class"], "none", "{answer:#}");
+    let slow = &answer["slowDowns"][0];
+    assert_eq!(slow["kind"], "garbage collection");
+    let helps = slow["helps"].as_array().expect("helps");
+    for setting in ["spillcast.collector", "spark.executor.memory"] {
+        assert!(helps.iter().any(|help| help["setting"] == setting), "no {setting} in {helps:#?}");
+    }
+}
+
+#[test]
+fn results_that_no_driver_heap_holds_are_no_matter_of_the_result_size() {
+    let conf = "\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"600m\"\n\"spark.driver.maxResultSize\" = \"0\"\n";
+    let rest = "[[table]]\nname = \"u\"\nrows = 30_000_000\nrow_bytes = 48\nsize = \"900m\"\nfiles = 8\n\
+                [[query]]\nname = \"q\"\nfrom = \"u\"\nsteps = [{ op = \"collect\" }]\n";
+    let answer = why(&scenario(conf, rest), "");
+    assert_eq!((answer["class"].as_str(), &answer["outcome"]), (Some("driverHeap"), &"driver_oom".into()));
+    assert_eq!(answer["fellFirst"]["limit"], "driverHeap");
+    assert!(holds(&answer, "results") > 480 << 20, "{answer:#}");
+    let heap: u64 = fix(&answer, "spark.driver.memory").trim_end_matches('m').parse().expect("MiB");
+    // Thirty million rows of 48 bytes, halved, beside what the JVM holds at rest.
+    assert!((720..900).contains(&heap), "{heap}");
+}

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::conf::{Origin, Settings, SparkConf};
+use crate::conf::{Collector, Origin, Settings, SparkConf};
 use crate::experiment::place;
 use crate::record::{Outcome, RunRecord};
 use crate::scenario::Scenario;
@@ -33,6 +33,8 @@ pub struct Trial {
     pub reserved_bytes: u64,
     /// Tasks that can run at once.
     pub slots: u32,
+    /// Collector of those that run tasks; none where nothing runs.
+    pub collector: Option<Collector>,
 }
 
 impl Trial {
@@ -96,6 +98,7 @@ impl<'a> Bench<'a> {
             record: RunRecord { outcome: Outcome::Refused, reason, ..RunRecord::default() },
             reserved_bytes: 0,
             slots: 0,
+            collector: None,
         };
         let settings = match Settings::resolve(&self.conf(changes)) {
             Ok(settings) => settings,
@@ -111,13 +114,15 @@ impl<'a> Bench<'a> {
         } else {
             plan.driver.container_limit.unwrap_or(plan.driver.heap + plan.driver.off_heap)
         };
-        let executors = plan.executors.iter().map(|executor| {
-            executor.container.and(executor.container_limit).unwrap_or(executor.heap + executor.off_heap)
-        });
+        let executors = plan
+            .executors
+            .iter()
+            .map(|executor| executor.container_limit.unwrap_or(executor.heap + executor.off_heap));
         let reserved_bytes = driver + executors.sum::<u64>();
         let slots = plan.executors.iter().map(|executor| executor.slots).sum();
         let options = SimOptions { seed: self.seed, details };
         let record = simulate(&self.scenario.workload, &settings, &placed.processes, options);
-        Trial { record, reserved_bytes, slots }
+        let collector = placed.processes.executors.first().map(|executor| executor.collector);
+        Trial { record, reserved_bytes, slots, collector }
     }
 }

@@ -12,6 +12,8 @@ const RAISE_MAX: u64 = 32;
 const PARTITIONS_RAISE_MAX: u64 = 64;
 /// Most partitions that are tried.
 const PARTITIONS_MAX: u64 = 20_000;
+/// Spark starts no driver or executor with less: one and a half times its reserved memory.
+const HEAP_MIN_MIB: u64 = 450;
 /// Largest `spark.memory.fraction` that is tried, in percent: more leaves user code no heap.
 const FRACTION_MAX: u64 = 90;
 /// Smallest, in percent.
@@ -40,7 +42,8 @@ impl std::fmt::Debug for Lever {
 }
 
 impl Lever {
-    fn new(key: &str, from: u64, to: u64, text: impl Fn(u64) -> String + Send + Sync + 'static) -> Self {
+    /// A lever whose values are written by `text`.
+    pub fn new(key: &str, from: u64, to: u64, text: impl Fn(u64) -> String + Send + Sync + 'static) -> Self {
         let owned = key.to_owned();
         let from_text = text(from);
         let write = Box::new(move |value| vec![Change::new(&owned, text(value))]);
@@ -73,7 +76,8 @@ impl Lever {
     }
 }
 
-fn mib(value: u64) -> String {
+/// Mebibytes as Spark writes them.
+pub fn mib(value: u64) -> String {
     format!("{value}m")
 }
 
@@ -108,7 +112,7 @@ pub fn heap(settings: &Settings) -> Lever {
 /// A smaller heap, for the sake of what lies beside it.
 pub fn smaller_heap(settings: &Settings) -> Lever {
     let Lever { key, from_text, from, write, .. } = heap(settings);
-    Lever { key, from_text, from, to: (from / 8).max(1).min(from), write }
+    Lever { key, from_text, from, to: (from / 8).max(HEAP_MIN_MIB).min(from), write }
 }
 
 /// The driver's heap.
@@ -205,14 +209,10 @@ pub fn result_size(settings: &Settings) -> Option<Lever> {
     Some(Lever::new("spark.driver.maxResultSize", from, from * RAISE_MAX * RAISE_MAX, mib))
 }
 
-/// Another collector for every JVM; none where it is named already.
-pub fn collector(settings: &Settings, to: &'static str) -> Option<Lever> {
-    let named = match settings.master {
-        Master::Local { .. } => settings.driver.collector,
-        _ => settings.executor.collector,
-    };
-    let from = settings.knobs.collector.or(named).map_or("the JVM's choice", Collector::as_str);
-    (from != to).then(|| word("spillcast.collector", from, to))
+/// Another collector for every JVM; none where it is the one that runs now.
+pub fn collector(now: Option<Collector>, to: Collector) -> Option<Lever> {
+    let from = now.map_or("the JVM's choice", Collector::as_str);
+    (now != Some(to)).then(|| word("spillcast.collector", from, to.as_str()))
 }
 
 /// How long the driver waits for a heartbeat, seconds.
@@ -225,10 +225,10 @@ pub fn timeout(settings: &Settings) -> Lever {
 }
 
 /// A setting that has one other value worth trying.
-pub fn word(key: &str, from: &str, to: &'static str) -> Lever {
+pub fn word(key: &str, from: &str, to: &str) -> Lever {
     let from_text = from.to_owned();
-    let owned = key.to_owned();
-    let write = Box::new(move |_| vec![Change::new(&owned, to)]);
+    let (owned, to) = (key.to_owned(), to.to_owned());
+    let write = Box::new(move |_| vec![Change::new(&owned, to.as_str())]);
     Lever { key: key.to_owned(), from_text, from: 0, to: 1, write }
 }
 
@@ -312,7 +312,6 @@ pub fn of_limit(limit: Limit, held: Held, settings: &Settings, cores: u64, pytho
         Limit::Heartbeat => {
             levers.extend([timeout(settings), heap(settings), fewer_cores(settings, cores)]);
             levers.extend([smaller_heap(settings), smaller_fraction(settings)]);
-            levers.extend(collector(settings, "G1"));
             if held.operators {
                 levers.push(more_partitions(settings));
             }

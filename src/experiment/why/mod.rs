@@ -10,18 +10,20 @@
 pub mod bench;
 pub mod class;
 pub mod lever;
+mod machine;
 mod moments;
 mod search;
 pub mod slow;
 
 pub use bench::{Bench, Change, Trial};
 pub use class::Class;
+pub use machine::is_of_the_host;
 pub use moments::Moment;
 pub use search::{Found, Tried, search};
 
 use crate::cluster::container::{ContainerSize, executor_container};
-use crate::conf::Settings;
-use crate::record::{Approach, Fall, Outcome};
+use crate::conf::{Collector, Settings};
+use crate::record::{Approach, Fall, Limit, Outcome};
 use lever::{Held, Lever, of_limit};
 use rayon::prelude::*;
 use slow::SlowDown;
@@ -165,8 +167,11 @@ fn levers(bench: &Bench<'_>, settings: &Settings, trial: &Trial, class: Class) -
     let held = of.map_or_else(Held::default, |fall| Held::of(&fall.holders));
     let cores = trial.record.executors.iter().map(|executor| u64::from(executor.cores)).max().unwrap_or(1);
     let mut levers = of_limit(limit, held, settings, cores, bench.scenario().workload.python);
-    if class == Class::GcLimit {
-        levers.extend(lever::collector(settings, "G1"));
+    if matches!(class, Class::GcLimit | Class::Heartbeat) {
+        levers.extend(lever::collector(trial.collector, Collector::G1));
+    }
+    if limit == Limit::Host {
+        levers.extend(machine::levers(settings, &bench.scenario().cluster));
     }
     levers
 }
@@ -191,8 +196,11 @@ fn fixes(
     let reserved = trial.reserved_bytes;
     fixes.sort_by_key(|(at, fix)| {
         let more = fix.tried.trial.reserved_bytes.saturating_sub(reserved);
-        // What ends well and loses nothing, what ends well, then what costs no memory, then what is fastest.
-        (!fix.tried.trial.is_clean(), fix.class != Class::None, more, fix.tried.trial.record.wall_ns, *at)
+        // What ends well and loses nothing, what ends well, what the application can do by itself, then what costs no
+        // memory, then what is fastest.
+        let of_the_host = machine::is_of_the_host(&fix.tried.changes);
+        let wall = if of_the_host { 0 } else { fix.tried.trial.record.wall_ns };
+        (!fix.tried.trial.is_clean(), fix.class != Class::None, of_the_host, more, wall, *at)
     });
     (fixes.into_iter().map(|(_, fix)| fix).collect(), useless)
 }

@@ -1,7 +1,7 @@
 //! The time line of a failure in five lines: what ran, when memory first ran short, when the limit fell, what was lost, how
 //! it ended.
 
-use crate::record::{EventKind, EventRecord, Fall, Limit, RunRecord};
+use crate::record::{EventKind, EventRecord, Fall, Limit, RunRecord, TaskRecord};
 use crate::units::{HumanBytes, HumanDuration, SimDuration, SimTime};
 
 /// Most lines of a time line.
@@ -63,9 +63,34 @@ pub(super) fn of(record: &RunRecord) -> Vec<Moment> {
     }
     let lost: Vec<&EventRecord> =
         record.events.iter().filter(|event| event.kind == EventKind::ExecutorLost).collect();
-    if let [first, .., last] = lost.as_slice() {
-        let text = format!("executor {} is lost, the last of {}", name(record, last.executor), lost.len());
-        add(2, last.time_ns.max(first.time_ns), text);
+    match lost.as_slice() {
+        [] => {}
+        [only] => add(2, only.time_ns, format!("executor {} is lost", name(record, only.executor))),
+        [first, .., last] => {
+            let text =
+                format!("executor {} is lost, the first of {}", name(record, first.executor), lost.len());
+            add(3, first.time_ns, text);
+            add(2, last.time_ns, format!("executor {} is lost, the last", name(record, last.executor)));
+        }
+    }
+    if let Some((time, text)) = fall.and_then(|fall| crowded(record, fall)) {
+        add(4, time, text);
+    }
+    if let Some((time, text)) = fall.and_then(|fall| half_the_results(record, fall)) {
+        add(3, time, text);
+    }
+    if let Some(point) = record.host_timeline.iter().find(|point| point.swapped_bytes > 0) {
+        add(3, point.time_ns, format!("the first pages go to swap: of {}", point.process));
+    }
+    if let Some(first) = record.executors.first() {
+        let number = record.executors.iter().filter(|executor| executor.added_ns == first.added_ns).count();
+        let noun = if number == 1 { "executor starts" } else { "executors start" };
+        let each = match (number, first.cores) {
+            (_, 1) => "one task at a time".to_owned(),
+            (1, cores) => format!("{cores} tasks at once"),
+            (_, cores) => format!("{cores} tasks at once each"),
+        };
+        add(5, first.added_ns, format!("{number} {noun}, {each}"));
     }
     let failed: Vec<&EventRecord> =
         record.events.iter().filter(|event| event.kind == EventKind::TaskFailed).collect();
@@ -128,6 +153,36 @@ fn fallen(record: &RunRecord, fall: &Fall) -> String {
 fn name(record: &RunRecord, position: Option<u32>) -> &str {
     let found = position.and_then(|at| record.executors.get(at as usize));
     found.map_or("driver", |executor| executor.id.as_str())
+}
+
+/// When as many tasks ran side by side on the executor as at the moment of the fall.
+fn crowded(record: &RunRecord, fall: &Fall) -> Option<(u64, String)> {
+    let executor = fall.executor?;
+    let here = |task: &&TaskRecord| {
+        task.executor == executor && task.launch_ns <= fall.time_ns && task.finish_ns >= fall.time_ns
+    };
+    let last = record.tasks.iter().filter(here).map(|task| task.launch_ns).max()?;
+    let text = match fall.running_tasks {
+        0 | 1 => format!("the task on executor {} starts", name(record, fall.executor)),
+        tasks => format!("{tasks} tasks run side by side on executor {}", name(record, fall.executor)),
+    };
+    (last < fall.time_ns).then_some((last, text))
+}
+
+/// When half of the results that passed the limit were there.
+fn half_the_results(record: &RunRecord, fall: &Fall) -> Option<(u64, String)> {
+    if fall.limit != Limit::ResultSize {
+        return None;
+    }
+    let results = record.tasks.iter().filter(|task| Some(task.stage_id) == fall.stage_id);
+    let mut ends: Vec<(u64, u64)> = results.map(|task| (task.finish_ns, task.metrics.result_bytes)).collect();
+    ends.sort_unstable();
+    let mut sum = 0;
+    let (time, _) = ends.into_iter().find(|(_, bytes)| {
+        sum += bytes;
+        sum * 2 >= fall.limit_bytes
+    })?;
+    Some((time, format!("{} of results have come in", HumanBytes(sum))))
 }
 
 /// When the live heap of the executor last rose past the middle between its start and the limit, and what it was then.

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 use super::bench::{Bench, Change, Trial};
 use super::lever::{self, Lever};
+use super::machine;
 use super::search::{Found, Tried, search};
-use crate::conf::Settings;
+use crate::conf::{Collector, Settings};
 use crate::record::{RunRecord, StageRecord};
 use crate::scenario::Scenario;
 use crate::workload::OperatorKind;
@@ -82,7 +83,7 @@ pub(super) fn slow_downs(bench: &Bench<'_>, settings: &Settings, trial: &Trial) 
     let causes = trial.record.causes.iter().filter(|cause| cause.lost_ns > least).take(CAUSES_MAX);
     causes
         .map(|cause| {
-            let levers = levers(cause.kind, settings, trial);
+            let levers = levers(bench, cause.kind, settings, trial);
             let found: Vec<Result<Help, super::Useless>> =
                 levers.par_iter().map(|lever| help(bench, trial, cause.kind, lever)).collect();
             let (mut helps, mut useless) = (Vec::new(), Vec::new());
@@ -92,7 +93,9 @@ pub(super) fn slow_downs(bench: &Bench<'_>, settings: &Settings, trial: &Trial) 
                     Err(lever) => useless.push(lever),
                 }
             }
-            helps.sort_by_key(|help: &Help| help.tried.trial.record.wall_ns);
+            helps.sort_by_key(|help: &Help| {
+                (machine::is_of_the_host(&help.tried.changes), help.tried.trial.record.wall_ns)
+            });
             SlowDown {
                 kind: cause.kind,
                 text: cause.text.clone(),
@@ -106,7 +109,7 @@ pub(super) fn slow_downs(bench: &Bench<'_>, settings: &Settings, trial: &Trial) 
 }
 
 /// The settings that act on a cause.
-fn levers(kind: &str, settings: &Settings, trial: &Trial) -> Vec<Lever> {
+fn levers(bench: &Bench<'_>, kind: &str, settings: &Settings, trial: &Trial) -> Vec<Lever> {
     let cores = trial.record.executors.iter().map(|executor| u64::from(executor.cores)).max().unwrap_or(1);
     let fewer_cores = lever::fewer_cores(settings, cores);
     let level = |to| lever::word("spillcast.storageLevel", "the application's", to);
@@ -123,7 +126,19 @@ fn levers(kind: &str, settings: &Settings, trial: &Trial) -> Vec<Lever> {
         }
         "garbage collection" => {
             let mut levers = vec![lever::heap(settings), fewer_cores, lever::more_partitions(settings)];
-            levers.extend(["G1", "Parallel"].into_iter().filter_map(|to| lever::collector(settings, to)));
+            let others = [Collector::G1, Collector::Parallel];
+            levers.extend(others.into_iter().filter_map(|to| lever::collector(trial.collector, to)));
+            levers
+        }
+        // More swap is among them because people try it: it is listed as no help.
+        "swap" => {
+            let mut levers = vec![
+                lever::smaller_heap(settings),
+                fewer_cores,
+                lever::more_partitions(settings),
+                lever::smaller_fraction(settings),
+            ];
+            levers.extend(machine::levers(settings, &bench.scenario().cluster));
             levers
         }
         "memory wait" => vec![fewer_cores, lever::heap(settings), lever::more_partitions(settings)],

@@ -92,8 +92,8 @@ fn stages() -> impl PropStrategy<Value = Vec<Stage>> {
             files,
             tasks
         }),
-        (prop::collection::vec(0..2usize, 0..3), any::<u32>())
-            .prop_map(|(shuffles, tasks)| Partitioning::Shuffle { shuffles, tasks }),
+        (prop::collection::vec(0..2usize, 0..3), any::<u32>(), prop::collection::vec(0..2usize, 0..3))
+            .prop_map(|(shuffles, tasks, splittable)| Partitioning::Shuffle { shuffles, tasks, splittable }),
         (0..2usize).prop_map(Partitioning::Dataset),
     ];
     let stage = (any::<u32>(), free_text(), partitioning, operators(), amounts(), amounts(), amounts());
@@ -343,6 +343,7 @@ fn workloads() -> impl PropStrategy<Value = Workload> {
                     )| {
                         Observed {
                             shuffle_partitions,
+                            skew_join: adaptive.chars().rev().collect(),
                             adaptive,
                             max_partition_bytes,
                             open_cost_bytes,

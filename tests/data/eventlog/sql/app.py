@@ -5,6 +5,9 @@
   app.py data rollup 'local[2]' 1g        # rollup-base
   app.py data defaults 'local[2]' 1g spark.sql.adaptive.enabled=true spark.sql.files.maxPartitionBytes=128m \\
       spark.sql.autoBroadcastJoinThreshold=10m spark.sql.shuffle.partitions=200   # defaults-base
+  app.py data skew 'local[2]' 1g          # skew-base
+  app.py data skew 'local[2]' 1g spark.sql.adaptive.enabled=true spark.sql.adaptive.advisoryPartitionSizeInBytes=4m \\
+      spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes=4m              # skew-aqesk
 
 The log goes to the folder `logs`.
 """
@@ -61,6 +64,9 @@ else:
     elif name == "rollup":
         groups = events.rollup((F.col("u") % 3000).alias("a"), (F.col("k") % 50).alias("b"))
         run(groups.agg(F.countDistinct("s").alias("n"), F.sum("v").alias("x")))
+    elif name == "skew":
+        hot = events.withColumn("j", F.when(F.col("v") < 300, F.lit(7).cast("long")).otherwise(F.col("u")))
+        run(hot.join(table, hot.j == table.id).select("j", "s", "t", "v"))
     else:
         events.createOrReplaceTempView("e")
         table.createOrReplaceTempView("d")
