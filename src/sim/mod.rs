@@ -17,6 +17,7 @@ mod falls;
 mod heartbeat;
 mod host;
 mod kills;
+mod pace;
 mod plan;
 mod processes;
 mod program;
@@ -30,6 +31,7 @@ mod trace;
 mod uses;
 mod warmup;
 
+pub use pace::{pace_of_run, pace_of_stage};
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
@@ -76,6 +78,7 @@ struct World<'a> {
     settings: &'a Settings,
     options: SimOptions,
     local: bool,
+    pace_varies: bool,
     /// Heap of the driver, bytes.
     driver_heap: u64,
     plan: &'a Plan,
@@ -183,6 +186,7 @@ impl<'a> World<'a> {
             settings,
             options,
             local: processes.local,
+            pace_varies: processes.pace_varies,
             driver_heap: processes.driver_heap,
             plan,
             programs,
