@@ -65,7 +65,12 @@ impl World<'_> {
         let operators: u64 = plan.operators.iter().map(|operator| operator.cpu_ns[at]).sum();
         let own = operators + self.compute_ns(stage, index);
         let warm_up = self.pay_warm_up(stage, executor, own);
-        let cpu = own + warm_up.work_ns;
+        let mut cpu = own + warm_up.work_ns;
+        let attempt = self.stages[stage].attempts_of[at];
+        if self.pace_varies {
+            let id = self.workload.stages[stage].id;
+            cpu = (cpu as f64 * super::pace::pace_of_task(self.options.seed, id, index, attempt, cpu)) as u64;
+        }
         let launch =
             SimDuration(plan.launch_ns[at] + self.workload.rates.scheduler_delay_ns + warm_up.launch_ns);
         let allocated = plan.allocated_bytes[at];
@@ -91,7 +96,7 @@ impl World<'_> {
             id,
             stage,
             index,
-            attempt: self.stages[stage].attempts_of[at],
+            attempt,
             executor,
             locality: locality.as_str(),
             launched: now,

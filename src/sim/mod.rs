@@ -7,6 +7,7 @@
 //! `program` (in which order a task works), `task` (the walk through it), `attempts` and `stages` (who runs when, and what
 //! failures do), `cache` (blocks), `executor` (heap, collection, processor), `recorder` (sums and causes).
 
+mod adaptive;
 mod attempts;
 mod cache;
 mod consumers;
@@ -16,6 +17,7 @@ mod falls;
 mod heartbeat;
 mod host;
 mod kills;
+mod pace;
 mod plan;
 mod processes;
 mod program;
@@ -29,6 +31,7 @@ mod trace;
 mod uses;
 mod warmup;
 
+pub use pace::{pace_of_run, pace_of_stage};
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
@@ -75,6 +78,7 @@ struct World<'a> {
     settings: &'a Settings,
     options: SimOptions,
     local: bool,
+    pace_varies: bool,
     /// Heap of the driver, bytes.
     driver_heap: u64,
     plan: &'a Plan,
@@ -188,6 +192,7 @@ impl<'a> World<'a> {
             settings,
             options,
             local: processes.local,
+            pace_varies: processes.pace_varies,
             driver_heap: processes.driver_heap,
             plan,
             programs,
