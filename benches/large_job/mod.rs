@@ -78,7 +78,12 @@ pub(crate) fn workload(size: Size) -> Workload {
         operator("Scan parquet", OperatorKind::Scan { bytes: per_stage(64 * MIB) }, &[], 2_000_000, 48, 900),
         operator(
             "HashAggregate",
-            OperatorKind::HashAggregate { key_value_bytes: 48, fast_map: true, dense_keys: false },
+            OperatorKind::HashAggregate {
+                key_value_bytes: 48,
+                fast_map: true,
+                dense_keys: false,
+                variable_rows: false,
+            },
             &[0],
             700_000,
             56,
@@ -104,7 +109,12 @@ pub(crate) fn workload(size: Size) -> Workload {
         ),
         operator(
             "HashAggregate",
-            OperatorKind::HashAggregate { key_value_bytes: 48, fast_map: false, dense_keys: false },
+            OperatorKind::HashAggregate {
+                key_value_bytes: 48,
+                fast_map: false,
+                dense_keys: false,
+                variable_rows: false,
+            },
             &[0],
             400_000,
             56,

@@ -217,6 +217,7 @@ fn decode_kind(table: &View, counts: &Counts, sink: &mut Sink) -> OperatorKind {
             key_value_bytes: size("key_value_bytes"),
             fast_map: flag("fast_map"),
             dense_keys: flag("dense_keys"),
+            variable_rows: flag("variable_rows"),
         },
         "object_hash_aggregate" => OperatorKind::ObjectHashAggregate {
             group_bytes: size("group_bytes"),

@@ -464,6 +464,7 @@ pub(super) static OPERATOR: Table = Table {
                 required("key_value_bytes", Kind::Size, "Bytes of the key row and the buffer row."),
                 key("fast_map", Kind::Flag, "A fast map of one page stands in front."),
                 key("dense_keys", Kind::Flag, "The key is one whole number, without gaps between them."),
+                key("variable_rows", Kind::Flag, "Keys or buffers have values of variable length."),
             ],
         ),
         (

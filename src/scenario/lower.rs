@@ -446,6 +446,7 @@ impl Lowering<'_> {
                     key_value_bytes: entry_bytes.saturating_sub(16),
                     fast_map,
                     dense_keys: false,
+                    variable_rows: false,
                 }
             }
         };

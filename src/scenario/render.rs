@@ -404,10 +404,11 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
             text.amount("bytes", bytes);
         }
         OperatorKind::CachedScan { dataset } => text.pair("dataset", dataset),
-        OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys } => {
+        OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows } => {
             text.pair("key_value_bytes", key_value_bytes);
             text.flag("fast_map", *fast_map);
             text.flag("dense_keys", *dense_keys);
+            text.flag("variable_rows", *variable_rows);
         }
         OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix } => {
             text.pair("group_bytes", group_bytes);

@@ -196,6 +196,8 @@ pub enum OperatorKind {
         fast_map: bool,
         /// The key is one whole number and numbers follow one another, so that the fast map takes all it has room for.
         dense_keys: bool,
+        /// Keys or buffers have values of variable length, so that the fast map says how long each row is (AGG-7).
+        variable_rows: bool,
     },
     /// Object hash aggregation (AGG-8): groups on the plain heap, sorts after the fallback threshold.
     ObjectHashAggregate {

@@ -44,8 +44,8 @@ fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl PropStrate
         (0..shuffles, amounts()).prop_map(|(shuffle, bytes)| K::ShuffleRead { shuffle, bytes }),
         (0..datasets).prop_map(|dataset| K::CachedScan { dataset }),
         Just(K::Pipelined),
-        (bytes(), any::<bool>(), any::<bool>()).prop_map(|(key_value_bytes, fast_map, dense_keys)| {
-            K::HashAggregate { key_value_bytes, fast_map, dense_keys }
+        (bytes(), any::<[bool; 3]>()).prop_map(|(key_value_bytes, [fast_map, dense_keys, variable_rows])| {
+            K::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows }
         }),
         (bytes(), bytes(), any::<bool>()).prop_map(|(group_bytes, sorter_row_bytes, radix)| {
             K::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix }
