@@ -20,7 +20,7 @@ const SPEED_STEP: f64 = 0.005;
 /// Pages a task that an executor has to spare when there is plenty: what a task asks for in one insertion, twice over.
 const PLENTY_PAGES: u64 = 4;
 
-const NO_HEAP: TaskHeap = TaskHeap { heap: 0, objects: 0, arrays: 0 };
+const NO_HEAP: TaskHeap = TaskHeap { heap: 0, objects: 0, arrays: 0, missing: 0.0, swap_read_s: 0.0 };
 
 /// State of one executor.
 #[derive(Debug)]
