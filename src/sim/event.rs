@@ -21,6 +21,8 @@ pub(super) enum Event {
     OutOfMemory { host: usize },
     /// A collection that the driver may miss begins, ends, or has lasted too long.
     LongPause { executor: usize },
+    /// A task has slept for memory above `memory.high`.
+    SleepOver { task: usize, task_id: u64 },
     /// A task's fixed delay is over.
     Delay { task: usize, task_id: u64 },
     /// Delay scheduling may allow the next level.

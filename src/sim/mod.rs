@@ -11,6 +11,7 @@ mod adaptive;
 mod attempts;
 mod cache;
 mod consumers;
+mod container;
 mod event;
 mod executor;
 mod falls;
@@ -340,6 +341,14 @@ impl<'a> World<'a> {
                 self.schedule_swap(host);
             }
             Event::OutOfMemory { host } => self.kill_somebody(host),
+            Event::SleepOver { task, task_id } => {
+                let sleeps = |task: &task::Task| {
+                    task.id == task_id && matches!(task.doing, Some(task::Work::Sleep(_)))
+                };
+                if self.tasks[task].as_ref().is_some_and(sleeps) {
+                    self.io_done(task);
+                }
+            }
             Event::LongPause { executor } => self.long_pause(executor),
             Event::Delay { task, task_id } => {
                 let waiting = self.tasks[task].as_ref().is_some_and(|t| t.id == task_id);

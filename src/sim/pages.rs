@@ -33,12 +33,12 @@ impl World<'_> {
         let copies = self.hosts[at].copies;
         let ledger = self.hosts[at].memory.as_deref_mut().expect("a host that swaps has a ledger");
         // What swap has no place for stays in memory until the kernel kills.
-        let kept = ledger.room().max(demand.saturating_sub(ledger.setup.swap_bytes));
+        let kept = ledger.room().max(demand.saturating_sub(ledger.swap_room(copies)));
         // What is fresh in memory has not been there since the last look.
         let seconds = if ledger.shares.is_empty() { 0.0 } else { seconds };
         let found =
             ledger.ram.settle(processes, (kept / PAGE_BYTES) as f64, ledger.setup.swap_device, seconds);
-        let space = (ledger.setup.swap_bytes / PAGE_BYTES) as f64;
+        let space = (ledger.swap_room(copies) / PAGE_BYTES) as f64;
         let swapped = found.shares.iter().map(|share| share.swapped_pages).sum::<f64>().min(space);
         ledger.swap_in_pages += found.page_ins;
         ledger.swap_out_pages += found.page_outs;
@@ -51,8 +51,11 @@ impl World<'_> {
     /// The processes of a host with their pages: executors, those of the other copies, neighbours, files in memory.
     pub(super) fn processes_on(&self, at: usize) -> Vec<Process> {
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return Vec::new() };
-        let own: Vec<Process> =
-            self.alive_on(at).into_iter().map(|index| self.executor_process(index)).collect();
+        let own: Vec<Process> = self
+            .alive_on(at)
+            .into_iter()
+            .map(|index| self.executor_process(index, self.executors[index].footprint))
+            .collect();
         let copies = self.hosts[at].copies as usize;
         let mut all: Vec<Process> = Vec::new();
         for copy in 0..copies as u64 {
@@ -74,16 +77,16 @@ impl World<'_> {
     }
 
     /// The pages of an executor's process: live data that tasks touch, the rest of the heap that allocation walks round, and
-    /// what is beside the heap.
-    fn executor_process(&self, index: usize) -> Process {
+    /// what is beside the heap, of `bytes` in all.
+    pub(super) fn executor_process(&self, index: usize, bytes: u64) -> Process {
         let executor = &self.executors[index];
         let rates = &self.workload.rates;
         let pages = |bytes: u64| (bytes / PAGE_BYTES) as f64;
         let off_heap = executor.manager.execution(MemoryMode::OffHeap).used()
             + executor.manager.storage(MemoryMode::OffHeap).used();
         let live = executor.live_heap(rates.heap_base_bytes);
-        let beside = (rates.non_heap_bytes + executor.python_bytes).min(executor.footprint);
-        let heap = executor.footprint.saturating_sub(beside + off_heap);
+        let beside = (rates.non_heap_bytes + executor.python_bytes).min(bytes);
+        let heap = bytes.saturating_sub(beside + off_heap);
         let live = live.min(heap);
         let garbage = pages(heap - live);
         let running = executor.running.len() as f64;
