@@ -13,6 +13,7 @@ mod consumers;
 mod event;
 mod executor;
 mod falls;
+mod files;
 mod heartbeat;
 mod host;
 mod kills;
