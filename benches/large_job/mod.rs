@@ -78,7 +78,12 @@ pub(crate) fn workload(size: Size) -> Workload {
         operator("Scan parquet", OperatorKind::Scan { bytes: per_stage(64 * MIB) }, &[], 2_000_000, 48, 900),
         operator(
             "HashAggregate",
-            OperatorKind::HashAggregate { key_value_bytes: 48, fast_map: true, dense_keys: false },
+            OperatorKind::HashAggregate {
+                key_value_bytes: 48,
+                fast_map: true,
+                dense_keys: false,
+                variable_rows: false,
+            },
             &[0],
             700_000,
             56,
@@ -104,7 +109,12 @@ pub(crate) fn workload(size: Size) -> Workload {
         ),
         operator(
             "HashAggregate",
-            OperatorKind::HashAggregate { key_value_bytes: 48, fast_map: false, dense_keys: false },
+            OperatorKind::HashAggregate {
+                key_value_bytes: 48,
+                fast_map: false,
+                dense_keys: false,
+                variable_rows: false,
+            },
             &[0],
             400_000,
             56,
@@ -126,7 +136,13 @@ pub(crate) fn workload(size: Size) -> Workload {
         jobs: vec![Job { id: 0, name: "save".to_owned(), stages: vec![0, 1], after: Vec::new(), gap_ns: 0 }],
         stages: vec![
             stage(stage_tasks, 0, &[], Partitioning::Fixed(stage_tasks as u32), map),
-            stage(stage_tasks, 1, &[0], Partitioning::Shuffle { shuffles: vec![0], tasks: 0 }, reduce),
+            stage(
+                stage_tasks,
+                1,
+                &[0],
+                Partitioning::Shuffle { shuffles: vec![0], tasks: 0, splittable: Vec::new() },
+                reduce,
+            ),
         ],
         shuffles: vec![Shuffle {
             name: "groups".to_owned(),

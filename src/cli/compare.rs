@@ -14,6 +14,7 @@ use super::input::count;
 use super::sweep::{base, confidence, threads};
 use crate::conf::spark_submit;
 use crate::experiment::side_by_side::{Bounds, Comparison, Difference, compare};
+use crate::experiment::statistics::order_shows;
 use crate::experiment::{Base, Prepared, VARIANT};
 use crate::record::columns::Unit;
 use crate::report::compare::{Row, Sheet, amount, text};
@@ -146,7 +147,8 @@ pub(super) fn run(args: &CompareArgs, console: Console) -> anyhow::Result<Answer
             a.name()
         );
     }
-    let (base, input) = base(&args.input, &args.conf, args.seed, console)?;
+    let (mut base, input) = base(&args.input, &args.conf, args.seed, console)?;
+    base.set_replications(args.replications);
     threads(args.threads)?;
     let prepared = [a.prepare('a', &base)?, b.prepare('b', &base)?];
     for (side, letter) in [(&a, "A"), (&b, "B")] {
@@ -166,13 +168,13 @@ pub(super) fn run(args: &CompareArgs, console: Console) -> anyhow::Result<Answer
         text.push(b'\n');
         print(&text)?;
     } else {
-        let sheet = sheet(&comparison, names, args.confidence);
+        let sheet = sheet(&comparison, names, args.confidence, base.pace_varies());
         print(text(&sheet, Style { width: width(), color: color_on_stdout() }).as_bytes())?;
     }
     Ok(Answer::Done)
 }
 
-fn sheet(comparison: &Comparison, names: [String; 2], confidence: f64) -> Sheet {
+fn sheet(comparison: &Comparison, names: [String; 2], confidence: f64, pace_varies: bool) -> Sheet {
     let runs = comparison.runs as usize;
     let (a_ok, b_ok) = (comparison.ok(0), comparison.ok(1));
     let wall = comparison.total("wallMs");
@@ -225,6 +227,9 @@ fn sheet(comparison: &Comparison, names: [String; 2], confidence: f64) -> Sheet 
         (!rows.is_empty()).then(|| (format!("Stage {}, {}", stage.stage_id, stage.name), rows))
     });
     let mut notes = vec![notes_on_pairs(comparison, confidence)];
+    if pace_varies {
+        notes.extend(wall.and_then(note_on_single_runs));
+    }
     for (side, letter) in ["A", "B"].iter().enumerate() {
         let failed = runs - comparison.ok(side);
         if failed > 0
@@ -249,8 +254,8 @@ fn sheet(comparison: &Comparison, names: [String; 2], confidence: f64) -> Sheet 
 
 fn notes_on_pairs(comparison: &Comparison, confidence: f64) -> String {
     let pairs = comparison.total("wallMs").map_or(0, |wall| wall.paired.pairs);
-    let alike =
-        comparison.total("wallMs").and_then(|wall| wall.paired.interval).is_some_and(|i| i.low == i.high);
+    let wall = comparison.total("wallMs");
+    let alike = wall.and_then(|wall| wall.deviations).is_some_and(|both| both == [0.0; 2]);
     let runs = count(pairs as usize, "pair");
     if alike {
         return format!(
@@ -264,6 +269,21 @@ fn notes_on_pairs(comparison: &Comparison, confidence: f64) -> String {
             "{runs} of runs, each with the same draws on both sides; intervals hold the true mean in {confidence} of 100 such studies"
         ),
     }
+}
+
+/// What somebody sees who tries both sides once: real runs share no luck.
+fn note_on_single_runs(wall: &Difference) -> Option<String> {
+    let deviations = wall.deviations.filter(|both| both.iter().any(|deviation| *deviation > 0.0))?;
+    if wall.paired.mean == 0.0 {
+        return None;
+    }
+    let shows = (order_shows(wall.paired.mean, deviations) * 100.0).round();
+    let percent = deviations[0] / wall.means[0].max(f64::MIN_POSITIVE) * 100.0;
+    let how = if wall.paired.mean < 0.0 { "faster" } else { "slower" };
+    Some(format!(
+        "pairs share the luck of the machine (real runs of one configuration differ by a standard deviation of {percent:.0} %); \
+         of two real runs, each with its own, B is the {how} one in {shows} of 100 tries"
+    ))
 }
 
 fn bounds(bounds: &[Bounds; 2]) -> Vec<[String; 3]> {
@@ -286,7 +306,7 @@ fn plus(unit: Unit, value: f64) -> String {
 }
 
 fn row(difference: &Difference) -> Row {
-    let Difference { name, unit, means, paired } = difference;
+    let Difference { name, unit, means, paired, .. } = difference;
     let words = if paired.mean == 0.0 {
         "the same".to_owned()
     } else {
@@ -308,6 +328,8 @@ fn as_json(comparison: &Comparison, input: &str, names: &[String; 2], confidence
         json!({
             "a": difference.means[0],
             "b": difference.means[1],
+            "aSd": difference.deviations.map(|both| both[0]),
+            "bSd": difference.deviations.map(|both| both[1]),
             "difference": difference.paired.mean,
             "low": difference.paired.interval.map(|interval| interval.low),
             "high": difference.paired.interval.map(|interval| interval.high),

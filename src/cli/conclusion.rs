@@ -10,7 +10,7 @@ use super::console::{color_on_stdout, indented, width};
 use super::input::count;
 use super::study::Identity;
 use crate::experiment::{
-    Band, GOOD_ENOUGH, Overview, Replications, SIGNIFICANT, Space, StudyAnswer, number_of, pareto,
+    Band, GOOD_ENOUGH, Overview, Replications, SIGNIFICANT, Space, StudyAnswer, bare_unit, number_of, pareto,
 };
 use crate::record::columns::Unit;
 use crate::record::study::Spot;
@@ -214,11 +214,6 @@ pub(super) fn pictures(
 ) -> Vec<(String, Vec<u8>)> {
     let space = &identity.space;
     let basis = basis(identity, overview);
-    let with_band = if overview.all_alike || identity.replications == Replications::Fixed(1) {
-        basis.clone()
-    } else {
-        format!("{basis}; band: {} % interval of the mean", identity.confidence * 100.0)
-    };
     let title = identity.input.rsplit(['/', '\\']).next().unwrap_or(&identity.input).to_owned();
     let mut files = Vec::new();
     let mut add = |name: &str, picture: Picture| {
@@ -242,8 +237,15 @@ pub(super) fn pictures(
                     Some(Measured { at, wall_ms: *wall_ms })
                 })
                 .collect();
+            let mark = if axis.numbers.is_some() { "band" } else { "bars" };
+            let has_intervals = spots.iter().any(|spot| spot.interval.is_some_and(|(low, high)| low < high));
+            let basis = if has_intervals {
+                format!("{basis}; {mark}: {} % interval of the mean", identity.confidence * 100.0)
+            } else {
+                basis.clone()
+            };
             let curve =
-                Curve { name: &title, axis: &axis, spots: &spots, measured: &measured, basis: &with_band };
+                Curve { name: &title, axis: &axis, spots: &spots, measured: &measured, basis: &basis };
             add("curve", Picture::Curve(curve));
         }
         [first, second, ..] if axes[first].values.len().max(axes[second].values.len()) <= CELLS_MAX => {
@@ -298,6 +300,7 @@ fn ordered(key: &str, values: &[String]) -> (VariedAxis, Vec<usize>) {
         key: key.to_owned(),
         values: order.iter().map(|at| values[*at].clone()).collect(),
         numbers: numbers.map(|numbers| order.iter().map(|at| numbers[*at]).collect()),
+        bare_unit: bare_unit(key),
     };
     (axis, order)
 }

@@ -135,8 +135,7 @@ pub(super) fn list(study: &Study, identity: &Identity) -> anyhow::Result<()> {
         let conf: Map<String, Value> =
             study.space.keys().iter().cloned().zip(values.into_iter().map(Value::from)).collect();
         for replication in 0..replications {
-            let line =
-                json!({ "study": stamp(identity), "point": point, "replication": replication, "conf": conf });
+            let line = json!({ "study": stamp(identity), "point": point, "replication": replication, "of": replications, "conf": conf });
             writeln!(out, "{line}").context("cannot write to standard output")?;
         }
     }
@@ -172,9 +171,9 @@ pub(super) fn stream(study: &Study, identity: &Identity) -> anyhow::Result<()> {
 
 /// Runs the points of `path` one after the other and writes each as it is done. A line of a study is that one run; another
 /// line is a configuration, run `replications` times.
-pub(super) fn run(base: &Base, input: &str, path: &Path, replications: u32) -> anyhow::Result<()> {
+pub(super) fn run(mut base: Base, input: &str, path: &Path, replications: u32) -> anyhow::Result<()> {
     let nothing = Space::listed(Vec::new(), Vec::new());
-    let own = Identity::new(base, input, &nothing, Replications::Fixed(replications), 0.95, None);
+    let own = Identity::new(&base, input, &nothing, Replications::Fixed(replications), 0.95, None);
     let mut number_of_point = 0;
     for line in lines(path)? {
         let (number, map) = line?;
@@ -204,6 +203,8 @@ pub(super) fn run(base: &Base, input: &str, path: &Path, replications: u32) -> a
             base.check_key(key).map_err(|why| anyhow!("{place}: {why}"))?;
         }
         let texts: Vec<&str> = values.values().map(String::as_str).collect();
+        let of = whole("of").map_or(replications, |of| u32::try_from(of).unwrap_or(u32::MAX));
+        base.set_replications(of);
         let prepared =
             base.prepare(&keys, &texts).map_err(|faults| anyhow!("{place}: {}", faults.join("; ")))?;
         let point = whole("point").unwrap_or(number_of_point);

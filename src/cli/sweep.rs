@@ -99,10 +99,14 @@ pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> 
             "nothing is varied; add --vary KEY=VALUES, as --vary spark.executor.memory=512m..8g:log:9, or --points FILE"
         );
     }
-    let (base, input) = base(&args.input, &args.conf, args.seed, console)?;
+    let (mut base, input) = base(&args.input, &args.conf, args.seed, console)?;
+    base.set_replications(match replications {
+        Replications::Fixed(count) => count,
+        Replications::Until { most, .. } => most,
+    });
     threads(args.threads)?;
     if let Some(path) = args.points.as_deref().filter(|_| args.jsonl) {
-        return pipe::run(&base, &input, path, args.replications).map(|()| Answer::Done);
+        return pipe::run(base, &input, path, args.replications).map(|()| Answer::Done);
     }
     let space = match &args.points {
         Some(path) => pipe::read_space(path)?,

@@ -108,7 +108,8 @@ pub(super) fn run(args: &TuneArgs, console: Console) -> anyhow::Result<Answer> {
         .map(|text| Axis::parse(text))
         .collect::<Result<_, _>>()
         .map_err(|why| anyhow!(why))?;
-    let (base, input) = base(&args.input, &args.conf, args.seed, console)?;
+    let (mut base, input) = base(&args.input, &args.conf, args.seed, console)?;
+    base.set_replications(args.replications);
     threads(args.threads)?;
     let axes = if axes.is_empty() { usual_axes(&base)? } else { axes };
     let space = Space::product(axes).map_err(|why| anyhow!("--vary: {why}"))?;

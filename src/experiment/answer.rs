@@ -8,6 +8,8 @@ use crate::record::study::Spot;
 
 /// A point within this much of the best time counts as good as the best: what nobody would tune for.
 pub const GOOD_ENOUGH: f64 = 0.10;
+/// Share of time that more memory must save to be worth mentioning: less is within the noise of any mean.
+const WORTH_MEMORY: f64 = 0.01;
 /// Corrected probability below which a difference is taken for real.
 pub const SIGNIFICANT: f64 = 0.05;
 
@@ -128,7 +130,8 @@ fn why(base: Option<&Base>, space: &Space, best: &Spot, worse: &Spot) -> String 
     }
 }
 
-/// The points that nothing beats in memory and time, from little memory to much. Points that fail at times are left out.
+/// The points that nothing beats in memory and time, from little memory to much; one that takes more memory is worth it only
+/// if it is faster by [`WORTH_MEMORY`]. Points that fail at times are left out.
 pub fn pareto(spots: &[Spot]) -> Vec<Spot> {
     let mut candidates: Vec<(u64, f64, Spot)> = spots
         .iter()
@@ -138,7 +141,7 @@ pub fn pareto(spots: &[Spot]) -> Vec<Spot> {
     candidates.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.point.cmp(&b.2.point)));
     let mut front: Vec<(f64, Spot)> = Vec::new();
     for (_, wall, spot) in candidates {
-        if front.last().is_none_or(|(least, _)| wall < *least) {
+        if front.last().is_none_or(|(least, _)| wall < *least * (1.0 - WORTH_MEMORY)) {
             front.push((wall, spot));
         }
     }
@@ -183,5 +186,9 @@ mod tests {
             [spot(0, 10.0, 4), spot(1, 20.0, 2), spot(2, 15.0, 4), spot(3, f64::NAN, 1), spot(4, 20.0, 3)];
         let front: Vec<u64> = pareto(&spots).iter().map(|spot| spot.point).collect();
         assert_eq!(front, [1, 0]);
+        let close: Vec<Spot> =
+            [(0, 10.0, 1), (1, 9.95, 2), (2, 9.8, 3)].map(|(p, w, m)| spot(p, w, m)).to_vec();
+        let front: Vec<u64> = pareto(&close).iter().map(|spot| spot.point).collect();
+        assert_eq!(front, [0, 2], "half a percent is worth no memory");
     }
 }

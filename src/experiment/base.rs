@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::place::place;
-use super::reseed::reseed;
+use super::reseed::{at_pace_of, reseed};
 use crate::conf::property::{self, Support};
 use crate::conf::{ConfError, ErrorKind, Origin, Settings, SparkConf};
 use crate::record::{Outcome, RunRecord};
@@ -34,6 +34,7 @@ pub struct Base {
     text: Option<String>,
     conf: SparkConf,
     seed: u64,
+    pace_varies: bool,
     drawn: Mutex<Vec<Option<Arc<Workload>>>>,
 }
 
@@ -72,7 +73,22 @@ impl Base {
     /// A study's application: what runs, its text where it is a scenario, its configuration and the seed of its first
     /// replication.
     pub fn new(scenario: Scenario, text: Option<String>, conf: SparkConf, seed: u64) -> Self {
-        Self { scenario, text, conf, seed, drawn: Mutex::new(Vec::new()) }
+        Self { scenario, text, conf, seed, pace_varies: false, drawn: Mutex::new(Vec::new()) }
+    }
+
+    /// Says how often each point is run. Replications of an observed workload, which has no other luck, differ in pace as
+    /// repeated runs do (`sim::pace`); a single run is the log's.
+    pub fn set_replications(&mut self, replications: u32) {
+        let varies = replications > 1 && self.scenario.workload.observed.is_some();
+        if varies != self.pace_varies {
+            self.pace_varies = varies;
+            self.drawn.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// Whether replications differ in pace as real runs of one configuration do.
+    pub fn pace_varies(&self) -> bool {
+        self.pace_varies
     }
 
     /// The configuration that all points start from.
@@ -200,7 +216,10 @@ impl Base {
             }
         };
         Ok(match place(&settings, &cluster, &self.scenario.workload) {
-            Ok(placed) => Prepared::Ready { settings: Box::new(settings), processes: placed.processes },
+            Ok(placed) => {
+                let processes = Processes { pace_varies: self.pace_varies, ..placed.processes };
+                Prepared::Ready { settings: Box::new(settings), processes }
+            }
             Err(words) => Prepared::Refused(words),
         })
     }
@@ -210,7 +229,12 @@ impl Base {
         let draw = || {
             let text = self.text.as_deref();
             let own = self.scenario.seed;
-            Arc::new(reseed(&self.scenario.workload, own, text, self.seed(replication)))
+            let seed = self.seed(replication);
+            let mut workload = reseed(&self.scenario.workload, own, text, seed);
+            if self.pace_varies {
+                at_pace_of(&mut workload, seed);
+            }
+            Arc::new(workload)
         };
         let at = replication as usize;
         if at >= KEPT {

@@ -38,4 +38,4 @@ pub use score::{Comparison, Naive, compare};
 pub use study::{Known, Replications, Shard, Stopped, Study, unless_broken};
 pub use summary::{Summary, summarise};
 pub use tune::{Found, Goal, Limit, Objective, TOLERANCE, Verdict, judge, tune};
-pub use vary::{Axis, number_of};
+pub use vary::{Axis, bare_unit, number_of};

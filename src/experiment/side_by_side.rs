@@ -23,6 +23,8 @@ pub struct Difference {
     pub unit: Unit,
     /// Means of both sides over the pairs of which both ended well.
     pub means: [f64; 2],
+    /// Standard deviations of both; `None` of fewer than two pairs.
+    pub deviations: Option<[f64; 2]>,
     /// Second less first.
     pub paired: Paired,
 }
@@ -115,9 +117,10 @@ fn difference(
     if pairs.is_empty() {
         return None;
     }
-    let means =
-        [Sample::of(pairs.iter().map(|pair| pair.0)).mean, Sample::of(pairs.iter().map(|pair| pair.1)).mean];
-    Some(Difference { name, unit, means, paired: intervals.paired(pairs) })
+    let [a, b] = [Sample::of(pairs.iter().map(|pair| pair.0)), Sample::of(pairs.iter().map(|pair| pair.1))];
+    let means = [a.mean, b.mean];
+    let deviations = a.deviation().zip(b.deviation()).map(|(a, b)| [a, b]);
+    Some(Difference { name, unit, means, deviations, paired: intervals.paired(pairs) })
 }
 
 fn stages(pairs: &[&[RunRecord; 2]], intervals: &mut Intervals) -> Vec<StageDifference> {

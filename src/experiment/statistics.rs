@@ -130,6 +130,13 @@ impl Intervals {
     }
 }
 
+/// How often of two values, drawn each on its own with these standard deviations from normal distributions whose means differ
+/// by `difference`, the one with the larger mean is the larger.
+pub fn order_shows(difference: f64, deviations: [f64; 2]) -> f64 {
+    let spread = deviations[0].hypot(deviations[1]);
+    if spread > 0.0 { Normal::standard().cdf(difference.abs() / spread) } else { 1.0 }
+}
+
 fn p_of(sample: &Sample, deviation: f64) -> f64 {
     if deviation == 0.0 {
         return if sample.mean == 0.0 { 1.0 } else { 0.0 };
@@ -218,6 +225,14 @@ mod tests {
         let equal = intervals.paired([(1.0, 2.0), (5.0, 6.0)]);
         assert_eq!((equal.p, equal.interval), (Some(0.0), Some(Interval { low: 1.0, high: 1.0 })));
         assert_eq!(intervals.paired([(1.0, 1.0), (5.0, 5.0)]).p, Some(1.0));
+    }
+
+    #[test]
+    fn single_values_show_an_order_as_often_as_the_normal_distribution_says() {
+        near(order_shows(0.0, [1.0, 1.0]), 0.5);
+        // Two standard deviations of the difference: 97.7 %.
+        near(order_shows(-10.0, [3.0, 4.0]), 0.977_25);
+        assert_eq!(order_shows(1.0, [0.0, 0.0]), 1.0);
     }
 
     #[test]

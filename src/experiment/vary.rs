@@ -74,6 +74,18 @@ pub fn number_of(key: &str, value: &str) -> Option<f64> {
     }
 }
 
+/// The unit of a value of `key` that carries none; `None` where it is a plain number or a word.
+pub fn bare_unit(key: &str) -> Option<&'static str> {
+    match property::find(key).map(|property| property.kind)? {
+        Kind::Size(ByteUnit::Byte) => Some("bytes"),
+        Kind::Size(ByteUnit::Kib) => Some("KiB"),
+        Kind::Size(ByteUnit::Mib) => Some("MiB"),
+        Kind::Time(TimeUnit::Ms) => Some("ms"),
+        Kind::Time(TimeUnit::Sec) => Some("s"),
+        _ => None,
+    }
+}
+
 /// The items of a list. A comma in brackets belongs to a master's name (`local-cluster[2,1,1024]`).
 fn items<'a>(key: &str, list: &'a str) -> Vec<&'a str> {
     let brackets = key == "spark.master";

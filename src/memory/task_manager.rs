@@ -93,11 +93,29 @@ impl TaskMemoryManager {
     /// A task without consumers. `tungsten_mode` and `page_size` are the executor's and only kept for consumers to ask.
     pub fn new(task: TaskId, tungsten_mode: MemoryMode, page_size: u64) -> Self {
         Self {
+            consumers: Vec::with_capacity(8),
+            pages: Vec::with_capacity(32),
+            ..Self::empty(task, tungsten_mode, page_size)
+        }
+    }
+
+    /// The manager of another task, with the buffers of this one, which has ended.
+    pub(crate) fn into_next(self, task: TaskId, tungsten_mode: MemoryMode, page_size: u64) -> Self {
+        let Self { mut consumers, mut pages, mut pending, mut candidates, .. } = self;
+        consumers.clear();
+        pages.clear();
+        pending.clear();
+        candidates.clear();
+        Self { consumers, pages, pending, candidates, ..Self::empty(task, tungsten_mode, page_size) }
+    }
+
+    fn empty(task: TaskId, tungsten_mode: MemoryMode, page_size: u64) -> Self {
+        Self {
             task,
             tungsten_mode,
             page_size,
-            consumers: Vec::with_capacity(8),
-            pages: Vec::with_capacity(32),
+            consumers: Vec::new(),
+            pages: Vec::new(),
             vacant_from: 0,
             held: [0; 2],
             current: [0; 2],

@@ -501,7 +501,6 @@ fn floor_line(floor: &Floor, why: &Why) -> String {
             compared(why.trial.record.wall_ns, wall)
         );
     }
-    line.push_str("; the skew split of adaptive execution is not simulated");
     line
 }
 

@@ -183,6 +183,7 @@ fn decode_partitioning(table: &View, counts: &Counts, sink: &mut Sink) -> Partit
         Some("shuffle") => Partitioning::Shuffle {
             shuffles: positions(table, "shuffles", counts.shuffles, "shuffle", sink),
             tasks: tasks.unwrap_or(0),
+            splittable: positions(table, "splittable", counts.shuffles, "shuffle", sink),
         },
         Some("dataset") => Partitioning::Dataset(which(table, "dataset", counts.datasets, sink)),
         _ => Partitioning::Fixed(tasks.unwrap_or(1)),
@@ -216,6 +217,7 @@ fn decode_kind(table: &View, counts: &Counts, sink: &mut Sink) -> OperatorKind {
             key_value_bytes: size("key_value_bytes"),
             fast_map: flag("fast_map"),
             dense_keys: flag("dense_keys"),
+            variable_rows: flag("variable_rows"),
         },
         "object_hash_aggregate" => OperatorKind::ObjectHashAggregate {
             group_bytes: size("group_bytes"),
@@ -332,6 +334,7 @@ fn decode_observed(table: &View) -> Observed {
     Observed {
         shuffle_partitions: table.count("shuffle_partitions").unwrap_or(0),
         adaptive: text(table, "adaptive"),
+        skew_join: text(table, "skew_join"),
         max_partition_bytes: table.size("max_partition_bytes").unwrap_or(0),
         open_cost_bytes: table.size("open_cost_bytes").unwrap_or(0),
         default_parallelism: table.count("default_parallelism").unwrap_or(0),

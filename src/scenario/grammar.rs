@@ -370,6 +370,7 @@ pub(super) static OBSERVED: Table = Table::new(
     &[
         key("shuffle_partitions", ID, "spark.sql.shuffle.partitions."),
         key("adaptive", Kind::FreeText, "Adaptive settings; equal texts partition alike."),
+        key("skew_join", Kind::FreeText, "Settings that split partitions of joins; equal texts split alike."),
         key("max_partition_bytes", Kind::Size, "spark.sql.files.maxPartitionBytes."),
         key("open_cost_bytes", Kind::Size, "spark.sql.files.openCostInBytes."),
         key("default_parallelism", ID, "Task slots of all executors."),
@@ -428,6 +429,7 @@ pub(super) static PARTITIONING: Table = Table {
             &[
                 required("shuffles", Kind::Wholes, "The shuffles read, by position."),
                 key("tasks", ID, "Tasks observed, 0 for none."),
+                key("splittable", Kind::Wholes, "Those whose huge partitions adaptive execution may split."),
             ],
         ),
         ("dataset", &[required("dataset", MANY, "The cached dataset, by position.")]),
@@ -462,6 +464,7 @@ pub(super) static OPERATOR: Table = Table {
                 required("key_value_bytes", Kind::Size, "Bytes of the key row and the buffer row."),
                 key("fast_map", Kind::Flag, "A fast map of one page stands in front."),
                 key("dense_keys", Kind::Flag, "The key is one whole number, without gaps between them."),
+                key("variable_rows", Kind::Flag, "Keys or buffers have values of variable length."),
             ],
         ),
         (

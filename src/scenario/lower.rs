@@ -446,6 +446,7 @@ impl Lowering<'_> {
                     key_value_bytes: entry_bytes.saturating_sub(16),
                     fast_map,
                     dense_keys: false,
+                    variable_rows: false,
                 }
             }
         };
@@ -495,7 +496,7 @@ impl Lowering<'_> {
                 (_, ShufflePartitions::Conf) => self.settings.shuffle_partitions,
             }
         });
-        Draft::after(parents, Partitioning::Shuffle { shuffles, tasks: 0 }, tasks)
+        Draft::after(parents, Partitioning::Shuffle { shuffles, tasks: 0, splittable: Vec::new() }, tasks)
     }
 
     /// The job by which a global sort samples its input: the same stage once more, returning a few keys.

@@ -260,6 +260,9 @@ fn observed(text: &mut Text, observed: &Observed) {
     if !observed.adaptive.is_empty() {
         text.pair("adaptive", &quote(&observed.adaptive));
     }
+    if !observed.skew_join.is_empty() {
+        text.pair("skew_join", &quote(&observed.skew_join));
+    }
     text.some("max_partition_bytes", observed.max_partition_bytes);
     text.some("open_cost_bytes", observed.open_cost_bytes);
     text.some("default_parallelism", u64::from(observed.default_parallelism));
@@ -337,8 +340,9 @@ fn stage(text: &mut Text, stage: &Stage) {
         Partitioning::Files { bytes, files, tasks } => {
             format!("kind = \"files\", bytes = {bytes}, files = {files}, tasks = {tasks}")
         }
-        Partitioning::Shuffle { shuffles, tasks } => {
-            format!("kind = \"shuffle\", shuffles = {}, tasks = {tasks}", list(shuffles))
+        Partitioning::Shuffle { shuffles, tasks, splittable } => {
+            let read = format!("kind = \"shuffle\", shuffles = {}, tasks = {tasks}", list(shuffles));
+            if splittable.is_empty() { read } else { format!("{read}, splittable = {}", list(splittable)) }
         }
         Partitioning::Dataset(dataset) => format!("kind = \"dataset\", dataset = {dataset}"),
     };
@@ -394,10 +398,11 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
             text.amount("bytes", bytes);
         }
         OperatorKind::CachedScan { dataset } => text.pair("dataset", dataset),
-        OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys } => {
+        OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows } => {
             text.pair("key_value_bytes", key_value_bytes);
             text.flag("fast_map", *fast_map);
             text.flag("dense_keys", *dense_keys);
+            text.flag("variable_rows", *variable_rows);
         }
         OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix } => {
             text.pair("group_bytes", group_bytes);

@@ -87,11 +87,13 @@ impl World<'_> {
             bytes: self.settings.shuffle.max_size_force_spill.unwrap_or(u64::MAX),
         };
         match &operator.kind {
-            OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys } => {
+            OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows } => {
+                // What the fast map adds to key and buffer: a pointer, and the lengths where they vary.
+                let fast_row = *key_value_bytes + if *variable_rows { 16 } else { 8 };
                 Some(OperatorSpec::HashAggregation {
                     groups: self.group_curve(stage, position, rows_in, rows_out, *key_value_bytes + 16),
                     key_value_bytes: *key_value_bytes,
-                    fast_map_row_bytes: fast_map.then_some(*key_value_bytes + 8),
+                    fast_map_row_bytes: fast_map.then_some(fast_row),
                     dense_keys: *dense_keys,
                 })
             }

@@ -305,7 +305,7 @@ impl World<'_> {
         }
         for (&executor, slow) in own.iter().zip(slowdowns) {
             self.executors[executor].swap_slow = slow;
-            self.apply_speed(executor);
+            self.touch(executor);
         }
         if schedule {
             let patience = SimDuration::from_secs_f64(GIVE_UP_S);

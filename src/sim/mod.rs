@@ -7,6 +7,7 @@
 //! `program` (in which order a task works), `task` (the walk through it), `attempts` and `stages` (who runs when, and what
 //! failures do), `cache` (blocks), `executor` (heap, collection, processor), `recorder` (sums and causes).
 
+mod adaptive;
 mod attempts;
 mod cache;
 mod consumers;
@@ -17,6 +18,7 @@ mod files;
 mod heartbeat;
 mod host;
 mod kills;
+mod pace;
 mod plan;
 mod processes;
 mod program;
@@ -30,6 +32,7 @@ mod trace;
 mod uses;
 mod warmup;
 
+pub use pace::{pace_of_run, pace_of_stage};
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
@@ -76,6 +79,7 @@ struct World<'a> {
     settings: &'a Settings,
     options: SimOptions,
     local: bool,
+    pace_varies: bool,
     /// Heap of the driver, bytes.
     driver_heap: u64,
     plan: &'a Plan,
@@ -85,8 +89,12 @@ struct World<'a> {
     hosts: Vec<Host>,
     setups: Vec<ExecutorSetup>,
     executors: Vec<Executor>,
+    /// Those of them that something happened to since the clock last moved.
+    touched: Vec<usize>,
     jobs: Vec<JobState>,
     stages: Vec<StageState>,
+    /// Some stage has threads that want a processor beside its tasks.
+    background: bool,
     /// Stages in the order of their first submission.
     stage_order: Vec<usize>,
     failed_attempts: Vec<StageRecord>,
@@ -96,6 +104,8 @@ struct World<'a> {
     /// Running tasks; positions are reused.
     tasks: Vec<Option<Task>>,
     free_tasks: Vec<usize>,
+    /// Of tasks that have ended.
+    spare_buffers: Vec<attempts::Buffers>,
     next_task_id: u64,
     datasets: Vec<cache::DatasetState>,
     /// What eviction policies may know of the future.
@@ -183,6 +193,7 @@ impl<'a> World<'a> {
             settings,
             options,
             local: processes.local,
+            pace_varies: processes.pace_varies,
             driver_heap: processes.driver_heap,
             plan,
             programs,
@@ -190,18 +201,21 @@ impl<'a> World<'a> {
             hosts,
             setups: processes.executors.clone(),
             executors: Vec::new(),
+            touched: Vec::new(),
             jobs: workload
                 .jobs
                 .iter()
                 .map(|job| JobState { waits_for: job.after.len(), ..JobState::default() })
                 .collect(),
             stages: workload.stages.iter().map(|_| StageState::default()).collect(),
+            background: workload.stages.iter().any(|stage| stage.background_threads > 0.0),
             stage_order: Vec::new(),
             failed_attempts: Vec::new(),
             to_resubmit: BTreeSet::new(),
             task_sets: BTreeMap::new(),
             tasks: Vec::new(),
             free_tasks: Vec::new(),
+            spare_buffers: Vec::new(),
             next_task_id: 0,
             datasets: vec![cache::DatasetState::default(); workload.datasets.len()],
             group_curves: BTreeMap::new(),
@@ -282,6 +296,7 @@ impl<'a> World<'a> {
             && let Some((now, event)) = self.queue.pop()
         {
             self.handle(now, event);
+            self.settle();
         }
         if self.ended.is_none() && self.jobs.iter().any(|job| !job.done) {
             self.abort(
@@ -304,7 +319,7 @@ impl<'a> World<'a> {
                         return;
                     }
                 }
-                self.schedule_cpu(executor);
+                self.touch(executor);
             }
             Event::Disk { host } => {
                 while let Some(key) = self.hosts[host].disk.pop_completed(now) {

@@ -4,11 +4,12 @@
 //! other settings their sums are shared out anew: file splits by Spark's split rule, shuffle partitions by hashing the
 //! same keys again, coalesced where adaptive execution would do so (AQE-1).
 
+use super::adaptive::{self, Slice, Written};
 use crate::conf::Settings;
 use crate::memory::operators::WindowPartitions;
 use crate::workload::{
-    Distribution, Keys, Observed, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShufflePartitions,
-    Stage, Workload, file_partitions, filled_blocks, reblocked_bytes,
+    Distribution, Keys, Observed, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShuffleIndex,
+    ShufflePartitions, Stage, Workload, file_partitions, filled_blocks, needs_equal_keys, reblocked_bytes,
 };
 
 /// What every stage does under one configuration.
@@ -70,6 +71,14 @@ pub fn partitioning(settings: &Settings, default_parallelism: u32) -> Observed {
         } else {
             "off".to_owned()
         },
+        skew_join: if adaptive.enabled && adaptive.skew_join_enabled {
+            format!(
+                "factor={} threshold={}",
+                adaptive.skewed_partition_factor, adaptive.skewed_partition_threshold
+            )
+        } else {
+            "off".to_owned()
+        },
         max_partition_bytes: settings.sql.files_max_partition_bytes,
         open_cost_bytes: settings.sql.files_open_cost,
         default_parallelism: default_parallelism.max(1),
@@ -80,12 +89,23 @@ pub fn partitioning(settings: &Settings, default_parallelism: u32) -> Observed {
 /// Plans `workload` under `settings` with a default parallelism (all cores, unless set).
 pub fn plan(workload: &Workload, settings: &Settings, default_parallelism: u32) -> Plan {
     let now = partitioning(settings, default_parallelism);
-    let mut planner =
-        Planner { workload, settings, now, scale: settings.knobs.data_scale, block_factors: Vec::new() };
+    let mut planner = Planner {
+        workload,
+        settings,
+        now,
+        scale: settings.knobs.data_scale,
+        block_factors: Vec::new(),
+        map_shares: vec![vec![1.0]; workload.shuffles.len()],
+    };
     planner.block_factors = planner.block_factors();
     let shuffle_partitions: Vec<u32> =
         (0..workload.shuffles.len()).map(|s| planner.partitions_written(s)).collect();
-    let mut stages: Vec<StagePlan> = workload.stages.iter().map(|stage| planner.stage(stage)).collect();
+    let mut stages = Vec::with_capacity(workload.stages.len());
+    for stage in &workload.stages {
+        let planned = planner.stage(stage);
+        planner.remember_maps(stage, &planned);
+        stages.push(planned);
+    }
     super::sampling::skip_needless(workload, &shuffle_partitions, &mut stages);
     Plan { stages, shuffle_partitions }
 }
@@ -117,9 +137,21 @@ struct Planner<'a> {
     scale: f64,
     /// By shuffle: bytes for one observed, as the number of blocks decides; empty until that is known.
     block_factors: Vec<f64>,
+    /// By shuffle: share of its bytes that each map task writes; one map task until the stage that writes it is planned.
+    map_shares: Vec<Vec<f64>>,
 }
 
 impl Planner<'_> {
+    fn remember_maps(&mut self, stage: &Stage, planned: &StagePlan) {
+        let (Some(operator), Some(plan)) = (stage.operators.last(), planned.operators.last()) else { return };
+        if let OperatorKind::ShuffleWrite { shuffle, .. } = operator.kind {
+            let total = plan.bytes.iter().sum::<u64>() as f64;
+            if total > 0.0 {
+                self.map_shares[shuffle] = plan.bytes.iter().map(|&bytes| bytes as f64 / total).collect();
+            }
+        }
+    }
+
     fn partitions_written(&self, index: usize) -> u32 {
         partitions(&self.workload.shuffles[index], self.settings, self.rows_written(index))
     }
@@ -153,17 +185,41 @@ impl Planner<'_> {
         let mut operators: Vec<OperatorPlan> = Vec::with_capacity(stage.operators.len());
         // The share of each operator's rows that each task gets, by operator.
         let mut shares: Vec<Vec<f64>> = Vec::with_capacity(stage.operators.len());
+        // The part of each partition's rows that flow through each operator in each task, by operator.
+        let mut parts: Vec<Option<Vec<f64>>> = Vec::with_capacity(stage.operators.len());
+        // How many times the log's tasks read the rows of each operator.
+        let mut times: Vec<f64> = Vec::with_capacity(stage.operators.len());
         for operator in &stage.operators {
+            let part = match operator.kind {
+                OperatorKind::ShuffleRead { shuffle, .. } => layout.parts(shuffle),
+                _ => product(operator.inputs.iter().filter_map(|&input| parts[input].as_ref())),
+            };
+            let read_times = match operator.kind {
+                OperatorKind::ShuffleRead { shuffle, .. } if !layout.as_observed => {
+                    self.times_read(shuffle, &operator.rows)
+                }
+                _ if operator.inputs.len() == 1 => times[operator.inputs[0]],
+                _ => 1.0,
+            };
             let share = match &operator.kind {
                 OperatorKind::ShuffleRead { shuffle, .. } => {
-                    layout.group(self.workload.shuffles[*shuffle].keys.shares(layout.partitions))
+                    let keys = &self.workload.shuffles[*shuffle].keys;
+                    layout.group(|partitions| keys.shares(partitions), Some(*shuffle))
                 }
                 OperatorKind::HashAggregate { .. } | OperatorKind::ObjectHashAggregate { .. } => {
                     self.groups_share(stage, operator.inputs.first().copied(), &layout)
                 }
-                _ => operator.inputs.first().map_or_else(|| layout.shares.clone(), |&i| shares[i].clone()),
+                _ => {
+                    let first = operator.inputs.first();
+                    let share = first.map_or_else(|| layout.shares.clone(), |&i| shares[i].clone());
+                    let others = operator.inputs.iter().skip(1).filter_map(|&input| parts[input].as_ref());
+                    match product(others) {
+                        Some(part) => share.iter().zip(part).map(|(share, part)| share * part).collect(),
+                        None => share,
+                    }
+                }
             };
-            let spread = |amount: &PerTask| self.spread(amount, &share, layout.as_observed);
+            let spread = |amount: &PerTask| self.spread(amount, &share, layout.as_observed, read_times);
             // Work follows the rows that come in: a hot key makes one task of an aggregation slow, not large.
             let work = operator.inputs.first().map_or(&share, |&input| &shares[input]);
             let (bytes, keys) = match &operator.kind {
@@ -186,14 +242,16 @@ impl Planner<'_> {
             };
             operators.push(OperatorPlan {
                 rows,
-                cpu_ns: self.spread(&operator.cpu_ns, work, layout.as_observed),
+                cpu_ns: self.spread(&operator.cpu_ns, work, layout.as_observed, read_times),
                 // What user code and lists of values hold grows with the rows that come in, hot keys' included.
-                heap_bytes: self.spread(&operator.heap_bytes, work, layout.as_observed),
+                heap_bytes: self.spread(&operator.heap_bytes, work, layout.as_observed, read_times),
                 bytes,
                 keys,
                 window_partitions,
             });
             shares.push(share);
+            parts.push(part);
+            times.push(read_times);
         }
         let even = vec![1.0 / tasks.max(1) as f64; tasks];
         let heaviest = shares.first().unwrap_or(&layout.shares);
@@ -207,7 +265,7 @@ impl Planner<'_> {
                 PerTask::Each(_) | PerTask::Total(0) => vec![self.workload.rates.task_launch_ns; tasks],
                 observed @ PerTask::Total(_) => per_task(observed, &even, layout.as_observed),
             },
-            allocated_bytes: self.spread(&stage.allocated_bytes, heaviest, layout.as_observed),
+            allocated_bytes: self.spread(&stage.allocated_bytes, heaviest, layout.as_observed, 1.0),
             operators,
         }
     }
@@ -226,10 +284,20 @@ impl Planner<'_> {
         }
     }
 
-    fn spread(&self, amount: &PerTask, shares: &[f64], as_observed: bool) -> Vec<u64> {
+    /// How often the tasks of the log read the rows of a shuffle: more than once, where partitions of another shuffle were
+    /// split (AQE-2).
+    fn times_read(&self, shuffle: ShuffleIndex, rows: &PerTask) -> f64 {
+        let written = self.rows_written(shuffle);
+        let PerTask::Each(rows) = rows else { return 1.0 };
+        let read: u64 = rows.iter().sum();
+        if written == 0 || written == u64::MAX { 1.0 } else { (read as f64 / written as f64).max(1.0) }
+    }
+
+    /// An amount by task, of rows that the tasks of the log read `times` times.
+    fn spread(&self, amount: &PerTask, shares: &[f64], as_observed: bool, times: f64) -> Vec<u64> {
         match amount {
             PerTask::Each(_) if as_observed => amount.spread(shares, self.scale),
-            other => PerTask::Total(other.total()).spread(shares, self.scale),
+            other => PerTask::Total((other.total() as f64 / times) as u64).spread(shares, self.scale),
         }
     }
 
@@ -239,7 +307,7 @@ impl Planner<'_> {
             let operator = &stage.operators[index];
             if let OperatorKind::ShuffleRead { shuffle, .. } = operator.kind {
                 let keys = &self.workload.shuffles[shuffle].keys;
-                return layout.group(keys.distinct_shares(layout.partitions));
+                return layout.group(|partitions| keys.distinct_shares(partitions), None);
             }
             input = operator.inputs.first().copied();
         }
@@ -266,7 +334,7 @@ impl Planner<'_> {
 
     fn layout(&self, stage: &Stage) -> Layout {
         let same_scale = (self.scale - 1.0).abs() < f64::EPSILON;
-        let observed = self.workload.observed.as_ref().filter(|_| same_scale);
+        let observed = self.observed();
         match &stage.partitioning {
             Partitioning::Fixed(n) => Layout::even(*n as usize, true),
             Partitioning::Dataset(dataset) => {
@@ -308,24 +376,27 @@ impl Planner<'_> {
                 let scaled = (sizes.len() as f64 * f64::from(*tasks) / ruled as f64).round().max(1.0);
                 Layout::even(scaled as usize, false)
             }
-            Partitioning::Shuffle { shuffles, tasks } => self.reduce_layout(shuffles, *tasks, observed),
+            Partitioning::Shuffle { shuffles, tasks, splittable } => {
+                self.reduce_layout(stage, shuffles, *tasks, splittable)
+            }
         }
     }
 
-    fn reduce_layout(&self, shuffles: &[usize], tasks: u32, observed: Option<&Observed>) -> Layout {
+    fn reduce_layout(&self, stage: &Stage, shuffles: &[usize], tasks: u32, splittable: &[usize]) -> Layout {
         let first = &self.workload.shuffles[shuffles[0]];
         let partitions = self.partitions_written(shuffles[0]) as usize;
         let by_conf =
             first.partitions == ShufflePartitions::Conf && first.distribution != Distribution::Single;
-        let adaptive =
-            by_conf && self.settings.sql.adaptive.enabled && self.settings.sql.adaptive.coalesce_enabled;
+        let settings = &self.settings.sql.adaptive;
+        let adaptive = by_conf && settings.enabled;
         let partitioned_alike = |o: &Observed| {
             !by_conf
                 || (o.shuffle_partitions == self.now.shuffle_partitions
                     && o.adaptive == self.now.adaptive
+                    && (splittable.is_empty() || o.skew_join == self.now.skew_join)
                     && (!adaptive || o.default_parallelism == self.now.default_parallelism))
         };
-        if tasks > 0 && observed.is_some_and(partitioned_alike) {
+        if tasks > 0 && self.observed().is_some_and(partitioned_alike) {
             let mut layout = Layout::even(tasks as usize, true);
             layout.partitions = tasks as usize;
             layout.shares = first.keys.shares(tasks as usize);
@@ -334,19 +405,31 @@ impl Planner<'_> {
         let shares: Vec<Vec<f64>> =
             shuffles.iter().map(|&s| self.workload.shuffles[s].keys.shares(partitions)).collect();
         if !adaptive {
-            return Layout { shares: shares[0].clone(), groups: Vec::new(), partitions, as_observed: false };
+            return Layout { shares: shares[0].clone(), slices: Vec::new(), partitions, as_observed: false };
         }
-        let totals = shuffles.iter().map(|&s| self.bytes_written(s) as f64 * self.scale);
-        let mut sizes = vec![0u64; partitions];
-        for (total, shares) in totals.zip(&shares) {
-            for (size, share) in sizes.iter_mut().zip(shares) {
-                *size += (total * share) as u64;
-            }
+        let written: Vec<Written> = shuffles
+            .iter()
+            .zip(&shares)
+            .map(|(&shuffle, shares)| {
+                let total = self.bytes_written(shuffle) as f64 * self.scale;
+                let partitions = shares.iter().map(|share| total * share).collect();
+                Written { shuffle, partitions, maps: self.map_shares[shuffle].clone() }
+            })
+            .collect();
+        let slices = adaptive::slices(&written, splittable, settings, self.now.default_parallelism);
+        if settings.local_shuffle_reader && read_locally(stage) {
+            let shares = adaptive::local_shares(&written[0].maps, slices.len());
+            return Layout { shares, slices: Vec::new(), partitions: 0, as_observed: false };
         }
-        let groups = self.coalesce(&sizes);
-        let mut layout = Layout { shares: Vec::new(), groups, partitions, as_observed: false };
-        layout.shares = layout.group(shares[0].clone());
+        let mut layout = Layout { shares: Vec::new(), slices, partitions, as_observed: false };
+        layout.shares = layout.group(|_| shares[0].clone(), Some(shuffles[0]));
         layout
+    }
+
+    /// The settings under which values were observed, where those can hold.
+    fn observed(&self) -> Option<&Observed> {
+        let same_scale = (self.scale - 1.0).abs() < f64::EPSILON;
+        self.workload.observed.as_ref().filter(|_| same_scale)
     }
 
     /// Rows that go through a shuffle, unlimited where nobody writes it.
@@ -369,37 +452,18 @@ impl Planner<'_> {
         let factor = self.block_factors.get(shuffle).copied().unwrap_or(1.0);
         (written.sum::<u64>() as f64 * factor) as u64
     }
+}
 
-    /// AQE-1: neighbours are put together while they stay within the target; groups as exclusive ends.
-    fn coalesce(&self, sizes: &[u64]) -> Vec<usize> {
-        let adaptive = &self.settings.sql.adaptive;
-        let total: u64 = sizes.iter().sum();
-        let min_partitions = adaptive.min_partition_num.map_or_else(
-            || {
-                if adaptive.parallelism_first { u64::from(self.now.default_parallelism) } else { 1 }
-            },
-            u64::from,
-        );
-        let target = adaptive
-            .min_partition_size
-            .max(adaptive.advisory_partition_size.min(total.div_ceil(min_partitions.max(1))));
-        let mut ends = Vec::new();
-        let mut current = 0;
-        for (index, &size) in sizes.iter().enumerate() {
-            if current > 0 && current + size > target {
-                ends.push(index);
-                current = 0;
-            }
-            current += size;
-        }
-        // A small rest joins its neighbour (Spark: under 0.2 of the target, and the merged group may exceed it).
-        const SMALL_PARTITION_FACTOR: f64 = 0.2;
-        if !ends.is_empty() && (current as f64) < target as f64 * SMALL_PARTITION_FACTOR {
-            ends.pop();
-        }
-        ends.push(sizes.len());
-        ends
-    }
+/// Whether a stage probes a broadcast table with a shuffle that was written for another join: each task may then read it
+/// where it was written (`OptimizeShuffleWithLocalRead`), unless what follows needs rows of equal keys together.
+fn read_locally(stage: &Stage) -> bool {
+    stage.operators.iter().enumerate().any(|(at, operator)| {
+        let probes = matches!(operator.kind, OperatorKind::BroadcastHashJoin { .. });
+        let input = operator.inputs.first().map(|&input| &stage.operators[input].kind);
+        probes
+            && matches!(input, Some(OperatorKind::ShuffleRead { .. }))
+            && !needs_equal_keys(&stage.operators[at + 1..])
+    })
 }
 
 /// Amounts that grow with the number of tasks, not with the data: the median task's stays.
@@ -415,14 +479,20 @@ fn per_task(amount: &PerTask, even: &[f64], as_observed: bool) -> Vec<u64> {
     }
 }
 
+/// The product of parts by task; `None` where there are none.
+fn product<'a>(mut parts: impl Iterator<Item = &'a Vec<f64>>) -> Option<Vec<f64>> {
+    let first = parts.next()?.clone();
+    Some(parts.fold(first, |product, part| product.iter().zip(part).map(|(a, b)| a * b).collect()))
+}
+
 /// How a stage's input falls into tasks.
 struct Layout {
     /// Share of the input of each task.
     shares: Vec<f64>,
-    /// Partitions before coalescing.
+    /// Partitions before coalescing; 0 where tasks read what map tasks wrote, whatever the partition.
     partitions: usize,
-    /// Exclusive end of each task's partitions; empty: one partition a task.
-    groups: Vec<usize>,
+    /// What each task reads; empty: one partition a task.
+    slices: Vec<Slice>,
     /// Values observed one a task hold.
     as_observed: bool,
 }
@@ -430,18 +500,21 @@ struct Layout {
 impl Layout {
     fn even(tasks: usize, as_observed: bool) -> Self {
         let shares = vec![1.0 / tasks.max(1) as f64; tasks];
-        Self { shares, partitions: tasks, groups: Vec::new(), as_observed }
+        Self { shares, partitions: tasks, slices: Vec::new(), as_observed }
     }
 
     fn by_size(sizes: &[u64], as_observed: bool) -> Self {
         let total = sizes.iter().sum::<u64>().max(1) as f64;
         let shares = sizes.iter().map(|&size| size as f64 / total).collect();
-        Self { shares, partitions: sizes.len(), groups: Vec::new(), as_observed }
+        Self { shares, partitions: sizes.len(), slices: Vec::new(), as_observed }
     }
 
-    /// The task that reads `partition`.
+    /// The first task that reads `partition`.
     fn task_of(&self, partition: usize) -> usize {
-        if self.groups.is_empty() { partition } else { self.groups.partition_point(|&end| end <= partition) }
+        if self.slices.is_empty() {
+            return partition;
+        }
+        self.slices.partition_point(|slice| slice.partitions.end <= partition)
     }
 
     /// Rows of the window partitions of each task, whose rows are `rows`.
@@ -472,20 +545,27 @@ impl Layout {
         partitions
     }
 
-    /// Shares of partitions as shares of tasks.
-    fn group(&self, shares: Vec<f64>) -> Vec<f64> {
-        if self.groups.is_empty() {
+    /// Shares of the tasks, from those of the partitions, whatever their number; of a shuffle, in the parts of partitions
+    /// that tasks read.
+    fn group(&self, shares: impl Fn(usize) -> Vec<f64>, shuffle: Option<ShuffleIndex>) -> Vec<f64> {
+        if self.partitions == 0 {
+            return self.shares.clone();
+        }
+        let shares = shares(self.partitions);
+        if self.slices.is_empty() {
             return shares;
         }
-        let mut start = 0;
-        self.groups
-            .iter()
-            .map(|&end| {
-                let sum = shares[start..end].iter().sum();
-                start = end;
-                sum
-            })
-            .collect()
+        let share = |slice: &Slice| {
+            let sum: f64 = shares[slice.partitions.clone()].iter().sum();
+            sum * shuffle.map_or(1.0, |shuffle| slice.part(shuffle))
+        };
+        self.slices.iter().map(share).collect()
+    }
+
+    /// The part of its partitions' rows of a shuffle that each task reads; `None`: the whole, in every task.
+    fn parts(&self, shuffle: ShuffleIndex) -> Option<Vec<f64>> {
+        let split = self.slices.iter().any(|slice| !slice.parts.is_empty());
+        split.then(|| self.slices.iter().map(|slice| slice.part(shuffle)).collect())
     }
 }
 
@@ -497,12 +577,12 @@ mod tests {
     fn a_hot_key_is_one_window_partition_wherever_it_falls() {
         let keys = Keys { hot: vec![0.4, 0.1], distinct: 102, ..Keys::default() };
         let rows = keys.shares(8).iter().map(|share| (share * 10_000.0) as u64).collect::<Vec<_>>();
-        let layout = Layout { shares: Vec::new(), partitions: 8, groups: Vec::new(), as_observed: false };
+        let layout = Layout { shares: Vec::new(), partitions: 8, slices: Vec::new(), as_observed: false };
         let partitions = layout.window_partitions(&keys, &rows);
         assert!((3_990..=4_000).contains(&partitions[keys.home(0, 8)].largest), "{partitions:?}");
         assert!(partitions.iter().all(|task| task.others == 50));
         // All in one task: the larger of the two.
-        let layout = Layout { groups: vec![8], ..layout };
+        let layout = Layout { slices: vec![Slice { partitions: 0..8, parts: Vec::new() }], ..layout };
         assert_eq!(layout.window_partitions(&keys, &[10_000])[0].largest, 4_000);
         // Nobody counted the keys: small.
         let unknown = Keys { distinct: 0, ..Keys::default() };

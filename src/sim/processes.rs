@@ -112,6 +112,8 @@ pub struct Processes {
     pub local: bool,
     /// Default parallelism: Spark's, or all cores.
     pub default_parallelism: u32,
+    /// The pace of tasks differs by the seed as it does between runs of one application on one machine (`sim::pace`).
+    pub pace_varies: bool,
 }
 
 impl Processes {
@@ -155,6 +157,7 @@ impl Processes {
             driver_heap: plan.driver.heap,
             local: plan.driver.is_executor,
             default_parallelism: plan.default_parallelism(settings),
+            pace_varies: false,
         })
     }
 }

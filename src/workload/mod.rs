@@ -9,10 +9,12 @@
 mod keys;
 mod partition;
 mod query;
+mod splittable;
 
 pub use keys::Keys;
 pub use partition::{PerTask, file_partitions, filled_blocks, reblocked_bytes, split_bytes};
 pub use query::{Join, JoinKind, JoinSettings, Place, Query, Side, Step, StepIndex, StepKind, Strategy};
+pub use splittable::{needs_equal_keys, splittable};
 
 use crate::memory::StorageLevel;
 
@@ -62,6 +64,8 @@ pub struct Observed {
     pub shuffle_partitions: u32,
     /// Adaptive settings as one text: equal texts partition alike (enabled, coalescing, advisory size, minimum sizes).
     pub adaptive: String,
+    /// The same of the settings that split partitions of joins.
+    pub skew_join: String,
     /// `spark.sql.files.maxPartitionBytes`.
     pub max_partition_bytes: u64,
     /// `spark.sql.files.openCostInBytes`.
@@ -136,6 +140,8 @@ pub enum Partitioning {
         shuffles: Vec<ShuffleIndex>,
         /// Tasks observed, 0 for none; valid while the partitioning settings are those of [`Workload::observed`].
         tasks: u32,
+        /// Those of the shuffles whose huge partitions adaptive execution may split for a join (AQE-2).
+        splittable: Vec<ShuffleIndex>,
     },
     /// One task a partition of a cached dataset.
     Dataset(DatasetIndex),
@@ -190,6 +196,8 @@ pub enum OperatorKind {
         fast_map: bool,
         /// The key is one whole number and numbers follow one another, so that the fast map takes all it has room for.
         dense_keys: bool,
+        /// Keys or buffers have values of variable length, so that the fast map says how long each row is (AGG-7).
+        variable_rows: bool,
     },
     /// Object hash aggregation (AGG-8): groups on the plain heap, sorts after the fallback threshold.
     ObjectHashAggregate {

@@ -151,6 +151,14 @@ impl JoinKind {
         }
     }
 
+    /// Whether a part of that side's rows can be joined with the whole of the other (`OptimizeSkewedJoin`).
+    pub fn may_split(self, side: Side) -> bool {
+        match side {
+            Side::Left => matches!(self, Self::Inner | Self::LeftOuter | Self::LeftOnly),
+            Side::Right => matches!(self, Self::Inner | Self::RightOuter),
+        }
+    }
+
     /// The same where both sides are shuffled (`canBuildShuffledHashJoinLeft`, `canBuildShuffledHashJoinRight`).
     pub fn may_hash(self, side: Side) -> bool {
         match side {

@@ -6,6 +6,7 @@ mod broken_studies;
 mod commands;
 mod files;
 mod hard_logs;
+mod log_studies;
 mod studies;
 mod validate;
 mod validate_host;

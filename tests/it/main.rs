@@ -27,6 +27,7 @@ mod scenarios;
 mod settings;
 mod simulate;
 #[cfg(feature = "eventlog")]
+mod sql_adaptive;
 mod sql_operators;
 mod tidy;
 #[cfg(feature = "eventlog")]

@@ -117,7 +117,7 @@ fn a_pod_is_killed_though_its_node_has_room() {
     }
     let answer = why(&scenario(&conf, &rest), "");
     // 8 GiB and a tenth.
-    assert_eq!(answer["fellFirst"]["limitBytes"], (8192 + 819) << 20);
+    assert_eq!(answer["fellFirst"]["limitBytes"], (8192 + 819_u64) << 20);
     fix(&answer, "spark.executor.memoryOverhead");
 }
 

@@ -452,8 +452,18 @@ fn a_task_waits_for_its_share_of_execution_memory() {
 fn step(kind: u8, shuffle: usize) -> OperatorKind {
     match kind {
         0 => OperatorKind::Pipelined,
-        1 => OperatorKind::HashAggregate { key_value_bytes: 32, fast_map: false, dense_keys: false },
-        2 => OperatorKind::HashAggregate { key_value_bytes: 200, fast_map: true, dense_keys: false },
+        1 => OperatorKind::HashAggregate {
+            key_value_bytes: 32,
+            fast_map: false,
+            dense_keys: false,
+            variable_rows: false,
+        },
+        2 => OperatorKind::HashAggregate {
+            key_value_bytes: 200,
+            fast_map: true,
+            dense_keys: false,
+            variable_rows: false,
+        },
         3 => OperatorKind::Sort { radix: true },
         4 => OperatorKind::Sort { radix: false },
         5 => OperatorKind::ObjectHashAggregate { group_bytes: 64, sorter_row_bytes: 48, radix: true },

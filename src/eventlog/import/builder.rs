@@ -8,6 +8,7 @@ use super::datasets::{Cached, cached_in, datasets};
 use super::fragments::{Boundary, Fragment, boundary, fragment_of, fragments, metric};
 use super::honesty::Honesty;
 use super::jobs::wait_for_jobs_only;
+use super::joins::parse_join;
 use super::operators::{ExchangeFacts, StageContext, share_time};
 use super::queries::{Placed, queries};
 use super::rates::{default_parallelism, page_bytes, rates};
@@ -19,7 +20,8 @@ use crate::eventlog::app_log::{AppLog, JobRecord, PlanNode, SqlPlan};
 use crate::host::PYTHON_WORKER_BYTES;
 use crate::sim::partitioning;
 use crate::workload::{
-    Broadcast, Operator, OperatorKind, Partitioning, PerTask, Rates, Shuffle, Stage, Workload,
+    Broadcast, JoinKind, Operator, OperatorKind, Partitioning, PerTask, Rates, Shuffle, Side, Stage,
+    Strategy, Workload, splittable,
 };
 
 /// Resident bytes of a PySpark driver process, which local mode counts among the Python workers.
@@ -233,7 +235,7 @@ impl<'a> Builder<'a> {
             id: record.stage_id,
             name: record.name.clone(),
             parents,
-            partitioning: self.partitioning(at, &operators),
+            partitioning: self.partitioning(at, &operators, &placed),
             result_bytes: self.result_bytes(run),
             launch_ns: self.launch_time(run),
             allocated_bytes: self.allocated(run, &own),
@@ -348,7 +350,16 @@ impl<'a> Builder<'a> {
         vec![first, last]
     }
 
-    fn partitioning(&self, at: usize, operators: &[Operator]) -> Partitioning {
+    /// The kind of the join that a node of a run's plan is, and whether its stage consumes the right side first.
+    fn join_kind(&self, at: usize, node: u32) -> Option<(JoinKind, bool)> {
+        let (execution, _) = self.fragment_of[at]?;
+        let node = &self.plans[&execution].plan.nodes[node as usize];
+        let join =
+            parse_join(&node.simple_string, &BTreeMap::new()).filter(|_| node.name.ends_with("Join"))?;
+        Some((join.kind, join.strategy == Strategy::ShuffledHash(Side::Left)))
+    }
+
+    fn partitioning(&self, at: usize, operators: &[Operator], placed: &[Option<u32>]) -> Partitioning {
         let tasks = self.runs[at].tasks.len() as u32;
         let shuffles: Vec<usize> = operators
             .iter()
@@ -358,7 +369,8 @@ impl<'a> Builder<'a> {
             })
             .collect();
         if !shuffles.is_empty() {
-            return Partitioning::Shuffle { shuffles, tasks };
+            let splittable = splittable(operators, |operator| self.join_kind(at, placed[operator]?));
+            return Partitioning::Shuffle { shuffles, tasks, splittable };
         }
         for operator in operators {
             if let OperatorKind::CachedScan { dataset } = operator.kind

@@ -147,6 +147,34 @@ pub(super) fn any_variable(columns: &[&str], types: &BTreeMap<String, String>) -
     columns.iter().any(|column| is_variable(column, types))
 }
 
+/// Digits of a decimal type.
+fn precision(kind: &str) -> Option<u32> {
+    kind.strip_prefix("decimal(")?.split(',').next()?.trim().parse().ok()
+}
+
+/// Whether keys or buffers of an aggregation have values of variable length (`UnsafeRow.isFixedLength`), as far as the
+/// schemas of scans tell: texts and lists as keys, decimals of more digits than a long holds as either, to which a sum adds
+/// ten digits.
+pub(super) fn aggregate_varies(simple_string: &str, types: &BTreeMap<String, String>) -> bool {
+    const LONG_DIGITS: u32 = 18;
+    const SUM_DIGITS: u32 = 10;
+    let list =
+        |name: &str| simple_string.split_once(name).map(|(_, rest)| arguments(rest)).unwrap_or_default();
+    let long = |column: &str, more: u32| {
+        types
+            .get(name_of(column))
+            .and_then(|kind| precision(kind))
+            .is_some_and(|digits| digits + more > LONG_DIGITS)
+    };
+    let keys = list("keys=[");
+    let of_functions = list("functions=[").into_iter().filter_map(|function| function.split_once('('));
+    keys.iter().any(|key| is_variable(key, types) || long(key, 0))
+        || of_functions.into_iter().any(|(function, of)| {
+            let more = if function.ends_with("sum") || function.ends_with("avg") { SUM_DIGITS } else { 0 };
+            long(of.trim_end_matches(')'), more)
+        })
+}
+
 fn is_variable(column: &str, types: &BTreeMap<String, String>) -> bool {
     types.get(name_of(column)).is_some_and(|kind| {
         kind == "string" || kind == "binary" || ["array", "map", "struct"].iter().any(|k| kind.starts_with(k))
@@ -165,6 +193,20 @@ mod tests {
         let types = BTreeMap::from([("s".to_owned(), "string".to_owned())]);
         assert_eq!(row_bytes(&columns(text).unwrap(), &types), 8 + 24 + 24);
         assert_eq!(arguments("hash(a#1, b#2), c#3, 200), ENSURE"), ["hash(a#1, b#2)", "c#3", "200"]);
+    }
+
+    #[test]
+    fn texts_and_long_decimals_vary() {
+        let kinds = [("s", "string"), ("p", "decimal(12,2)"), ("k", "bigint")];
+        let types = kinds.map(|(name, kind)| (name.to_owned(), kind.to_owned())).into();
+        for (varies, text) in [
+            (true, "HashAggregate(keys=[k#1L, s#2], functions=[partial_sum(k#1L)])"),
+            (true, "HashAggregate(keys=[k#1L], functions=[partial_count(1), partial_sum(p#3)])"),
+            (false, "HashAggregate(keys=[k#1L], functions=[partial_max(p#3), partial_sum(k#1L)])"),
+            (false, "HashAggregate(keys=[p#3], functions=[])"),
+        ] {
+            assert_eq!(aggregate_varies(text, &types), varies, "{text}");
+        }
     }
 
     #[test]

@@ -235,12 +235,45 @@ impl Builder<'_> {
         }
     }
 
+    /// Tasks of a stage that read parts of one partition, which adaptive execution split for a join (AQE-2): they read the
+    /// same rows of the other side, so that its rows are read more often than they were written. By task, whether it goes
+    /// on with the partition of the task before.
+    fn split_partitions(&self, stage: &Stage) -> Vec<bool> {
+        let reads: Vec<(usize, &Vec<u64>)> = stage
+            .operators
+            .iter()
+            .filter_map(|operator| match (&operator.kind, &operator.rows) {
+                (OperatorKind::ShuffleRead { shuffle, .. }, PerTask::Each(rows)) => Some((*shuffle, rows)),
+                _ => None,
+            })
+            .collect();
+        let written = |shuffle: usize| -> u64 {
+            let writer = self.writers[shuffle].last();
+            writer.map_or(0, |&at| {
+                self.runs[at].metrics().flatten().map(|metrics| metrics.shuffle_write.records).sum()
+            })
+        };
+        let several = reads.len() > 1;
+        let copied: Vec<&Vec<u64>> = reads
+            .into_iter()
+            .filter(|(shuffle, rows)| several && rows.iter().sum::<u64>() > written(*shuffle))
+            .map(|(_, rows)| rows)
+            .collect();
+        let tasks = copied.iter().map(|rows| rows.len()).min().unwrap_or(0);
+        let goes_on = |task: usize| {
+            task > 0 && copied.iter().any(|rows| rows[task] > 0 && rows[task] == rows[task - 1])
+        };
+        (0..tasks).map(goes_on).collect()
+    }
+
     /// Key popularity of each shuffle, from the first stage that reads it.
     pub(super) fn observe_keys(&mut self, stages: &[Stage]) {
         for stage in stages {
+            let split = self.split_partitions(stage);
             for operator in &stage.operators {
                 let OperatorKind::ShuffleRead { shuffle, .. } = operator.kind else { continue };
                 let PerTask::Each(rows) = &operator.rows else { continue };
+                let rows = &unsplit(rows, &split);
                 let keys = &mut self.shuffles[shuffle].keys;
                 if !keys.observed.is_empty() {
                     continue;
@@ -261,6 +294,20 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// Rows of partitions from those of the tasks that read parts of them: what all parts of a partition read alike is counted
+/// once.
+fn unsplit(rows: &[u64], goes_on: &[bool]) -> Vec<u64> {
+    let mut partitions: Vec<Vec<u64>> = Vec::new();
+    for (task, &rows) in rows.iter().enumerate() {
+        match partitions.last_mut().filter(|_| goes_on.get(task).copied().unwrap_or(false)) {
+            Some(partition) => partition.push(rows),
+            None => partitions.push(vec![rows]),
+        }
+    }
+    let copied = |parts: &[u64]| parts.len() > 1 && parts.iter().all(|&rows| rows == parts[0]);
+    partitions.iter().map(|parts| if copied(parts) { parts[0] } else { parts.iter().sum() }).collect()
 }
 
 /// The smallest relation, in powers of two as its rows' array grows (HJ-4), that does not fit a driver's heap while it is

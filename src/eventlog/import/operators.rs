@@ -147,7 +147,8 @@ impl StageContext<'_> {
                     self.fit(node, estimate, footprint::map_entry)
                 };
                 let dense_keys = fast_map && self.nothing_missed_the_fast_map(node);
-                OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys }
+                let variable_rows = fast_map && columns::aggregate_varies(&node.simple_string, self.types);
+                OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows }
             }
             "ObjectHashAggregate" if !node.simple_string.contains("keys=[]") => {
                 let keys = key_columns(&node.simple_string);

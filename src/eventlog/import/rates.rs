@@ -19,6 +19,8 @@ const PAGE_CACHE_BYTES_PER_S: f64 = 2e9;
 /// The Spark properties, and what the log shows of the cluster where the properties leave it open.
 pub(super) fn properties(log: &AppLog) -> BTreeMap<String, String> {
     let mut properties = log.properties.clone();
+    // A session takes names of anybody (vendors write `eventLog.rolloverIntervalSeconds` and the like); none concerns Spark.
+    properties.retain(|name, _| name.starts_with("spark.") || name.starts_with("spillcast."));
     let master = properties.get("spark.master").cloned().unwrap_or_default();
     let with_containers = !master.starts_with("local") && !master.is_empty();
     let executors =

@@ -129,7 +129,12 @@ const JVM_OWN_BYTES: f64 = 1.2 * MIB as f64;
 /// Share of `x` lifetimes' worth of new data that is still alive when all of it is there: while a young generation fills,
 /// the first survivors in it are replaced already.
 fn still_alive(lifetimes: f64) -> f64 {
-    if lifetimes < 1e-6 { 1.0 } else { (1.0 - (-lifetimes).exp()) / lifetimes }
+    alive_of(lifetimes, (-lifetimes).exp())
+}
+
+/// The same where the share that is `kept` through all of it, `exp(-lifetimes)`, is known.
+fn alive_of(lifetimes: f64, kept: f64) -> f64 {
+    if lifetimes < 1e-6 { 1.0 } else { (1.0 - kept) / lifetimes }
 }
 
 /// What allocating costs under `load`.

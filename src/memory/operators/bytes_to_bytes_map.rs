@@ -185,13 +185,24 @@ impl BytesToBytesMap {
 
     /// Entries until the number of keys reaches the threshold.
     fn entries_until_threshold(&self) -> u64 {
-        self.value_of_key(self.threshold().max(1)).saturating_sub(self.values)
+        self.entries_until(self.threshold())
     }
 
-    /// Entries it takes without asking for memory or refusing.
-    pub(super) fn entries_until_request(&self) -> u64 {
-        let index = self.entries_until_threshold();
-        let index = if self.may_grow { index.saturating_sub(1) } else { index };
+    fn entries_until(&self, keys: u64) -> u64 {
+        self.value_of_key(keys.max(1)).saturating_sub(self.values)
+    }
+
+    /// Entries it takes without refusing or asking for a page or for an index array of at least `least` bytes.
+    pub(super) fn entries_until_request(&self, least: u64) -> u64 {
+        let index = if self.may_grow {
+            let mut capacity = self.capacity.max(1);
+            while 2 * capacity * SLOT_BYTES < least && capacity < CAPACITY_MAX {
+                capacity *= 2;
+            }
+            self.entries_until(capacity / 2).saturating_sub(1)
+        } else {
+            self.entries_until_threshold()
+        };
         (self.pages.room() / self.entry_bytes).min(index)
     }
 

@@ -47,6 +47,11 @@ impl FastMap {
         if groups >= self.full_after { self.rows_max } else { self.taken(groups) }
     }
 
+    /// Groups after which it takes no more.
+    pub(super) fn full_after(&self) -> u64 {
+        self.full_after
+    }
+
     fn taken(&self, groups: u64) -> u64 {
         if self.dense {
             return groups.min(self.rows_max);

@@ -12,6 +12,7 @@ use super::{
     AGGREGATION_INITIAL_CAPACITY, Allocation, ConsumerId, Context, GroupCurve, Held, MemoryOperator,
     OutOfMemoryCondition, Progress, Request, SparkOutOfMemory, Spill,
 };
+use crate::units::share_of;
 
 /// Record count, and per record length, key prefix and key length in a spill file (SORT-7).
 const FILE_HEADER_BYTES: u64 = 4;
@@ -41,6 +42,17 @@ enum Stage {
     Idle,
 }
 
+/// What the fast map had taken when the map behind it was first spilled; it keeps its groups.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Groups in it.
+    taken: u64,
+    /// Groups that had come by when it took its last.
+    among: u64,
+    /// Rows that had come by then.
+    rows: u64,
+}
+
 /// State of one aggregation.
 #[derive(Debug)]
 pub(super) struct HashAggregation {
@@ -51,6 +63,8 @@ pub(super) struct HashAggregation {
     map: BytesToBytesMap,
     /// The fast map and its page, if it has one.
     fast: Option<(FastMap, Held)>,
+    /// Since the first spill, what the fast map keeps.
+    kept: Option<Kept>,
     /// Rows since the map was last empty.
     window_rows: u64,
     /// Whether the next row brings a group that an emptied map has to take.
@@ -74,6 +88,7 @@ impl HashAggregation {
             stage: Stage::Idle,
             map,
             fast: None,
+            kept: None,
             window_rows: 0,
             retrying: false,
             todo: 0,
@@ -90,12 +105,21 @@ impl HashAggregation {
         self.fast.map_or(0, |(map, _)| map.groups(groups))
     }
 
-    /// Groups in the map after so many rows since it was empty. The groups in the fast map stay there across spills; they
-    /// are taken to be the first to come again.
+    /// Groups in the map after so many rows since it was empty. The groups in the fast map stay there across spills.
     fn map_groups(&self, rows: u64) -> u64 {
         let groups = self.shape.groups.groups(rows);
-        let groups = groups - self.fast_groups(groups);
+        let in_fast =
+            self.kept.map_or_else(|| self.fast_groups(groups), |kept| self.come_again(kept, rows, groups));
+        let groups = groups - in_fast;
         if self.retrying && rows > 0 { groups.max(1) } else { groups }
+    }
+
+    /// How many of the groups in the fast map are among the `groups` of so many rows: of the rows that filled it and of
+    /// these together, so many groups fewer are new than of each by itself.
+    fn come_again(&self, kept: Kept, rows: u64, groups: u64) -> u64 {
+        let both = self.shape.groups.groups(kept.rows + rows);
+        let again = (kept.among + groups).saturating_sub(both).min(groups).min(kept.among);
+        share_of(kept.taken, again, kept.among.max(1))
     }
 
     /// Fewest rows since the map was empty that put `groups` into it; `u64::MAX` if there are never so many.
@@ -106,8 +130,24 @@ impl HashAggregation {
         if self.retrying && groups == 1 {
             return 1;
         }
-        let groups = self.fast.map_or(groups, |(map, _)| map.groups_that_leave(groups));
-        self.shape.groups.rows(groups).unwrap_or(u64::MAX)
+        if self.kept.is_none() {
+            let groups = self.fast.map_or(groups, |(map, _)| map.groups_that_leave(groups));
+            return self.shape.groups.rows(groups).unwrap_or(u64::MAX);
+        }
+        // Groups in the map never shrink as rows come: search by halving.
+        let (mut low, mut high) = (groups, self.shape.groups.end().0.max(groups));
+        if self.map_groups(high) < groups {
+            return u64::MAX;
+        }
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.map_groups(middle) >= groups {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        low
     }
 
     /// Turns the map into a sorted file (AGG-3). Peak and total are the map's at this moment.
@@ -134,6 +174,13 @@ impl HashAggregation {
         }
         let rows_done = self.rows_of_map_groups(refused) - 1;
         self.todo += self.window_rows - rows_done;
+        if self.kept.is_none() {
+            self.kept = self.fast.map(|(map, _)| {
+                let among = map.full_after().min(self.shape.groups.groups(rows_done));
+                let rows = self.shape.groups.rows(among).unwrap_or(rows_done);
+                Kept { taken: map.groups(among), among, rows }
+            });
+        }
         self.map.forget_todo();
         self.spill_map(context);
         self.window_rows = 0;
@@ -224,8 +271,8 @@ impl MemoryOperator for HashAggregation {
         if consumer == self.consumer { self.map.spill_unread(ask, context) } else { 0 }
     }
 
-    fn records_until_request(&self) -> u64 {
-        let rows = self.rows_of_map_groups(self.map.values() + self.map.entries_until_request() + 1);
+    fn records_until_request(&self, least: u64) -> u64 {
+        let rows = self.rows_of_map_groups(self.map.values() + self.map.entries_until_request(least) + 1);
         if rows == u64::MAX { u64::MAX } else { rows.saturating_sub(1 + self.window_rows) }
     }
 

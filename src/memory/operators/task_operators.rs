@@ -15,7 +15,7 @@ use super::{
     Allocation, ConsumerId, Context, MemoryManager, MemoryMode, MemoryOperator, OperatorConf, OperatorIndex,
     OperatorSpec, Progress, Spill, SpillEvent, Step, TaskMemoryManager,
 };
-use crate::memory::Poll;
+use crate::memory::{Poll, TaskId};
 
 /// The operators of one task attempt.
 ///
@@ -39,6 +39,16 @@ impl TaskOperators {
     pub fn new(tmm: TaskMemoryManager, conf: OperatorConf) -> Self {
         let (operators, owners) = (Vec::with_capacity(4), Vec::with_capacity(8));
         Self { tmm, conf, operators, owners, running: None, spills: Vec::new(), trace: None }
+    }
+
+    /// Another task without operators, with the buffers of this one, which has ended.
+    pub(crate) fn into_next(self, task: TaskId, conf: OperatorConf) -> Self {
+        let Self { tmm, mut operators, mut owners, mut spills, .. } = self;
+        operators.clear();
+        owners.clear();
+        spills.clear();
+        let tmm = tmm.into_next(task, conf.tungsten_mode, conf.page_size);
+        Self { tmm, conf, operators, owners, running: None, spills, trace: None }
     }
 
     /// Adds an operator, which asks for nothing before it is opened. Of consumers that hold the same amount, those of the
@@ -67,7 +77,13 @@ impl TaskOperators {
 
     /// Records that an operator can take before it next asks for memory or spills; `u64::MAX`: never again.
     pub fn records_until_request(&self, operator: OperatorIndex) -> u64 {
-        self.operators[operator.0 as usize].records_until_request()
+        self.records_until_large_request(operator, 0)
+    }
+
+    /// The same, where requests for less than `least` bytes matter to nobody: arrays that double on the way to their size
+    /// are then asked for within the insertion. An operator may stop at them all the same.
+    pub fn records_until_large_request(&self, operator: OperatorIndex, least: u64) -> u64 {
+        self.operators[operator.0 as usize].records_until_request(least)
     }
 
     /// Inserts records. What could not be inserted before a [`Step::Wait`] is inserted by [`TaskOperators::resume`].
@@ -411,7 +427,7 @@ impl MemoryOperator for BypassMerge {
         0
     }
 
-    fn records_until_request(&self) -> u64 {
+    fn records_until_request(&self, _least: u64) -> u64 {
         u64::MAX
     }
 

@@ -150,6 +150,11 @@ impl Restager<'_> {
         at.get(run).or(at.last()).copied()
     }
 
+    /// How a join is done now.
+    pub(super) fn strategy(&self, step: StepIndex) -> Option<Strategy> {
+        self.plan.strategies.get(&step).copied()
+    }
+
     fn join_of(&self, step: StepIndex) -> Option<&Join> {
         match &self.query.steps[step].kind {
             StepKind::Join(join) => Some(join),
@@ -222,7 +227,7 @@ impl Restager<'_> {
             // Only joins have it below them, and they do not ask for its rows.
             Node::Build { input, .. } => self.operators(input, run, draft),
             Node::Step { step, inputs } => {
-                let strategy = self.plan.strategies.get(step).copied();
+                let strategy = self.strategy(*step);
                 let (kind, below) = match (self.join_of(*step).cloned(), strategy) {
                     (Some(join), Some(strategy)) => self.join(*step, &join, strategy, inputs, run, draft),
                     _ => (None, inputs.iter().map(|input| self.operators(input, run, draft)).collect()),

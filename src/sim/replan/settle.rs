@@ -2,7 +2,8 @@
 
 use super::restage::{Draft, End, Restager};
 use crate::workload::{
-    Operator, OperatorKind, Partitioning, PerTask, Place, ShuffleIndex, Stage, StageIndex,
+    JoinKind, Operator, OperatorKind, Partitioning, PerTask, Place, ShuffleIndex, Side, Stage, StageIndex,
+    StepKind, Strategy, splittable,
 };
 
 impl Restager<'_> {
@@ -22,7 +23,7 @@ impl Restager<'_> {
         };
         let partitioning = match (layout, model) {
             (Some(stage), _) => self.old.stages[stage].partitioning.clone(),
-            (None, model) => partitioning(draft, model),
+            (None, model) => self.partitioning(draft, model),
         };
         let result_bytes = match (end, ended) {
             (_, Some(stage)) => stage.result_bytes.clone(),
@@ -93,6 +94,36 @@ impl Restager<'_> {
         })
     }
 
+    /// What decides the tasks of a stage that reads as none of the log did.
+    fn partitioning(&self, draft: &Draft, model: Option<&Stage>) -> Partitioning {
+        let shuffles: Vec<ShuffleIndex> = draft
+            .operators
+            .iter()
+            .filter_map(|operator| match operator.kind {
+                OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
+                _ => None,
+            })
+            .collect();
+        if !shuffles.is_empty() {
+            let splittable = splittable(&draft.operators, |at| self.join_kind(draft.from[at]?));
+            return Partitioning::Shuffle { shuffles, tasks: 0, splittable };
+        }
+        match model.map(|stage| &stage.partitioning) {
+            Some(Partitioning::Shuffle { .. }) | None => Partitioning::Fixed(1),
+            Some(other) => other.clone(),
+        }
+    }
+
+    /// The kind of the join at a place of the log, and whether its new stage consumes the right side first.
+    fn join_kind(&self, place: Place) -> Option<(JoinKind, bool)> {
+        self.query.steps.iter().enumerate().find_map(|(index, step)| match &step.kind {
+            StepKind::Join(join) if step.at.contains(&place) => {
+                Some((join.kind, self.strategy(index) == Some(Strategy::ShuffledHash(Side::Left))))
+            }
+            _ => None,
+        })
+    }
+
     /// The result of a task that writes a shuffle.
     fn map_results(&self) -> PerTask {
         let maps =
@@ -101,25 +132,6 @@ impl Restager<'_> {
             matches!(stage.operators.last().map(|last| &last.kind), Some(OperatorKind::ShuffleWrite { .. }))
         });
         writing.next().map(|stage| stage.result_bytes.clone()).unwrap_or_default()
-    }
-}
-
-/// What decides the tasks of a stage that reads as none of the log did.
-fn partitioning(draft: &Draft, model: Option<&Stage>) -> Partitioning {
-    let shuffles: Vec<ShuffleIndex> = draft
-        .operators
-        .iter()
-        .filter_map(|operator| match operator.kind {
-            OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
-            _ => None,
-        })
-        .collect();
-    if !shuffles.is_empty() {
-        return Partitioning::Shuffle { shuffles, tasks: 0 };
-    }
-    match model.map(|stage| &stage.partitioning) {
-        Some(Partitioning::Shuffle { .. }) | None => Partitioning::Fixed(1),
-        Some(other) => other.clone(),
     }
 }
 

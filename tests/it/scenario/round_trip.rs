@@ -44,8 +44,8 @@ fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl PropStrate
         (0..shuffles, amounts()).prop_map(|(shuffle, bytes)| K::ShuffleRead { shuffle, bytes }),
         (0..datasets).prop_map(|dataset| K::CachedScan { dataset }),
         Just(K::Pipelined),
-        (bytes(), any::<bool>(), any::<bool>()).prop_map(|(key_value_bytes, fast_map, dense_keys)| {
-            K::HashAggregate { key_value_bytes, fast_map, dense_keys }
+        (bytes(), any::<[bool; 3]>()).prop_map(|(key_value_bytes, [fast_map, dense_keys, variable_rows])| {
+            K::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows }
         }),
         (bytes(), bytes(), any::<bool>()).prop_map(|(group_bytes, sorter_row_bytes, radix)| {
             K::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix }
@@ -92,8 +92,8 @@ fn stages() -> impl PropStrategy<Value = Vec<Stage>> {
             files,
             tasks
         }),
-        (prop::collection::vec(0..2usize, 0..3), any::<u32>())
-            .prop_map(|(shuffles, tasks)| Partitioning::Shuffle { shuffles, tasks }),
+        (prop::collection::vec(0..2usize, 0..3), any::<u32>(), prop::collection::vec(0..2usize, 0..3))
+            .prop_map(|(shuffles, tasks, splittable)| Partitioning::Shuffle { shuffles, tasks, splittable }),
         (0..2usize).prop_map(Partitioning::Dataset),
     ];
     let stage = (any::<u32>(), free_text(), partitioning, operators(), amounts(), amounts(), amounts());
@@ -343,6 +343,7 @@ fn workloads() -> impl PropStrategy<Value = Workload> {
                     )| {
                         Observed {
                             shuffle_partitions,
+                            skew_join: adaptive.chars().rev().collect(),
                             adaptive,
                             max_partition_bytes,
                             open_cost_bytes,

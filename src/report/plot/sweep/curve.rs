@@ -1,24 +1,13 @@
 //! Time along one axis of a study: the mean as a line, its interval as a band, failures as crosses in a row below, runs of
 //! real Spark as diamonds.
 
-use super::scale::{Scale, labels_that_fit};
+use super::chart::{Horizontal, LEFT, headings, times};
+use super::scale::Scale;
 use super::{Measured, VariedAxis, duration, failures, ns};
 use crate::record::study::Spot;
-use crate::report::plot::axis::{Axis, time_ticks};
 use crate::report::plot::canvas::{
-    Anchor, BLUE, Canvas, FAINT, GREEN, GREY, INK, LARGE, Mark, NORMAL, ORANGE, SILVER, SKY_BLUE, SMALL,
-    VERMILLION,
+    Anchor, BLUE, Canvas, GREEN, INK, Mark, ORANGE, SKY_BLUE, SMALL, VERMILLION,
 };
-
-/// The picture, pixels.
-pub const SIZE: (u32, u32) = (860, 480);
-const LEFT: i32 = 84;
-const RIGHT: i32 = 820;
-const TOP: i32 = 84;
-const BOTTOM: i32 = 360;
-/// Row of the crosses.
-const FAILS: i32 = 384;
-const LABELS: i32 = 410;
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -35,47 +24,59 @@ pub struct Curve<'a> {
     pub basis: &'a str,
 }
 
+impl Curve<'_> {
+    fn scale(&self) -> Scale {
+        let (from, to) = Horizontal::SPAN;
+        match &self.axis.numbers {
+            // Real runs may lie beyond the simulated ones.
+            Some(numbers) => {
+                let all = numbers.iter().copied().chain(self.measured.iter().map(|run| run.at));
+                Scale::numbers(all, from, to)
+            }
+            None => Scale::of(self.axis, from, to),
+        }
+    }
+
+    fn horizontal(&self) -> Horizontal {
+        let scale = self.scale();
+        let kind = if scale.is_logarithmic { " (logarithmic)" } else { "" };
+        let failed = self.spots.iter().any(|spot| spot.failure.is_some());
+        let failed = failed || self.measured.iter().any(|run| !run.wall_ms.is_finite());
+        Horizontal::new(
+            &self.axis.values,
+            &scale.places(self.axis),
+            self.axis.numbers.is_none(),
+            format!("{}{kind}", self.axis.title()),
+            failed,
+        )
+    }
+
+    /// The picture, pixels.
+    pub(super) fn size(&self) -> (u32, u32) {
+        self.horizontal().size()
+    }
+}
+
 /// Paints the curve.
 pub(in crate::report::plot) fn paint(canvas: &Canvas, curve: &Curve) {
     let Curve { axis, spots, measured, .. } = *curve;
-    canvas.text(curve.name, (LEFT, 26), LARGE, INK, Anchor::Start);
-    canvas.text(curve.basis, (LEFT, 48), NORMAL, GREY, Anchor::Start);
+    let best = spots.iter().filter(|spot| spot.all_ok).filter_map(|spot| Some((spot.wall_ms?, spot)));
+    let best = best.min_by(|a, b| a.0.total_cmp(&b.0)).and_then(|(wall, best)| {
+        let at = spots.iter().position(|spot| spot.point == best.point)?;
+        Some(format!("best: {} at {}", duration(wall), axis.values[at]))
+    });
+    headings(canvas, curve.name, curve.basis, &best.unwrap_or_default());
     let highest = spots.iter().filter_map(|spot| spot.interval.map(|i| i.1).or(spot.wall_ms));
     let real = measured.iter().map(|run| run.wall_ms).filter(|wall| wall.is_finite());
-    let top = highest.chain(real).fold(1.0, f64::max) * 1.06;
-    let vertical = Axis { max: ns(top), from: BOTTOM, to: TOP };
-    let (ticks, unit) = time_ticks(vertical.max, 7);
-    for (value, label) in &ticks {
-        let y = vertical.at(*value);
-        canvas.line(vec![(LEFT, y), (RIGHT, y)], FAINT, 1);
-        canvas.text(label, (LEFT - 8, y), SMALL, GREY, Anchor::End);
-    }
-    canvas.text_upwards(&format!("time of jobs, {unit}"), (24, i32::midpoint(TOP, BOTTOM)), NORMAL, INK);
-    let scale = match &axis.numbers {
-        // Real runs may lie beyond the simulated ones.
-        Some(numbers) => {
-            let all = numbers.iter().copied().chain(measured.iter().map(|run| run.at));
-            Scale::numbers(all, LEFT + 30, RIGHT - 30)
-        }
-        None => Scale::of(axis, LEFT + 30, RIGHT - 30),
-    };
+    let vertical = times(canvas, highest.chain(real).fold(1.0, f64::max));
+    let horizontal = curve.horizontal();
+    horizontal.paint(canvas);
+    let scale = curve.scale();
     let places = scale.places(axis);
-    for at in labels_that_fit(&axis.values, &places) {
-        canvas.line(vec![(places[at], BOTTOM), (places[at], BOTTOM + 5)], SILVER, 1);
-        canvas.text(&axis.values[at], (places[at], LABELS), SMALL, INK, Anchor::Middle);
-    }
-    let kind = if scale.is_logarithmic { " (logarithmic)" } else { "" };
-    canvas.text(
-        &format!("{}{kind}", axis.key),
-        (i32::midpoint(LEFT, RIGHT), 436),
-        NORMAL,
-        INK,
-        Anchor::Middle,
-    );
-    canvas.line(vec![(LEFT, BOTTOM), (RIGHT, BOTTOM)], SILVER, 1);
 
     let y = |ms: f64| vertical.at(ns(ms));
-    for run in unbroken(spots) {
+    // Between names there is nothing to draw a line through.
+    for run in unbroken(spots).into_iter().filter(|_| axis.numbers.is_some()) {
         let band: Vec<_> = run.iter().filter_map(|at| Some((places[*at], spots[*at].interval?))).collect();
         if band.len() > 1 {
             let upper = band.iter().map(|(x, interval)| (*x, y(interval.1)));
@@ -83,36 +84,32 @@ pub(in crate::report::plot) fn paint(canvas: &Canvas, curve: &Curve) {
             canvas.polygon(upper.chain(lower).collect(), SKY_BLUE);
         }
         let line: Vec<_> = run.iter().filter_map(|at| Some((places[*at], y(spots[*at].wall_ms?)))).collect();
-        if axis.numbers.is_some() {
-            canvas.line(line.clone(), BLUE, 2);
-        }
+        canvas.line(line, BLUE, 2);
     }
     for (spot, x) in spots.iter().zip(&places) {
         if let Some(wall) = spot.wall_ms {
             if let Some((low, high)) = spot.interval {
                 canvas.line(vec![(*x, y(low)), (*x, y(high))], BLUE, 1);
+                if axis.numbers.is_none() && low < high {
+                    for end in [y(low), y(high)] {
+                        canvas.line(vec![(*x - 5, end), (*x + 5, end)], BLUE, 1);
+                    }
+                }
             }
             canvas.dot((*x, y(wall)), 4, if spot.all_ok { BLUE } else { ORANGE });
         }
         if spot.failure.is_some() {
-            canvas.mark(Mark::Cross, (*x, FAILS), VERMILLION);
+            canvas.mark(Mark::Cross, (*x, Horizontal::FAILS_AT), VERMILLION);
         }
     }
     for run in measured {
         if run.wall_ms.is_finite() {
             canvas.mark(Mark::Diamond, (scale.at(run.at), y(run.wall_ms)), GREEN);
         } else {
-            canvas.mark(Mark::Cross, (scale.at(run.at), FAILS - 10), GREEN);
+            canvas.mark(Mark::Cross, (scale.at(run.at), Horizontal::FAILS_AT - 12), GREEN);
         }
     }
-    legend(canvas, curve);
-    let best = spots.iter().filter(|spot| spot.all_ok).filter_map(|spot| Some((spot.wall_ms?, spot)));
-    if let Some((wall, best)) = best.min_by(|a, b| a.0.total_cmp(&b.0))
-        && let Some(at) = spots.iter().position(|spot| spot.point == best.point)
-    {
-        let text = format!("best: {} at {}", duration(wall), axis.values[at]);
-        canvas.text(&text, (RIGHT, 26), NORMAL, INK, Anchor::End);
-    }
+    legend(canvas, curve, horizontal.legend_at());
 }
 
 /// Runs of neighbours that have a time.
@@ -129,12 +126,11 @@ fn unbroken(spots: &[Spot]) -> Vec<Vec<usize>> {
     runs
 }
 
-fn legend(canvas: &Canvas, curve: &Curve) {
-    const Y: i32 = 464;
+fn legend(canvas: &Canvas, curve: &Curve, y: i32) {
     let mut x = LEFT;
     let mut entry = |canvas: &Canvas, text: &str, mark: &dyn Fn(&Canvas, (i32, i32))| {
-        mark(canvas, (x, Y));
-        canvas.text(text, (x + 12, Y), SMALL, INK, Anchor::Start);
+        mark(canvas, (x, y));
+        canvas.text(text, (x + 12, y), SMALL, INK, Anchor::Start);
         x += 30 + crate::report::plot::canvas::text_width(text, SMALL) as i32;
     };
     entry(canvas, "simulated, every run ends well", &|canvas, at| canvas.dot(at, 4, BLUE));

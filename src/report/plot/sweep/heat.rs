@@ -3,22 +3,29 @@
 
 use std::fmt::Write as _;
 
+use super::chart::wrapped;
 use super::{VariedAxis, duration, failure_words, failures};
 use crate::record::study::Spot;
 use crate::report::plot::canvas::{
     Anchor, Canvas, GREY, INK, LARGE, NORMAL, ORANGE, SILVER, SMALL, VERMILLION, WHITE, characters,
     text_width,
 };
+use crate::report::text::shorten;
 use plotters::style::RGBColor;
 
 /// The picture, pixels.
-pub const SIZE: (u32, u32) = (900, 600);
-const LEFT: i32 = 130;
+pub const SIZE: (u32, u32) = (900, 606);
 const RIGHT: i32 = 770;
+/// Where cells begin, pixels: as the names of rows need, between these.
+const LEFT: (i32, i32) = (130, 300);
+/// Room for the name of the vertical axis, pixels.
+const KEY: i32 = 50;
 const TOP: i32 = 80;
 const BOTTOM: i32 = 500;
 /// Times that span more than this are coloured by their logarithm.
 const LOGARITHMIC_FROM: f64 = 10.0;
+/// The darkest colour is at least this much slower than the lightest: a difference of a percent should not look like one.
+const LEAST_SPAN: f64 = 1.25;
 /// From light to dark in one hue, so that order survives any colour vision and a black-and-white printer.
 const STEPS: [(f64, f64, f64); 5] = [
     (239.0, 246.0, 252.0),
@@ -55,6 +62,7 @@ impl Shade {
         let walls = || cells.iter().filter_map(|cell| cell.wall_ms);
         let low = walls().fold(f64::INFINITY, f64::min);
         let high = walls().fold(0.0, f64::max);
+        let high = if low.is_finite() { high.max(low * LEAST_SPAN) } else { high };
         Self { low, high, is_logarithmic: low > 0.0 && high / low > LOGARITHMIC_FROM }
     }
 
@@ -82,16 +90,27 @@ fn color(share: f64) -> RGBColor {
     RGBColor(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
 }
 
+impl Heat<'_> {
+    /// Where cells begin, pixels.
+    fn left(&self) -> i32 {
+        let widest = self.rows.values.iter().map(|value| text_width(value, SMALL)).fold(0.0, f64::max);
+        (widest.ceil() as i32 + 1 + KEY).clamp(LEFT.0, LEFT.1)
+    }
+}
+
 /// Paints the map.
 pub(in crate::report::plot) fn paint(canvas: &Canvas, heat: &Heat) {
     let Heat { rows, columns, cells, .. } = *heat;
-    canvas.text(heat.name, (LEFT, 26), LARGE, INK, Anchor::Start);
-    canvas.text(heat.basis, (LEFT, 48), NORMAL, GREY, Anchor::Start);
+    let left = heat.left();
+    let name = shorten(heat.name, characters(SIZE.0 as i32 - left - 20, LARGE));
+    canvas.text(&name, (left, 26), LARGE, INK, Anchor::Start);
+    let basis = shorten(heat.basis, characters(SIZE.0 as i32 - left - 20, NORMAL));
+    canvas.text(&basis, (left, 48), NORMAL, GREY, Anchor::Start);
     let shade = Shade::of(cells);
     let (across, up) = (columns.values.len().max(1) as i32, rows.values.len().max(1) as i32);
-    let x = |column: i32| LEFT + (RIGHT - LEFT) * column / across;
+    let x = |column: i32| left + (RIGHT - left) * column / across;
     let y = |row: i32| BOTTOM - (BOTTOM - TOP) * row / up;
-    let (width, height) = ((RIGHT - LEFT) / across, (BOTTOM - TOP) / up);
+    let (width, height) = ((RIGHT - left) / across, (BOTTOM - TOP) / up);
     let best = cells.iter().filter(|cell| cell.all_ok).filter_map(|cell| Some((cell.wall_ms?, cell.point)));
     let best = best.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, point)| point);
     let mut framed = None;
@@ -137,7 +156,7 @@ pub(in crate::report::plot) fn paint(canvas: &Canvas, heat: &Heat) {
             framed = Some((from, to));
         }
     }
-    canvas.frame((LEFT, TOP), (RIGHT, BOTTOM), SILVER);
+    canvas.frame((left, TOP), (RIGHT, BOTTOM), SILVER);
     if let Some((from, to)) = framed {
         for inset in 0..3 {
             canvas.frame((from.0 + inset, from.1 + inset), (to.0 - inset, to.1 - inset), INK);
@@ -148,19 +167,31 @@ pub(in crate::report::plot) fn paint(canvas: &Canvas, heat: &Heat) {
 }
 
 fn labels(canvas: &Canvas, heat: &Heat, x: &impl Fn(i32) -> i32, y: &impl Fn(i32) -> i32) {
+    let left = heat.left();
+    let (rows, columns) = (heat.rows, heat.columns);
     let middles: Vec<i32> =
-        (0..heat.columns.values.len() as i32).map(|column| i32::midpoint(x(column), x(column + 1))).collect();
-    for at in super::scale::labels_that_fit(&heat.columns.values, &middles) {
-        canvas.text(&heat.columns.values[at], (middles[at], BOTTOM + 16), SMALL, INK, Anchor::Middle);
+        (0..columns.values.len() as i32).map(|column| i32::midpoint(x(column), x(column + 1))).collect();
+    let room = (RIGHT - left) / (columns.values.len().max(1) as i32) - 6;
+    if columns.numbers.is_none() && room >= text_width("MEMORY_", SMALL) as i32 {
+        for (value, middle) in columns.values.iter().zip(&middles) {
+            for (line, at) in wrapped(value, room).iter().zip(0..) {
+                canvas.text(line, (*middle, BOTTOM + 14 + at * 13), SMALL, INK, Anchor::Middle);
+            }
+        }
+    } else {
+        for at in super::scale::labels_that_fit(&columns.values, &middles) {
+            canvas.text(&columns.values[at], (middles[at], BOTTOM + 16), SMALL, INK, Anchor::Middle);
+        }
     }
-    let every = (heat.rows.values.len() as i32 * 14 / (BOTTOM - TOP) + 1) as usize;
-    for (at, value) in heat.rows.values.iter().enumerate().step_by(every) {
-        let shown: String = value.chars().take(characters(LEFT - 50, SMALL)).collect();
+    let every = (rows.values.len() as i32 * 14 / (BOTTOM - TOP) + 1) as usize;
+    for (at, value) in rows.values.iter().enumerate().step_by(every) {
+        let shown = shorten(value, characters(left - KEY, SMALL));
         let middle = i32::midpoint(y(at as i32), y(at as i32 + 1));
-        canvas.text(&shown, (LEFT - 8, middle), SMALL, INK, Anchor::End);
+        canvas.text(&shown, (left - 8, middle), SMALL, INK, Anchor::End);
     }
-    canvas.text(&heat.columns.key, (i32::midpoint(LEFT, RIGHT), BOTTOM + 40), NORMAL, INK, Anchor::Middle);
-    canvas.text_upwards(&heat.rows.key, (20, i32::midpoint(TOP, BOTTOM)), NORMAL, INK);
+    let key = (i32::midpoint(left, RIGHT), BOTTOM + 58);
+    canvas.text(&columns.title(), key, NORMAL, INK, Anchor::Middle);
+    canvas.text_upwards(&rows.title(), (20, i32::midpoint(TOP, BOTTOM)), NORMAL, INK);
 }
 
 fn legend(canvas: &Canvas, heat: &Heat, shade: &Shade) {
@@ -199,5 +230,5 @@ fn legend(canvas: &Canvas, heat: &Heat, shade: &Shade) {
     if heat.cells.iter().any(|cell| cell.wall_ms.is_some() && !cell.all_ok) {
         text.push_str("; orange corner: some runs fail");
     }
-    canvas.text(&text, (LEFT, BOTTOM + 72), SMALL, INK, Anchor::Start);
+    canvas.text(&text, (heat.left(), BOTTOM + 84), SMALL, INK, Anchor::Start);
 }

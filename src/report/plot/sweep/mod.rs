@@ -3,6 +3,7 @@
 //! Failures are never left out: a point that fails has a cross in a row of its own, or a hatched cell with the outcome's
 //! name. The first and the last value of an axis are always labelled.
 
+mod chart;
 pub mod curve;
 pub mod heat;
 pub mod pareto;
@@ -22,6 +23,19 @@ pub struct VariedAxis {
     pub values: Vec<String>,
     /// The values as numbers in one unit; `None` where one is a name.
     pub numbers: Option<Vec<f64>>,
+    /// Unit of a value without suffix.
+    pub bare_unit: Option<&'static str>,
+}
+
+impl VariedAxis {
+    /// The name of the axis, with the unit of values that carry none.
+    fn title(&self) -> String {
+        let is_bare = |value: &String| value.parse::<f64>().is_ok();
+        match self.bare_unit {
+            Some(unit) if self.values.iter().all(is_bare) => format!("{}, {unit}", self.key),
+            _ => self.key.clone(),
+        }
+    }
 }
 
 /// A run of real Spark to be shown beside the simulated ones.
@@ -47,9 +61,9 @@ pub enum Picture<'a> {
 impl Picture<'_> {
     fn size(&self) -> (u32, u32) {
         match self {
-            Self::Curve(_) => curve::SIZE,
+            Self::Curve(curve) => curve.size(),
             Self::Heat(_) => heat::SIZE,
-            Self::Pareto(_) => pareto::SIZE,
+            Self::Pareto(pareto) => pareto.size(),
         }
     }
 
@@ -120,6 +134,7 @@ mod tests {
             key: key.to_owned(),
             values: values.iter().map(|value| (*value).to_owned()).collect(),
             numbers: numbers.map(<[f64]>::to_vec),
+            bare_unit: None,
         }
     }
 
@@ -163,6 +178,34 @@ mod tests {
         let pareto = pareto::Pareto { name: "job", spots: &spots, front: &front, basis };
         let svg = check("sweep-pareto", || Picture::Pareto(pareto).svg());
         assert!(svg.contains("memory of all executors") && svg.contains("fails: heap OOM"), "{svg}");
+    }
+
+    #[test]
+    fn names_are_all_shown_and_numbers_have_their_unit() {
+        const LEVELS: [&str; 6] =
+            ["MEMORY_ONLY", "MEMORY_AND_DISK", "MEMORY_ONLY_SER", "MEMORY_AND_DISK_SER", "DISK_ONLY", "NONE"];
+        let levels = axis("spillcast.storageLevel", &LEVELS, None);
+        let spots = spots();
+        let curve =
+            curve::Curve { name: &"job ".repeat(60), axis: &levels, spots: &spots, measured: &[], basis: "" };
+        let svg = check("sweep-names", || Picture::Curve(curve).svg());
+        // Cut into lines, but whole; and nothing is drawn through them.
+        for part in ["MEMORY_AND_DISK_", "SER", "NONE", "best: 49.0 s at DISK_ONLY"] {
+            assert!(svg.contains(part), "no {part} in {svg}");
+        }
+        assert!(!svg.contains("<polygon") || !svg.contains("#56B4E9"), "no band between names");
+        let overheads = VariedAxis {
+            bare_unit: Some("MiB"),
+            ..axis("spark.executor.memoryOverhead", &["128"], Some(&[128.0]))
+        };
+        let heat = heat::Heat { name: "job", rows: &levels, columns: &overheads, cells: &spots, basis: "" };
+        let svg = check("sweep-unit", || Picture::Heat(heat).svg());
+        assert!(svg.contains("spark.executor.memoryOverhead, MiB"), "{svg}");
+        assert!(svg.contains("MEMORY_AND_DISK_SER"), "the name of a row is whole");
+        let close =
+            [(spots[3], "MEMORY_AND_DISK_SER, 4g".to_owned()), (spots[4], "MEMORY_ONLY, 8g".to_owned())];
+        let pareto = pareto::Pareto { name: "job", spots: &spots, front: &close, basis: "" };
+        check("sweep-close", || Picture::Pareto(pareto).svg());
     }
 
     #[test]

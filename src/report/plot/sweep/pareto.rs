@@ -1,24 +1,14 @@
 //! Time against memory over all points of a study: the front of points that nothing beats in both, everything else in grey,
 //! failing points as crosses in a row below.
 
-use super::scale::{Scale, labels_that_fit};
+use super::chart::{Horizontal, LEFT, RIGHT, TOP, headings, times};
+use super::scale::Scale;
 use super::{failures, ns};
 use crate::record::study::Spot;
-use crate::report::plot::axis::{Axis, time_ticks};
 use crate::report::plot::canvas::{
-    Anchor, BLUE, Canvas, FAINT, GREY, INK, LARGE, Mark, NORMAL, SILVER, SMALL, VERMILLION, text_width,
+    Anchor, BLUE, Canvas, INK, Mark, SILVER, SMALL, VERMILLION, WHITE, text_width,
 };
 use crate::units::HumanBytes;
-
-/// The picture, pixels.
-pub const SIZE: (u32, u32) = (860, 500);
-const LEFT: i32 = 84;
-const RIGHT: i32 = 820;
-const TOP: i32 = 84;
-const BOTTOM: i32 = 380;
-const FAILS: i32 = 404;
-/// Points of the front that carry their values.
-const NAMED: usize = 8;
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -33,35 +23,45 @@ pub struct Pareto<'a> {
     pub basis: &'a str,
 }
 
+impl Pareto<'_> {
+    /// Amounts of memory, each once.
+    fn memories(&self) -> Vec<f64> {
+        let mut memories: Vec<f64> =
+            self.spots.iter().filter_map(|spot| spot.allocated_memory).map(|bytes| bytes as f64).collect();
+        memories.sort_by(f64::total_cmp);
+        memories.dedup();
+        memories
+    }
+
+    fn scale(&self) -> Scale {
+        let (from, to) = Horizontal::SPAN;
+        Scale::numbers(self.memories().into_iter(), from, to)
+    }
+
+    fn horizontal(&self) -> Horizontal {
+        let (memories, scale) = (self.memories(), self.scale());
+        let labels: Vec<String> =
+            memories.iter().map(|bytes| HumanBytes(*bytes as u64).to_string()).collect();
+        let places: Vec<i32> = memories.iter().map(|bytes| scale.at(*bytes)).collect();
+        let kind = if scale.is_logarithmic { " (logarithmic)" } else { "" };
+        let failed = self.spots.iter().any(|spot| !spot.all_ok && spot.allocated_memory.is_some());
+        Horizontal::new(&labels, &places, false, format!("memory of all executors{kind}"), failed)
+    }
+
+    /// The picture, pixels.
+    pub(super) fn size(&self) -> (u32, u32) {
+        self.horizontal().size()
+    }
+}
+
 /// Paints the front.
 pub(in crate::report::plot) fn paint(canvas: &Canvas, pareto: &Pareto) {
-    canvas.text(pareto.name, (LEFT, 26), LARGE, INK, Anchor::Start);
-    canvas.text(pareto.basis, (LEFT, 48), NORMAL, GREY, Anchor::Start);
-    let memories: Vec<f64> =
-        pareto.spots.iter().filter_map(|spot| spot.allocated_memory).map(|bytes| bytes as f64).collect();
-    let scale = Scale::numbers(memories.iter().copied(), LEFT + 30, RIGHT - 30);
+    headings(canvas, pareto.name, pareto.basis, "");
     let walls = pareto.spots.iter().filter(|spot| spot.all_ok).filter_map(|spot| spot.wall_ms);
-    let vertical = Axis { max: ns(walls.fold(1.0, f64::max) * 1.06), from: BOTTOM, to: TOP };
-    let (ticks, unit) = time_ticks(vertical.max, 7);
-    for (value, label) in &ticks {
-        let y = vertical.at(*value);
-        canvas.line(vec![(LEFT, y), (RIGHT, y)], FAINT, 1);
-        canvas.text(label, (LEFT - 8, y), SMALL, GREY, Anchor::End);
-    }
-    canvas.text_upwards(&format!("time of jobs, {unit}"), (24, i32::midpoint(TOP, BOTTOM)), NORMAL, INK);
-    canvas.line(vec![(LEFT, BOTTOM), (RIGHT, BOTTOM)], SILVER, 1);
-    let mut values = memories;
-    values.sort_by(f64::total_cmp);
-    values.dedup();
-    let labels: Vec<String> = values.iter().map(|bytes| HumanBytes(*bytes as u64).to_string()).collect();
-    let places: Vec<i32> = values.iter().map(|bytes| scale.at(*bytes)).collect();
-    for at in labels_that_fit(&labels, &places) {
-        canvas.line(vec![(places[at], BOTTOM), (places[at], BOTTOM + 5)], SILVER, 1);
-        canvas.text(&labels[at], (places[at], 428), SMALL, INK, Anchor::Middle);
-    }
-    let kind = if scale.is_logarithmic { " (logarithmic)" } else { "" };
-    let title = format!("memory of all executors{kind}");
-    canvas.text(&title, (i32::midpoint(LEFT, RIGHT), 452), NORMAL, INK, Anchor::Middle);
+    let vertical = times(canvas, walls.fold(1.0, f64::max));
+    let horizontal = pareto.horizontal();
+    horizontal.paint(canvas);
+    let scale = pareto.scale();
 
     let place = |spot: &Spot| {
         let x = scale.at(spot.allocated_memory? as f64);
@@ -72,7 +72,7 @@ pub(in crate::report::plot) fn paint(canvas: &Canvas, pareto: &Pareto) {
             (true, Some(at)) => canvas.dot(at, 3, SILVER),
             _ => {
                 if let Some(bytes) = spot.allocated_memory {
-                    canvas.mark(Mark::Cross, (scale.at(bytes as f64), FAILS), VERMILLION);
+                    canvas.mark(Mark::Cross, (scale.at(bytes as f64), Horizontal::FAILS_AT), VERMILLION);
                 }
             }
         }
@@ -90,34 +90,49 @@ pub(in crate::report::plot) fn paint(canvas: &Canvas, pareto: &Pareto) {
         canvas.dot(*at, 5, BLUE);
     }
     name_front(canvas, pareto, &front);
-    legend(canvas, pareto);
+    legend(canvas, pareto, horizontal.legend_at());
 }
 
-/// Writes the values of the front's points beside them where there is room.
+/// Writes the values of the front's points beside them where there is room, the first and the last before the others: right
+/// above a point or left below it, which the stairs never touch.
 fn name_front(canvas: &Canvas, pareto: &Pareto, front: &[(i32, i32)]) {
-    let every = front.len().div_ceil(NAMED).max(1);
-    for ((_, name), (x, y)) in pareto.front.iter().zip(front).step_by(every) {
+    const HALF: i32 = 7;
+    const GAP: i32 = 6;
+    let mut order: Vec<usize> = (0..front.len()).collect();
+    order.sort_by_key(|at| (*at != 0 && *at + 1 != front.len(), *at));
+    // Left, right and middle line of what must stay clear.
+    let mut taken: Vec<(i32, i32, i32)> = front.iter().map(|(x, y)| (x - 5, x + 5, *y)).collect();
+    for at in order {
+        let (name, (x, y)) = (&pareto.front[at].1, front[at]);
         let width = text_width(name, SMALL) as i32;
-        let y = (y - 14).max(TOP - 8);
-        let (x, anchor) =
-            if x + width + 8 < RIGHT + 30 { (x + 8, Anchor::Start) } else { (x - 8, Anchor::End) };
-        canvas.text(name, (x, y), SMALL, INK, anchor);
+        let places = [(x + 8, y - 2 * HALF), (x - 8 - width, y + 2 * HALF)];
+        let free = places.into_iter().find(|(from, y)| {
+            let touches = |other: &(i32, i32, i32)| {
+                (other.2 - y).abs() < 2 * HALF && *from < other.1 + GAP && other.0 < from + width + GAP
+            };
+            (LEFT..RIGHT + 30 - width).contains(from) && *y > TOP - 2 * HALF && !taken.iter().any(touches)
+        });
+        if let Some((from, y)) = free {
+            canvas.rect((from - 2, y - HALF), (from + width, y + HALF), WHITE);
+            canvas.text(name, (from, y), SMALL, INK, Anchor::Start);
+            taken.push((from, from + width, y));
+        }
     }
 }
 
-fn legend(canvas: &Canvas, pareto: &Pareto) {
-    const Y: i32 = 482;
-    canvas.dot((LEFT, Y), 5, BLUE);
+fn legend(canvas: &Canvas, pareto: &Pareto, y: i32) {
+    canvas.dot((LEFT, y), 5, BLUE);
     let text = "less of one costs more of the other";
-    canvas.text(text, (LEFT + 12, Y), SMALL, INK, Anchor::Start);
+    canvas.text(text, (LEFT + 12, y), SMALL, INK, Anchor::Start);
     let mut x = LEFT + 40 + text_width(text, SMALL) as i32;
-    canvas.dot((x, Y), 3, SILVER);
+    canvas.dot((x, y), 3, SILVER);
     let text = "another point beats it";
-    canvas.text(text, (x + 12, Y), SMALL, INK, Anchor::Start);
+    canvas.text(text, (x + 12, y), SMALL, INK, Anchor::Start);
     x += 40 + text_width(text, SMALL) as i32;
-    let failing = failures(pareto.spots);
+    // What is refused takes no memory and has no place here.
+    let failing = failures(pareto.spots.iter().filter(|spot| spot.allocated_memory.is_some()));
     if !failing.is_empty() {
-        canvas.mark(Mark::Cross, (x, Y), VERMILLION);
-        canvas.text(&format!("fails: {failing}"), (x + 12, Y), SMALL, INK, Anchor::Start);
+        canvas.mark(Mark::Cross, (x, y), VERMILLION);
+        canvas.text(&format!("fails: {failing}"), (x + 12, y), SMALL, INK, Anchor::Start);
     }
 }

@@ -5,6 +5,10 @@
   app.py data rollup 'local[2]' 1g        # rollup-base
   app.py data defaults 'local[2]' 1g spark.sql.adaptive.enabled=true spark.sql.files.maxPartitionBytes=128m \\
       spark.sql.autoBroadcastJoinThreshold=10m spark.sql.shuffle.partitions=200   # defaults-base
+  app.py data skew 'local[2]' 1g          # skew-base
+  app.py data skew 'local[2]' 1g spark.sql.adaptive.enabled=true spark.sql.adaptive.advisoryPartitionSizeInBytes=4m \\
+      spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes=4m              # skew-aqesk
+  app.py data press 'local[2]' 1g own.level=md                                # press-base
 
 The log goes to the folder `logs`.
 """
@@ -12,6 +16,7 @@ The log goes to the folder `logs`.
 import os
 import sys
 
+from pyspark import StorageLevel
 from pyspark.sql import SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -61,6 +66,17 @@ else:
     elif name == "rollup":
         groups = events.rollup((F.col("u") % 3000).alias("a"), (F.col("k") % 50).alias("b"))
         run(groups.agg(F.countDistinct("s").alias("n"), F.sum("v").alias("x")))
+    elif name == "skew":
+        hot = events.withColumn("j", F.when(F.col("v") < 300, F.lit(7).cast("long")).otherwise(F.col("u")))
+        run(hot.join(table, hot.j == table.id).select("j", "s", "t", "v"))
+    elif name == "press":
+        # One name that is nobody's (own.level) is in the properties, as vendors' names are.
+        cached = events.persist(StorageLevel.MEMORY_AND_DISK)
+        cached.count()
+        run(cached.groupBy("u", "s").agg(F.sum("v").alias("x"), F.max("k").alias("m")))
+        cached.count()
+        run(cached.orderBy("s"))
+        cached.count()
     else:
         events.createOrReplaceTempView("e")
         table.createOrReplaceTempView("d")
