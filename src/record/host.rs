@@ -57,6 +57,9 @@ pub struct TenantRecord {
     pub p50_ms: Option<f64>,
     /// 99 % of them took no longer during the run, ms.
     pub p99_ms: Option<f64>,
+    /// The slowest request of a quarter of a second took no longer in 99 % of those quarters, ms; `None` where the time between
+    /// two requests is not known.
+    pub worst_of_quarter_p99_ms: Option<f64>,
 }
 
 /// Memory of one process on a host at one moment; holds until its next point.

@@ -20,7 +20,7 @@ const SPEED_STEP: f64 = 0.005;
 /// Pages a task that an executor has to spare when there is plenty: what a task asks for in one insertion, twice over.
 const PLENTY_PAGES: u64 = 4;
 
-const NO_HEAP: TaskHeap = TaskHeap { heap: 0, objects: 0, arrays: 0 };
+const NO_HEAP: TaskHeap = TaskHeap { heap: 0, objects: 0, arrays: 0, missing: 0.0, swap_read_s: 0.0 };
 
 /// State of one executor.
 #[derive(Debug)]
@@ -70,6 +70,9 @@ pub(super) struct Executor {
     pub(super) long_pauses: LongPauses,
     /// Time that missing pages make of a unit of work; 1 is none.
     pub(super) swap_slow: f64,
+    /// Share of its live data that is in swap, and the time of a random read from there, s.
+    pub(super) missing_share: f64,
+    pub(super) swap_read_s: f64,
     /// Bytes of its process tree in memory and swap, at the last look.
     pub(super) footprint: u64,
     updated: SimTime,
@@ -116,6 +119,8 @@ impl Executor {
             speed: 1.0,
             long_pauses: LongPauses::default(),
             swap_slow: 1.0,
+            missing_share: 0.0,
+            swap_read_s: 0.0,
             footprint: 0,
             updated: SimTime(record.added_ns),
             record,
@@ -143,7 +148,9 @@ impl Executor {
     fn task_heap(&self, base: u64) -> TaskHeap {
         let arrays = self.manager.execution(MemoryMode::OnHeap).used()
             + self.manager.storage(MemoryMode::OnHeap).used();
-        TaskHeap { heap: self.heap_max, objects: base + self.user_heap, arrays }
+        let objects = base + self.user_heap;
+        let (missing, swap_read_s) = (self.missing_share, self.swap_read_s);
+        TaskHeap { heap: self.heap_max, objects, arrays, missing, swap_read_s }
     }
 
     /// The error of which this heap dies when it is too full.

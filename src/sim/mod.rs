@@ -18,6 +18,7 @@ mod heartbeat;
 mod host;
 mod kills;
 mod pace;
+mod pages;
 mod plan;
 mod processes;
 mod program;

@@ -183,8 +183,8 @@ impl<'a> G1<'a> {
     fn full_s(&self, dead: f64) -> f64 {
         let scattered = if self.load.object_turnover > 0.0 { FULL_SCATTERED_S_PER_GIB } else { 0.0 };
         let marking = FULL_LIVE_S_PER_GIB + scattered + LINKS_MARK_S_PER_GIB * self.links;
-        (FULL_HEAP_S_PER_GIB * self.heap + marking * self.objects + FULL_DEAD_S_PER_GIB * dead)
-            / BYTES_PER_GIB
+        let work = FULL_HEAP_S_PER_GIB * self.heap + marking * self.objects + FULL_DEAD_S_PER_GIB * dead;
+        work / BYTES_PER_GIB + self.load.away_s
     }
 
     /// Live data well below the marking threshold: mixed collections take the garbage.
