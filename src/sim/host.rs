@@ -74,6 +74,11 @@ impl Host {
         }
     }
 
+    /// Not all that its processes hold fits into its memory.
+    pub(super) fn is_short(&self) -> bool {
+        self.memory.as_deref().is_some_and(|ledger| !ledger.shares.is_empty())
+    }
+
     /// Threads of this application and of others like it that want a processor.
     fn busy(&self) -> f64 {
         (f64::from(self.running) + self.background) * self.copies
