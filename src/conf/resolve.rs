@@ -221,6 +221,7 @@ fn knobs(r: &Reader<'_>) -> Knobs {
         container_swap: r.opt_bytes("spillcast.containerSwap").unwrap_or(0),
         container_high: r.opt_bytes("spillcast.containerHigh"),
         host_memory: r.opt_bytes("spillcast.host.memory"),
+        host_disk: r.opt_bytes("spillcast.host.disk"),
         host_swap: r.opt_bytes("spillcast.host.swap"),
         tenants: match r.text("spillcast.tenants").as_deref().map(str::trim) {
             None | Some("all") => None,

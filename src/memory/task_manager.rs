@@ -93,29 +93,11 @@ impl TaskMemoryManager {
     /// A task without consumers. `tungsten_mode` and `page_size` are the executor's and only kept for consumers to ask.
     pub fn new(task: TaskId, tungsten_mode: MemoryMode, page_size: u64) -> Self {
         Self {
-            consumers: Vec::with_capacity(8),
-            pages: Vec::with_capacity(32),
-            ..Self::empty(task, tungsten_mode, page_size)
-        }
-    }
-
-    /// The manager of another task, with the buffers of this one, which has ended.
-    pub(crate) fn into_next(self, task: TaskId, tungsten_mode: MemoryMode, page_size: u64) -> Self {
-        let Self { mut consumers, mut pages, mut pending, mut candidates, .. } = self;
-        consumers.clear();
-        pages.clear();
-        pending.clear();
-        candidates.clear();
-        Self { consumers, pages, pending, candidates, ..Self::empty(task, tungsten_mode, page_size) }
-    }
-
-    fn empty(task: TaskId, tungsten_mode: MemoryMode, page_size: u64) -> Self {
-        Self {
             task,
             tungsten_mode,
             page_size,
-            consumers: Vec::new(),
-            pages: Vec::new(),
+            consumers: Vec::with_capacity(8),
+            pages: Vec::with_capacity(32),
             vacant_from: 0,
             held: [0; 2],
             current: [0; 2],
@@ -123,6 +105,17 @@ impl TaskMemoryManager {
             pending: Vec::new(),
             candidates: Vec::new(),
         }
+    }
+
+    /// Begins another task without consumers, when this one has ended; its buffers stay.
+    pub(crate) fn renew(&mut self, task: TaskId, tungsten_mode: MemoryMode, page_size: u64) {
+        (self.task, self.tungsten_mode, self.page_size) = (task, tungsten_mode, page_size);
+        self.consumers.clear();
+        self.pages.clear();
+        self.vacant_from = 0;
+        (self.held, self.current, self.peaks) = ([0; 2], [0; 2], [0; 2]);
+        self.pending.clear();
+        self.candidates.clear();
     }
 
     /// The task.

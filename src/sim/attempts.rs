@@ -28,7 +28,7 @@ const LEAST_PARTS: u64 = 256;
 /// What a task allocates, to be used again by the next: tasks come by the thousand.
 #[derive(Debug)]
 pub(super) struct Buffers {
-    operators: TaskOperators,
+    operators: Box<TaskOperators>,
     memory_operators: Vec<Option<OperatorIndex>>,
     spilled: Vec<u64>,
     work: VecDeque<Work>,
@@ -38,18 +38,19 @@ impl Buffers {
     fn new(task: TaskId, conf: OperatorConf) -> Self {
         let memory = TaskMemoryManager::new(task, conf.tungsten_mode, conf.page_size);
         Self {
-            operators: TaskOperators::new(memory, conf),
+            operators: Box::new(TaskOperators::new(memory, conf)),
             memory_operators: Vec::new(),
             spilled: Vec::new(),
             work: VecDeque::new(),
         }
     }
 
-    fn into_next(mut self, task: TaskId, conf: OperatorConf) -> Self {
+    fn renew(mut self, task: TaskId, conf: OperatorConf) -> Self {
+        self.operators.renew(task, conf);
         self.memory_operators.clear();
         self.spilled.clear();
         self.work.clear();
-        Self { operators: self.operators.into_next(task, conf), ..self }
+        self
     }
 }
 
@@ -83,7 +84,7 @@ impl World<'_> {
         let Buffers { mut operators, mut memory_operators, mut spilled, work } =
             self.spare_buffers.pop().map_or_else(
                 || Buffers::new(TaskId(id as i64), conf),
-                |buffers| buffers.into_next(TaskId(id as i64), conf),
+                |buffers| buffers.renew(TaskId(id as i64), conf),
             );
         let workload = self.workload;
         let described = &workload.stages[stage].operators;

@@ -15,6 +15,7 @@ mod container;
 mod event;
 mod executor;
 mod falls;
+mod files;
 mod heartbeat;
 mod host;
 mod kills;

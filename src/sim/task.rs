@@ -114,7 +114,7 @@ pub(super) struct Task {
     pub(super) least_ns: u64,
     /// What the task is doing now; `None` between steps.
     pub(super) doing: Option<Work>,
-    pub(super) operators: TaskOperators,
+    pub(super) operators: Box<TaskOperators>,
     /// By operator of the stage: its place among the task's memory operators.
     pub(super) memory_operators: Vec<Option<OperatorIndex>>,
     /// Memory spilled so far by each operator of the stage, bytes; read back when its rows come out.
@@ -386,8 +386,7 @@ impl<'a> World<'a> {
 
     fn next_chunk(&mut self, key: usize) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
-        let executor = &self.executors[task.executor];
-        let least = if executor.has_plenty(task.memory_used) { executor.page_size } else { 0 };
+        let least = self.least_request(task);
         let phase = self.phase(task.stage, task.flow.phase);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let flow = &mut task.flow;
@@ -427,8 +426,16 @@ impl<'a> World<'a> {
         Progress::Continue
     }
 
+    /// Requests of a task for less than so many bytes matter to nobody now.
+    fn least_request(&self, task: &Task) -> u64 {
+        let executor = &self.executors[task.executor];
+        let plenty = executor.has_plenty(task.memory_used) && !self.hosts[executor.host].is_short();
+        if plenty { executor.page_size } else { 0 }
+    }
+
     fn insert(&mut self, key: usize, rows: u64) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
+        let least = self.least_request(task);
         let (stage, flow) = (task.stage, task.flow);
         let phase = self.phase(stage, flow.phase);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
@@ -445,7 +452,7 @@ impl<'a> World<'a> {
             .and_then(|(operator, _)| task.memory_operators[operator])
             .expect("rows are inserted where an operator keeps them");
         task.state = State::Inserting;
-        let step = task.operators.insert(memory, rows, manager);
+        let step = task.operators.insert_in_plenty(memory, rows, least, manager);
         self.after_memory_step(key, step)
     }
 

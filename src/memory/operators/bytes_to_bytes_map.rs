@@ -229,10 +229,8 @@ impl BytesToBytesMap {
                 }
                 Stage::Allocate => self.stage = Stage::Append,
                 Stage::Grow => {
-                    return Progress::Request(
-                        self.consumer,
-                        Request::Array(2 * self.capacity * SLOT_BYTES / 8),
-                    );
+                    let capacity = self.next_capacity(context.least);
+                    return Progress::Request(self.consumer, Request::Array(capacity * SLOT_BYTES / 8));
                 }
                 Stage::Append if self.todo == 0 => return Progress::Done,
                 Stage::Append if self.is_full() => return Progress::Refused,
@@ -245,6 +243,17 @@ impl BytesToBytesMap {
                 Stage::Append => self.append_what_fits(),
             }
         }
+    }
+
+    /// Slots of the index array to grow to: twice as many as now, or as many as what is to be appended needs, below `least`
+    /// bytes.
+    fn next_capacity(&self, least: u64) -> u64 {
+        let keys = self.keys(self.values + self.todo);
+        let mut capacity = 2 * self.capacity;
+        while 2 * capacity * SLOT_BYTES < least && keys >= capacity / 2 && capacity < CAPACITY_MAX {
+            capacity *= 2;
+        }
+        capacity
     }
 
     fn append_what_fits(&mut self) {
@@ -273,7 +282,7 @@ impl BytesToBytesMap {
                 if let Some(old) = self.array.replace(Held { page, bytes: size }) {
                     context.free(old);
                 }
-                self.capacity *= 2;
+                self.capacity = size / SLOT_BYTES;
                 self.stage = Stage::Append;
             }
             (Stage::Grow, Allocation::OutOfMemory { .. }) => {

@@ -344,6 +344,8 @@ struct Context<'a> {
     tmm: &'a mut TaskMemoryManager,
     manager: &'a mut MemoryManager,
     spills: &'a mut Vec<Spill>,
+    /// An array below so many bytes may be asked for in the size that it grows to; 0 where Spark's steps are wanted.
+    least: u64,
 }
 
 impl Context<'_> {

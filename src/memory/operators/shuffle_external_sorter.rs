@@ -90,6 +90,15 @@ impl ShuffleExternalSorter {
         if self.shape.radix { longs / 2 } else { (longs as f64 / 1.5) as u64 }
     }
 
+    /// Bytes of the pointer array to grow to: twice as many as now, or as many as the records to come need, below `least`.
+    fn next_array(&self, least: u64) -> u64 {
+        let mut bytes = 2 * self.array_bytes();
+        while 2 * bytes < least && self.capacity_of(bytes) < self.records + self.todo {
+            bytes *= 2;
+        }
+        bytes
+    }
+
     /// Records that fit without any request or forced spill.
     fn room(&self) -> u64 {
         self.room_with(self.array_bytes())
@@ -196,7 +205,7 @@ impl MemoryOperator for ShuffleExternalSorter {
                     }
                 }
                 Stage::Array if self.records >= self.array_capacity() => {
-                    let doubled = 2 * self.array_bytes();
+                    let doubled = self.next_array(context.least);
                     if doubled <= MAX_PAGE_BYTES {
                         return Progress::Request(self.consumer, Request::Array(doubled / 8));
                     }

@@ -31,6 +31,8 @@ pub struct TaskOperators {
     /// Operator whose instruction is under way.
     running: Option<OperatorIndex>,
     spills: Vec<SpillEvent>,
+    /// What the instruction under way may leave out, see [`TaskOperators::insert_in_plenty`].
+    least: u64,
     trace: Option<Box<Trace>>,
 }
 
@@ -38,17 +40,19 @@ impl TaskOperators {
     /// A task without operators.
     pub fn new(tmm: TaskMemoryManager, conf: OperatorConf) -> Self {
         let (operators, owners) = (Vec::with_capacity(4), Vec::with_capacity(8));
-        Self { tmm, conf, operators, owners, running: None, spills: Vec::new(), trace: None }
+        Self { tmm, conf, operators, owners, running: None, spills: Vec::new(), least: 0, trace: None }
     }
 
-    /// Another task without operators, with the buffers of this one, which has ended.
-    pub(crate) fn into_next(self, task: TaskId, conf: OperatorConf) -> Self {
-        let Self { tmm, mut operators, mut owners, mut spills, .. } = self;
-        operators.clear();
-        owners.clear();
-        spills.clear();
-        let tmm = tmm.into_next(task, conf.tungsten_mode, conf.page_size);
-        Self { tmm, conf, operators, owners, running: None, spills, trace: None }
+    /// Begins another task without operators, when this one has ended; its buffers stay.
+    pub(crate) fn renew(&mut self, task: TaskId, conf: OperatorConf) {
+        self.tmm.renew(task, conf.tungsten_mode, conf.page_size);
+        self.conf = conf;
+        self.operators.clear();
+        self.owners.clear();
+        self.running = None;
+        self.spills.clear();
+        self.least = 0;
+        self.trace = None;
     }
 
     /// Adds an operator, which asks for nothing before it is opened. Of consumers that hold the same amount, those of the
@@ -89,6 +93,21 @@ impl TaskOperators {
     /// Inserts records. What could not be inserted before a [`Step::Wait`] is inserted by [`TaskOperators::resume`].
     pub fn insert(&mut self, operator: OperatorIndex, records: u64, manager: &mut MemoryManager) -> Step {
         self.instruct(operator, manager, |o| o.insert(records))
+    }
+
+    /// As [`TaskOperators::insert`], where requests for less than `least` bytes matter to nobody: an array that doubles
+    /// several times on the way below that is asked for once, in its last size.
+    pub fn insert_in_plenty(
+        &mut self,
+        operator: OperatorIndex,
+        records: u64,
+        least: u64,
+        manager: &mut MemoryManager,
+    ) -> Step {
+        self.least = if self.trace.is_some() { 0 } else { least };
+        let step = self.insert(operator, records, manager);
+        self.least = 0;
+        step
     }
 
     /// Ends an operator's input: an aggregation that had spilled spills the rest, sorts can be spilled by others from now
@@ -224,7 +243,8 @@ impl TaskOperators {
         part: impl FnOnce(&mut dyn MemoryOperator, &mut Context<'_>) -> T,
     ) -> T {
         let mut spills: Vec<Spill> = Vec::new();
-        let mut context = Context { tmm: &mut self.tmm, manager, spills: &mut spills };
+        let least = self.least;
+        let mut context = Context { tmm: &mut self.tmm, manager, spills: &mut spills, least };
         let result = part(&mut *self.operators[operator.0 as usize], &mut context);
         if spills.is_empty() {
             return result;

@@ -162,7 +162,7 @@ impl UnsafeExternalSorter {
         }
         self.doubling = self.records > 0;
         if self.doubling {
-            let doubled = 2 * self.array_bytes();
+            let doubled = self.next_array(context.least);
             if doubled <= MAX_PAGE_BYTES {
                 return Some(Request::Array(doubled / 8));
             }
@@ -212,6 +212,15 @@ impl UnsafeExternalSorter {
             }
             failure => Err(SparkOutOfMemory::of(failure)),
         }
+    }
+
+    /// Bytes of the pointer array to grow to: twice as many as now, or as many as the records to come need, below `least`.
+    fn next_array(&self, least: u64) -> u64 {
+        let mut bytes = 2 * self.array_bytes();
+        while 2 * bytes < least && self.capacity_of(bytes) < self.records + self.todo {
+            bytes *= 2;
+        }
+        bytes
     }
 
     /// Records that fit without any request or forced spill.
