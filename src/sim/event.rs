@@ -17,6 +17,8 @@ pub(super) enum Event {
     Network { host: usize },
     /// Pages of a host have been swapped out.
     Swap { host: usize },
+    /// Pages of a host have come and gone for a while.
+    Pages { host: usize },
     /// Memory and swap of a host are full and the kernel gives up looking for pages.
     OutOfMemory { host: usize },
     /// A collection that the driver may miss begins, ends, or has lasted too long.

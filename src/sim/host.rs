@@ -44,6 +44,7 @@ pub(super) struct Timers {
     pub(super) disk: TimerId,
     pub(super) network: TimerId,
     pub(super) swap: TimerId,
+    pub(super) pages: TimerId,
 }
 
 impl Host {
@@ -104,6 +105,8 @@ pub(super) struct HostLedger {
     /// Demand and busy threads at the last balance, and when that was.
     seen: (u64, f64),
     seen_at: SimTime,
+    /// After what time without any event the pages are looked at again.
+    pub(super) look_after: SimDuration,
     /// Demand at the last point of the time line, and when that was.
     pointed: Option<(u64, SimTime)>,
     /// Everybody's pages while memory is short, or something is still in swap.
@@ -169,6 +172,7 @@ impl HostLedger {
             files: 0,
             seen: (0, -1.0),
             seen_at: SimTime::ZERO,
+            look_after: BALANCE_MAX_AGE,
             pointed: None,
             ram: Ram::default(),
             shares: Vec::new(),
@@ -266,6 +270,9 @@ impl World<'_> {
         }
         ledger.advance(now);
         let since_last = now.since(ledger.seen_at).as_secs();
+        if seen.abs_diff(demand) >= STEP_BYTES {
+            ledger.look_after = BALANCE_MAX_AGE;
+        }
         ledger.seen = (demand, busy);
         ledger.seen_at = now;
         let mut page_in_us = 0.0;
@@ -325,7 +332,9 @@ impl World<'_> {
             let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
             ledger.peak_lines = lines;
         }
+        self.plan_look_at_pages(at, &own);
         for (&executor, (slow, missing)) in own.iter().zip(slowdowns) {
+            self.executors[executor].gc_until(now);
             let within = &self.executors[executor].container;
             let (slow, missing) = (slow.max(within.slow), missing.max(within.missing));
             self.executors[executor].swap_slow = slow;

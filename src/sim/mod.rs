@@ -186,6 +186,7 @@ impl<'a> World<'a> {
                     disk: queue.add_timer(Event::Disk { host: at }),
                     network: queue.add_timer(Event::Network { host: at }),
                     swap: queue.add_timer(Event::Swap { host: at }),
+                    pages: queue.add_timer(Event::Pages { host: at }),
                 };
                 Host::new(&host.name, host.cores, [disk, network], timers, processes.memory.get(at).cloned())
             })
@@ -341,6 +342,7 @@ impl<'a> World<'a> {
                 }
                 self.schedule_swap(host);
             }
+            Event::Pages { host } => self.look_at_pages(host),
             Event::OutOfMemory { host } => self.kill_somebody(host),
             Event::SleepOver { task, task_id } => {
                 let sleeps = |task: &task::Task| {

@@ -9,6 +9,7 @@ use crate::host::ram::Process;
 use crate::host::residency::{PageSet, Pattern};
 use crate::host::swap::PAGE_BYTES;
 use crate::memory::MemoryMode;
+use crate::units::SimDuration;
 
 /// Touches of pages in use by a running task, a second of its processor's time, beside what it allocates: rows in pages of
 /// maps and sorters. Assumed: a guess that was not fitted, error not known.
@@ -17,6 +18,10 @@ const TASK_TOUCHES_PER_S: f64 = 20_000.0;
 const BESIDE_HEAP_PERIOD_S: f64 = 5.0;
 /// Position of the live data among an executor's sets of pages.
 pub(super) const LIVE: usize = 0;
+/// Slow-downs that change by less than this share from look to look are steady.
+const STEADY: f64 = 0.01;
+/// Pages are looked at at least so often while some are in swap and tasks work.
+const LOOK_AFTER_MAX: SimDuration = SimDuration::from_ms(10_000);
 /// Names of processes that are no executors; those of a copy have its number in the upper half.
 const TENANT_ID: u64 = 1 << 62;
 const BESIDE_ID: u64 = 1 << 63;
@@ -46,6 +51,42 @@ impl World<'_> {
         ledger.swapped_pages = swapped;
         ledger.shares = found.shares;
         found.page_in_us
+    }
+
+    /// Sees to it that pages on their way are looked at again although nothing else happens.
+    pub(super) fn plan_look_at_pages(&mut self, at: usize, executors: &[usize]) {
+        let now = self.queue.now();
+        let timer = self.hosts[at].timers.pages;
+        let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
+        let moving = !ledger.shares.is_empty() || ledger.in_containers > 0;
+        // Where no task works nothing is slowed down, and the next event looks anyway.
+        let works = |&index: &usize| {
+            let executor = &self.executors[index];
+            executor.running.len() > executor.waiting.len()
+        };
+        let next = (moving && executors.iter().any(works)).then(|| now + ledger.look_after);
+        self.queue.set_timer(timer, next);
+    }
+
+    /// Time has gone by on a host with pages in swap.
+    pub(super) fn look_at_pages(&mut self, at: usize) {
+        let missing = |world: &Self| -> Vec<f64> {
+            let alive = world.alive_on(at).into_iter();
+            alive.map(|index| world.executors[index].swap_slow).collect()
+        };
+        let before = missing(self);
+        for executor in self.alive_on(at) {
+            self.refresh(executor);
+        }
+        self.update_ledger(at, true);
+        let steady =
+            before.iter().zip(missing(self)).all(|(before, now)| (now / before - 1.0).abs() < STEADY);
+        let executors = self.alive_on(at);
+        if let Some(ledger) = self.hosts[at].memory.as_deref_mut() {
+            let longer = SimDuration((ledger.look_after.0 * 2).min(LOOK_AFTER_MAX.0));
+            ledger.look_after = if steady { longer } else { super::host::BALANCE_MAX_AGE };
+        }
+        self.plan_look_at_pages(at, &executors);
     }
 
     /// The processes of a host with their pages: executors, those of the other copies, neighbours, files in memory.
