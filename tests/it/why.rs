@@ -437,7 +437,7 @@ fn a_host_that_thrashes_is_slow_for_swapping_and_more_swap_is_no_cure() {
     let flags = "--driver-memory 2g --conf spillcast.copies=2 --conf spillcast.host.swap=4g";
     let still = why_shipped("small-host", flags);
     assert_eq!(still["outcome"], "timeout");
-    let flags = format!("{flags} --conf spillcast.host.memory=5g");
+    let flags = format!("{flags} --conf spillcast.host.memory=5632m");
     let answer = why_shipped("small-host", &flags);
     assert_eq!(answer["class"], "none");
     let slow = &answer["slowDowns"][0];
