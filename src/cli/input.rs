@@ -335,6 +335,7 @@ fn to_scenario(import: Import, honesty: &mut Honesty) -> Scenario {
             cores: host.cores.max(1),
             memory_bytes: UNKNOWN_HOST_MEMORY,
             kernel_bytes: None,
+            stolen_cores: 0.0,
             swap_bytes: 0,
             swap_device: SwapKind::Ssd,
             swap_latency_ns: None,

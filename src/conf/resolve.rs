@@ -219,6 +219,7 @@ fn knobs(r: &Reader<'_>) -> Knobs {
         data_scale: r.real("spillcast.dataScale"),
         container_limit: r.opt_bytes("spillcast.containerLimit"),
         host_memory: r.opt_bytes("spillcast.host.memory"),
+        host_disk: r.opt_bytes("spillcast.host.disk"),
         host_swap: r.opt_bytes("spillcast.host.swap"),
         tenants: match r.text("spillcast.tenants").as_deref().map(str::trim) {
             None | Some("all") => None,

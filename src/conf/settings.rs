@@ -410,6 +410,8 @@ pub struct Knobs {
     pub container_limit: Option<u64>,
     /// Memory of every host, bytes, instead of its own.
     pub host_memory: Option<u64>,
+    /// Room for Spark's local files on every host, bytes, instead of its own.
+    pub host_disk: Option<u64>,
     /// Swap space of every host, bytes, instead of its own.
     pub host_swap: Option<u64>,
     /// The tenants that are there; `None` for all of them.

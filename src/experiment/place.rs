@@ -56,6 +56,9 @@ fn changed(cluster: &ClusterSpec, settings: &Settings) -> Result<ClusterSpec, St
         if let Some(bytes) = knobs.host_memory {
             host.memory_bytes = bytes;
         }
+        if knobs.host_disk.is_some() {
+            host.disk_bytes = knobs.host_disk;
+        }
         if let Some(bytes) = knobs.host_swap {
             host.swap_bytes = bytes;
         }
@@ -101,6 +104,7 @@ fn memory(cluster: &ClusterSpec, settings: &Settings, plan: &ClusterPlan) -> Vec
         .map(|(at, host)| HostMemory {
             memory_bytes: host.memory_bytes,
             kernel_bytes: host.kernel_or_usual(),
+            stolen_cores: host.stolen_cores,
             swap_bytes: host.swap_bytes,
             swap_device: swap_device(host),
             disk_bytes_per_s: host.disk_bytes_per_s,
@@ -146,9 +150,11 @@ fn tenant(spec: &TenantSpec) -> Tenant {
         churn_bytes_per_s: spec.churn_bytes_per_s,
         cpu_cores: spec.cpu_cores,
         oom_score_adj: spec.oom_score_adj,
-        request: spec
-            .request_ns
-            .map(|ns| Request { quiet_ms: ns as f64 / 1e6, touched_bytes: spec.request_bytes }),
+        request: spec.request_ns.map(|ns| Request {
+            quiet_ms: ns as f64 / 1e6,
+            touched_bytes: spec.request_bytes,
+            every_ms: spec.request_every_ns.map(|ns| ns as f64 / 1e6),
+        }),
     }
 }
 

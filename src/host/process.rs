@@ -62,8 +62,6 @@ const MB: f64 = MIB as f64;
 /// G1's structures: a fixed part and one of the committed heap. Measured within 3 % (14 samples).
 const COLLECTOR_FIXED: f64 = 37.0 * MB;
 const COLLECTOR_OF_HEAP: f64 = 0.041;
-/// Touched part of a thread's stack with its structures. Measured 0.07 to 0.10 MiB.
-const THREAD: f64 = 0.088 * MB;
 /// Direct buffers without any off-heap pages. Measured 8.3 to 8.6 MiB.
 const DIRECT: f64 = 8.4 * MB;
 /// Class data of the JVM's archive. Measured 11.78 MiB.
@@ -82,24 +80,25 @@ struct Loaded {
     tracking: f64,
     files: f64,
     threads: f64,
+    /// Touched part of a thread's stack with its structures: the deeper the calls, the more of it. Within 5 %.
+    stack: f64,
+}
+
+/// Bytes of G1's structures for a heap of which `heap_committed` bytes are committed.
+pub fn collector_bytes(heap_committed: u64) -> u64 {
+    (COLLECTOR_FIXED + COLLECTOR_OF_HEAP * heap_committed as f64) as u64
 }
 
 impl Activity {
     fn loaded(self) -> Loaded {
-        let of = |[metaspace, class_space, code, symbols, tracking, files, threads]: [f64; 7]| Loaded {
-            metaspace,
-            class_space,
-            code,
-            symbols,
-            tracking,
-            files,
-            threads,
+        let of = |[metaspace, class_space, code, symbols, tracking, files, threads, stack]: [f64; 8]| {
+            Loaded { metaspace, class_space, code, symbols, tracking, files, threads, stack }
         };
         match self {
-            Self::Idle => of([31.1, 5.2, 10.9, 8.8, 3.6, 33.4, 37.0]),
-            Self::Scans => of([44.9, 7.5, 14.7, 12.5, 5.1, 34.2, 50.0]),
-            Self::Shuffles => of([62.6, 10.3, 28.4, 16.8, 6.6, 34.4, 65.0]),
-            Self::Python => of([64.9, 10.7, 31.4, 17.2, 6.8, 34.4, 90.0]),
+            Self::Idle => of([31.1, 5.2, 10.9, 8.8, 3.6, 33.4, 37.0, 0.073]),
+            Self::Scans => of([44.9, 7.5, 14.7, 12.5, 5.1, 34.2, 50.0, 0.086]),
+            Self::Shuffles => of([62.6, 10.3, 28.4, 16.8, 6.6, 34.4, 65.0, 0.090]),
+            Self::Python => of([64.9, 10.7, 31.4, 17.2, 6.8, 34.4, 90.0, 0.095]),
         }
     }
 }
@@ -114,7 +113,7 @@ pub fn beside_heap(activity: Activity, heap_committed: f64) -> BesideHeap {
         symbols: loaded.symbols * MB,
         shared_classes: SHARED_CLASSES,
         collector: COLLECTOR_FIXED + COLLECTOR_OF_HEAP * heap_committed,
-        threads: THREAD * loaded.threads,
+        threads: loaded.stack * MB * loaded.threads,
         direct: DIRECT,
         files: loaded.files * MB,
         anonymous: 0.0,

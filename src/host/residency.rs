@@ -1,10 +1,10 @@
-//! Which pages stay in memory when they do not all fit: by how often each is touched.
+//! Which pages of one program stay in memory once that has settled, when they do not all fit: by how often each is touched.
+//! Several programs on one host, as time goes, are `ram`'s matter.
 //!
 //! The kernel (two lists with a second chance, no MGLRU) keeps pages about as a queue whose length in time, the *window*,
-//! is the same for everybody. A page that is touched before its turn comes stays for another window: one touched at random `x`
+//! is the same for all. A page that is touched before its turn comes stays for another window: one touched at random `x`
 //! times a window stays for `e^x` windows and is away for `1 / x`, so that it is in memory with probability
-//! `x e^x / (1 + x e^x)` (the clock algorithm). This is what the processes of a host do to each other: tenants that were partly
-//! swapped out kept what they touched every few seconds.
+//! `x e^x / (1 + x e^x)` (the clock algorithm).
 //!
 //! Popular and unpopular pages of *one* working set, mixed page by page, follow `x / (1 + x)` instead, the result for
 //! first-in-first-out and random replacement (Gelenbe 1973, *A Unified Approach to the Evaluation of a
@@ -12,7 +12,7 @@
 //! (Che's approximation) is 35 % low. Pages walked round and round are all there while a round fits in the window, and all
 //! gone when it does not. The window is what makes the sum of the resident pages the memory there is.
 //!
-//! Left out: the way to this balance. A page that was idle for long is taken as gone once memory is short.
+//! Left out: the way to this balance.
 
 /// How the pages of a set are touched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl PageSet {
 const ROUND_STEP: f64 = 0.06;
 
 /// Share of the touches of a walk that hit when so many rounds (up to 1) fit in the window.
-fn round_share(rounds: f64) -> f64 {
+pub(super) fn round_share(rounds: f64) -> f64 {
     if rounds <= 0.0 { 0.0 } else { (1.0 - (1.0 / rounds - 1.0) / ROUND_STEP).clamp(0.0, 1.0) }
 }
 

@@ -107,6 +107,17 @@ impl TaskMemoryManager {
         }
     }
 
+    /// Begins another task without consumers, when this one has ended; its buffers stay.
+    pub(crate) fn renew(&mut self, task: TaskId, tungsten_mode: MemoryMode, page_size: u64) {
+        (self.task, self.tungsten_mode, self.page_size) = (task, tungsten_mode, page_size);
+        self.consumers.clear();
+        self.pages.clear();
+        self.vacant_from = 0;
+        (self.held, self.current, self.peaks) = ([0; 2], [0; 2], [0; 2]);
+        self.pending.clear();
+        self.candidates.clear();
+    }
+
     /// The task.
     pub fn task(&self) -> TaskId {
         self.task

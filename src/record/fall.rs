@@ -71,7 +71,11 @@ pub enum Holding {
     Relation,
     /// A process on a host, in memory and in swap, or the kernel's own memory.
     Process,
-    /// Spark's local files.
+    /// Spill files of a running task.
+    SpillFiles,
+    /// Shuffle files of a stage.
+    ShuffleFiles,
+    /// Spark's other local files, and what was being written.
     Files,
     /// What the operation that failed asked for and did not get.
     Asked,
@@ -95,6 +99,8 @@ impl Holding {
             Self::Collected => "collected",
             Self::Relation => "relation",
             Self::Process => "process",
+            Self::SpillFiles => "spillFiles",
+            Self::ShuffleFiles => "shuffleFiles",
             Self::Files => "files",
             Self::Asked => "asked",
         }

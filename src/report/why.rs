@@ -105,6 +105,10 @@ fn executor_name(record: &RunRecord, position: Option<u32>) -> String {
 fn place_of(record: &RunRecord, limit: Limit, executor: Option<u32>) -> String {
     match limit {
         Limit::Host => "the host".to_owned(),
+        Limit::Disk => {
+            let found = executor.and_then(|at| record.executors.get(at as usize));
+            found.map_or_else(|| "the host".to_owned(), |executor| format!("host {}", executor.host))
+        }
         _ => executor_name(record, executor),
     }
 }
@@ -251,7 +255,9 @@ fn holding_words(holding: Holding) -> &'static str {
         Holding::Collected => "rows collected to the driver",
         Holding::Relation => "hash relation being built, with the array it outgrows",
         Holding::Process => "process, in memory and in swap",
-        Holding::Files => "Spark's local files: shuffles, spills, cached blocks",
+        Holding::SpillFiles => "spill files",
+        Holding::ShuffleFiles => "shuffle files",
+        Holding::Files => "being written, and other files of Spark",
         Holding::Asked => "asked for, not granted",
     }
 }
@@ -495,7 +501,6 @@ fn floor_line(floor: &Floor, why: &Why) -> String {
             compared(why.trial.record.wall_ns, wall)
         );
     }
-    line.push_str("; the skew split of adaptive execution is not simulated");
     line
 }
 

@@ -35,6 +35,7 @@ fn host_spec(host: &View, sink: &mut Sink) -> HostSpec {
         cores: host.count("cores").unwrap_or(1),
         memory_bytes: host.size("memory").unwrap_or(0),
         kernel_bytes: host.size("kernel"),
+        stolen_cores: host.number("stolen_cores").unwrap_or(0.0),
         swap_bytes: host.size("swap").unwrap_or(0),
         swap_device: match host.text("swap_device") {
             Some("network") => SwapKind::Network,
@@ -56,6 +57,11 @@ fn host_spec(host: &View, sink: &mut Sink) -> HostSpec {
             _ => "a host has at least \"64m\"".to_owned(),
         };
         sink.error(OUT_OF_RANGE, span, message, "no host has so little", Some(help));
+    }
+    if spec.stolen_cores >= f64::from(spec.cores) {
+        let message = format!("`stolen_cores` is {}, but the host has {}", spec.stolen_cores, spec.cores);
+        let help = Some("processors withheld on average, as `st` of top times `cores`".to_owned());
+        sink.error(OUT_OF_RANGE, host.span_of("stolen_cores"), message, "nothing would ever run", help);
     }
     for key in ["swap_bandwidth", "disk_bandwidth", "network_bandwidth"] {
         if host.rate(key).is_some_and(|rate| rate <= 0.0) {
@@ -86,9 +92,24 @@ fn tenant_spec(tenant: &View, hosts: &[HostSpec], sink: &mut Sink) -> TenantSpec
         let message = "`request_memory` without `request_time`";
         sink.error(IMPOSSIBLE, tenant.span_of("request_memory"), message, "no latency to tell", help);
     }
-    if tenant.time("period") == Some(0) {
-        let message = "`period` is 0, but must be more";
-        sink.error(OUT_OF_RANGE, tenant.span_of("period"), message, "touched without end", None);
+    if tenant.has("request_every") && !tenant.has("request_time") {
+        let help = Some("add `request_time`, the time of a request on a quiet host, as \"3ms\"".to_owned());
+        let message = "`request_every` without `request_time`";
+        sink.error(IMPOSSIBLE, tenant.span_of("request_every"), message, "no latency to tell", help);
+    }
+    for (key, label) in [("period", "touched without end"), ("request_every", "requests without end")] {
+        if tenant.time(key) == Some(0) {
+            let message = format!("`{key}` is 0, but must be more");
+            sink.error(OUT_OF_RANGE, tenant.span_of(key), message, label, None);
+        }
+    }
+    if let (Some(every), Some(takes)) = (tenant.time("request_every"), tenant.time("request_time"))
+        && 0 < every
+        && every <= takes
+    {
+        let message = "`request_every` is no longer than `request_time`";
+        let help = Some("requests must be done before the next on a quiet host".to_owned());
+        sink.error(IMPOSSIBLE, tenant.span_of("request_every"), message, "they would queue for ever", help);
     }
     let host = tenant.text("host");
     let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
@@ -111,6 +132,7 @@ fn tenant_spec(tenant: &View, hosts: &[HostSpec], sink: &mut Sink) -> TenantSpec
         churn_bytes_per_s: tenant.rate("churn").unwrap_or(0.0),
         request_ns: tenant.time("request_time"),
         request_bytes,
+        request_every_ns: tenant.time("request_every"),
         cpu_cores: tenant.number("cores").unwrap_or(0.0),
         oom_score_adj: oom_score_adj(tenant, resident_bytes, own_host, sink),
     }

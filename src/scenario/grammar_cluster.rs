@@ -10,6 +10,11 @@ pub(super) static HOST: Table = Table::new(
         required("cores", COUNT, "Processors that the kernel schedules on."),
         required("memory", Kind::Size, "Memory of the machine."),
         key("kernel", Kind::Size, "What the kernel takes of it; 1/64 and 96m by default."),
+        key(
+            "stolen_cores",
+            Kind::Number(0.0, 1e6),
+            "Processors that the hypervisor withholds on average (`st` of top times `cores`); 0 by default.",
+        ),
         key("swap", Kind::Size, "Swap space; none by default."),
         key("swap_device", Kind::Word(&["ssd", "network", "spinning"]), "Where it lies; ssd by default."),
         key(
@@ -40,6 +45,11 @@ pub(super) static TENANT: Table = Table::new(
         key("churn", Kind::Rate, "Garbage that it makes, bytes a second (a Java heap); none by default."),
         key("request_time", Kind::Time, "Time of a request on a quiet host; without it no latency is told."),
         key("request_memory", Kind::Size, "Part of `active` that a request touches; none by default."),
+        key(
+            "request_every",
+            Kind::Time,
+            "Time between two requests; while they take longer they queue. By default none waits for another.",
+        ),
         key("cores", Kind::Number(0.0, 1e6), "Processors that it keeps busy; 0 by default."),
         key("oom_score_adj", Kind::Signed(-1000, 1000), "As in /proc; 0 by default."),
         key(

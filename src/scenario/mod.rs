@@ -121,6 +121,8 @@ pub struct HostSpec {
     pub memory_bytes: u64,
     /// What the kernel takes of the memory, bytes; `None`: [`HostSpec::kernel_or_usual`].
     pub kernel_bytes: Option<u64>,
+    /// Processors that the hypervisor withholds on average.
+    pub stolen_cores: f64,
     /// Swap space, bytes.
     pub swap_bytes: u64,
     /// Where the swap space lies.
@@ -166,6 +168,8 @@ pub struct TenantSpec {
     pub request_ns: Option<u64>,
     /// Memory that a request touches, bytes.
     pub request_bytes: u64,
+    /// Time between two requests, ns; `None`: so far apart that none waits for another.
+    pub request_every_ns: Option<u64>,
     /// Processors that it keeps busy.
     pub cpu_cores: f64,
     /// As in `/proc/PID/oom_score_adj`, -1000 (never killed) to 1000.

@@ -144,6 +144,9 @@ fn cluster(text: &mut Text, cluster: &ClusterSpec) {
         if let Some(bytes) = host.kernel_bytes {
             text.pair("kernel", &bytes);
         }
+        if host.stolen_cores > 0.0 {
+            text.number("stolen_cores", host.stolen_cores);
+        }
         text.some("swap", host.swap_bytes);
         if host.swap_device != SwapKind::Ssd {
             text.pair("swap_device", &quote(host.swap_device.as_str()));
@@ -176,6 +179,9 @@ fn cluster(text: &mut Text, cluster: &ClusterSpec) {
         if let Some(ns) = tenant.request_ns {
             text.pair("request_time", &micros(ns));
             text.pair("request_memory", &tenant.request_bytes);
+            if let Some(ns) = tenant.request_every_ns {
+                text.pair("request_every", &micros(ns));
+            }
         }
         text.number("cores", tenant.cpu_cores);
         text.pair("oom_score_adj", &tenant.oom_score_adj);

@@ -1,12 +1,14 @@
 //! Task attempts come and go: launch on a slot, end well, fail, and what a failure does to the executor and the job
 //! (FAIL-1..11, KILL-1..6, COLL-1..2).
 
+use std::collections::VecDeque;
+
 use super::World;
 use super::event::Event;
 use super::executor::Executor;
 use super::falls::yarn_bytes;
 use super::scheduler::Locality;
-use super::task::{Failure, Flow, Progress, State, Task};
+use super::task::{Failure, Flow, Progress, State, Task, Work};
 use crate::conf::Master;
 use crate::engine::MemberId;
 use crate::host::collector::HeapEnd;
@@ -18,6 +20,39 @@ use crate::workload::OperatorKind;
 
 /// Work over which a task that does next to nothing spreads what it allocates, ns.
 const LEAST_WORK_NS: u64 = 1_000_000;
+
+/// Processor work below one part in so many of a task's is done together with what follows it: a row that makes an operator
+/// ask for its first page is no event of its own. What a task does in between happens so much too early at most.
+const LEAST_PARTS: u64 = 256;
+
+/// What a task allocates, to be used again by the next: tasks come by the thousand.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    operators: Box<TaskOperators>,
+    memory_operators: Vec<Option<OperatorIndex>>,
+    spilled: Vec<u64>,
+    work: VecDeque<Work>,
+}
+
+impl Buffers {
+    fn new(task: TaskId, conf: OperatorConf) -> Self {
+        let memory = TaskMemoryManager::new(task, conf.tungsten_mode, conf.page_size);
+        Self {
+            operators: Box::new(TaskOperators::new(memory, conf)),
+            memory_operators: Vec::new(),
+            spilled: Vec::new(),
+            work: VecDeque::new(),
+        }
+    }
+
+    fn renew(mut self, task: TaskId, conf: OperatorConf) -> Self {
+        self.operators.renew(task, conf);
+        self.memory_operators.clear();
+        self.spilled.clear();
+        self.work.clear();
+        self
+    }
+}
 
 impl World<'_> {
     /// Starts a task on a slot of an executor.
@@ -46,15 +81,18 @@ impl World<'_> {
             page_size: state.page_size,
             limits_before_request: self.settings.spark_version >= crate::conf::SparkVersion::new(4, 0),
         };
-        let memory = TaskMemoryManager::new(TaskId(id as i64), state.tungsten_mode, state.page_size);
-        let mut operators = TaskOperators::new(memory, conf);
+        let Buffers { mut operators, mut memory_operators, mut spilled, work } =
+            self.spare_buffers.pop().map_or_else(
+                || Buffers::new(TaskId(id as i64), conf),
+                |buffers| buffers.renew(TaskId(id as i64), conf),
+            );
         let workload = self.workload;
         let described = &workload.stages[stage].operators;
-        let mut memory_operators: Vec<Option<OperatorIndex>> = Vec::with_capacity(described.len());
         for (position, operator) in described.iter().enumerate() {
             let spec = self.operator_spec(stage, position, operator, at);
             memory_operators.push(spec.map(|spec| operators.add(spec)));
         }
+        spilled.resize(memory_operators.len(), 0);
         let task = Task {
             id,
             stage,
@@ -68,10 +106,12 @@ impl World<'_> {
             pc: 0,
             state: State::Fetch,
             flow: Flow::default(),
-            work: std::collections::VecDeque::new(),
+            work,
+            owed_ns: 0,
+            least_ns: cpu / LEAST_PARTS,
             pace: cpu as f64 / own.max(1) as f64,
             doing: None,
-            spilled: vec![0; memory_operators.len()],
+            spilled,
             operators,
             memory_operators,
             memory_used: 0,
@@ -160,6 +200,8 @@ impl World<'_> {
         if failure.is_none() {
             self.task_succeeded(&task);
         }
+        let Task { operators, memory_operators, spilled, work, .. } = task;
+        self.spare_buffers.push(Buffers { operators, memory_operators, spilled, work });
         self.wake_waiters(executor);
         if self.ended.is_none() {
             self.offer(Some(executor));
@@ -198,18 +240,18 @@ impl World<'_> {
         let task = self.tasks[key].as_mut().expect("a task that is stopped exists");
         let host = self.executors[task.executor].host;
         match task.doing.take() {
-            Some(super::task::Work::Cpu(_)) => {
+            Some(Work::Cpu(_)) => {
                 self.executors[task.executor].cpu.leave(now, key as MemberId);
             }
-            Some(super::task::Work::Disk(_)) => {
+            Some(Work::Disk(_)) => {
                 self.hosts[host].disk.leave(now, key as MemberId);
                 self.schedule_disk(host);
             }
-            Some(super::task::Work::Network(_)) => {
+            Some(Work::Network(_)) => {
                 self.hosts[host].network.leave(now, key as MemberId);
                 self.schedule_network(host);
             }
-            Some(super::task::Work::Swap(_)) => {
+            Some(Work::Swap(_)) => {
                 self.hosts[host].swap.leave(now, key as MemberId);
                 self.schedule_swap(host);
             }
@@ -330,7 +372,7 @@ impl World<'_> {
         if swap_ns > 0
             && let Some(task) = self.tasks[key].as_mut()
         {
-            task.work.push_back(super::task::Work::Swap(swap_ns));
+            task.work.push_back(Work::Swap(swap_ns));
         }
         let state = &self.executors[executor];
         if live > state.heap_usable {

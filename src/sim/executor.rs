@@ -9,13 +9,18 @@ use super::processes::{ExecutorSetup, host_collector};
 use super::warmup::WarmUp;
 use crate::engine::{SharedResource, TimerId};
 use crate::host::collector::{Collector, HeapEnd, usable};
-use crate::host::{TaskHeap, pauses};
+use crate::host::{Pauses, TaskHeap, pauses};
 use crate::memory::{MemoryManager, MemoryMode};
 use crate::record::{ExecutorRecord, TimelinePoint};
 use crate::units::SimTime;
 
 /// A change of speed below this share is not worth rescheduling everybody.
 const SPEED_STEP: f64 = 0.005;
+
+/// Pages a task that an executor has to spare when there is plenty: what a task asks for in one insertion, twice over.
+const PLENTY_PAGES: u64 = 4;
+
+const NO_HEAP: TaskHeap = TaskHeap { heap: 0, objects: 0, arrays: 0, missing: 0.0, swap_read_s: 0.0 };
 
 /// State of one executor.
 #[derive(Debug)]
@@ -53,6 +58,10 @@ pub(super) struct Executor {
     /// Bytes allocated for one nanosecond of work, summed over the running tasks.
     allocation_rate: f64,
     gc_share: f64,
+    /// The heap that was priced last, and what collections of it take.
+    priced: (TaskHeap, Pauses),
+    /// It is among those that are to be settled.
+    touched: bool,
     /// Pause time so far, ns.
     pub(super) gc_ns: f64,
     /// Time of tasks that went into waiting for missing pages, ns.
@@ -61,6 +70,9 @@ pub(super) struct Executor {
     pub(super) long_pauses: LongPauses,
     /// Time that missing pages make of a unit of work; 1 is none.
     pub(super) swap_slow: f64,
+    /// Share of its live data that is in swap, and the time of a random read from there, s.
+    pub(super) missing_share: f64,
+    pub(super) swap_read_s: f64,
     /// Bytes of its process tree in memory and swap, at the last look.
     pub(super) footprint: u64,
     updated: SimTime,
@@ -100,15 +112,29 @@ impl Executor {
             warm_up,
             allocation_rate: 0.0,
             gc_share: 0.0,
+            priced: (NO_HEAP, pauses(collector, NO_HEAP)),
+            touched: false,
             gc_ns: 0.0,
             swap_ns: 0.0,
             speed: 1.0,
             long_pauses: LongPauses::default(),
             swap_slow: 1.0,
+            missing_share: 0.0,
+            swap_read_s: 0.0,
             footprint: 0,
             updated: SimTime(record.added_ns),
             record,
         }
+    }
+
+    /// Whether all tasks, of which one holds `held` bytes, could take some pages more without anybody coming short: then it
+    /// matters to nobody when exactly a task asks for less than a page.
+    pub(super) fn has_plenty(&self, held: u64) -> bool {
+        let mode = self.tungsten_mode;
+        let most = self.manager.max_execution(mode);
+        let slots = u64::from(self.record.cores);
+        let some = PLENTY_PAGES * self.page_size;
+        self.manager.execution(mode).used() + some * slots < most && (held + some) * slots < most
     }
 
     /// Bytes of the heap that a collection cannot free.
@@ -122,7 +148,9 @@ impl Executor {
     fn task_heap(&self, base: u64) -> TaskHeap {
         let arrays = self.manager.execution(MemoryMode::OnHeap).used()
             + self.manager.storage(MemoryMode::OnHeap).used();
-        TaskHeap { heap: self.heap_max, objects: base + self.user_heap, arrays }
+        let objects = base + self.user_heap;
+        let (missing, swap_read_s) = (self.missing_share, self.swap_read_s);
+        TaskHeap { heap: self.heap_max, objects, arrays, missing, swap_read_s }
     }
 
     /// The error of which this heap dies when it is too full.
@@ -176,24 +204,18 @@ impl Executor {
 }
 
 impl World<'_> {
-    /// Brings the speed, the peaks and the time line of an executor up to date after something changed in it. Returns its
-    /// live heap and the resident bytes of its process tree.
+    /// Brings the peaks and the time line of an executor up to date after something changed in it; its speed follows before
+    /// time goes on ([`Self::settle`]). Returns its live heap and the resident bytes of its process tree.
     pub(super) fn refresh(&mut self, index: usize) -> (u64, u64) {
         let now = self.queue.now();
         let base = self.workload.rates.heap_base_bytes;
         let non_heap = self.workload.rates.non_heap_bytes;
-        let host = &self.hosts[self.executors[index].host];
-        let processor = host.processor_share();
         let executor = &mut self.executors[index];
         executor.gc_until(now);
         let live = executor.live_heap(base);
-        let pauses = pauses(executor.collector, executor.task_heap(base));
-        let gc_share = self.bear_pauses(index, pauses, processor);
-        let executor = &mut self.executors[index];
-        executor.gc_share = gc_share;
         let resident = executor.resident(non_heap, live);
         self.note_footprint(index, resident);
-        self.apply_speed(index);
+        self.touch(index);
         let executor = &mut self.executors[index];
         let used = |pool_mode| {
             (executor.manager.execution(pool_mode).used(), executor.manager.storage(pool_mode).used())
@@ -225,8 +247,39 @@ impl World<'_> {
         (live, resident)
     }
 
+    /// The pace of an executor, or when its next task is through, may have changed.
+    pub(super) fn touch(&mut self, index: usize) {
+        if !std::mem::replace(&mut self.executors[index].touched, true) {
+            self.touched.push(index);
+        }
+    }
+
+    /// Prices collection anew and announces the next completion on all executors that were touched. A task takes several
+    /// steps at one moment; what they cost and how fast its executor goes on matters only when the clock moves.
+    pub(super) fn settle(&mut self) {
+        let now = self.queue.now();
+        let base = self.workload.rates.heap_base_bytes;
+        let mut touched = std::mem::take(&mut self.touched);
+        for index in touched.drain(..) {
+            let executor = &mut self.executors[index];
+            executor.touched = false;
+            executor.gc_until(now);
+            let heap = executor.task_heap(base);
+            if executor.priced.0 != heap {
+                executor.priced = (heap, pauses(executor.collector, heap));
+            }
+            let pauses = executor.priced.1;
+            let processor = self.hosts[self.executors[index].host].processor_share();
+            let gc_share = self.bear_pauses(index, pauses, processor);
+            self.executors[index].gc_share = gc_share;
+            self.apply_speed(index);
+            self.schedule_cpu(index);
+        }
+        self.touched = touched;
+    }
+
     /// Sets the pace of an executor's tasks: its share of a processor, less collection, less missing pages.
-    pub(super) fn apply_speed(&mut self, index: usize) {
+    fn apply_speed(&mut self, index: usize) {
         let now = self.queue.now();
         let processor = self.hosts[self.executors[index].host].processor_share();
         let executor = &mut self.executors[index];
@@ -234,7 +287,6 @@ impl World<'_> {
         if (speed - executor.speed).abs() > SPEED_STEP * executor.speed {
             executor.speed = speed;
             executor.cpu.set_rates(now, 1e6, speed);
-            self.schedule_cpu(index);
             self.set_compiler_speed(index, now, speed);
         }
     }
@@ -243,13 +295,12 @@ impl World<'_> {
     /// processors than the host has, everybody there goes at another speed.
     pub(super) fn share_processors(&mut self, index: usize) {
         let executor = &self.executors[index];
-        let wanted = executor
-            .running
-            .iter()
-            .filter_map(|&key| self.tasks[key].as_ref())
-            .map(|task| self.workload.stages[task.stage].background_threads)
-            .fold(0.0, f64::max)
-            + executor.warm_up.busy_threads();
+        let mut wanted = executor.warm_up.busy_threads();
+        if self.background {
+            let running = executor.running.iter().filter_map(|&key| self.tasks[key].as_ref());
+            let threads = running.map(|task| self.workload.stages[task.stage].background_threads);
+            wanted += threads.fold(0.0, f64::max);
+        }
         let at = executor.host;
         let before = self.hosts[at].processor_share();
         self.hosts[at].background += wanted - self.executors[index].background;
@@ -267,7 +318,7 @@ impl World<'_> {
     }
 
     /// Announces the next completion on an executor's processor.
-    pub(super) fn schedule_cpu(&mut self, index: usize) {
+    fn schedule_cpu(&mut self, index: usize) {
         let executor = &mut self.executors[index];
         let changes = executor.cpu.changes();
         if executor.cpu_scheduled.is_some() && executor.cpu_changes == changes {

@@ -46,7 +46,7 @@ impl BroadcastBuild {
     }
 }
 
-fn line(holding: Holding, bytes: u64) -> Holder {
+pub(super) fn line(holding: Holding, bytes: u64) -> Holder {
     Holder {
         holding,
         name: String::new(),
@@ -337,6 +337,7 @@ impl World<'_> {
     /// Spark's files pass the room that a host's disk has for them.
     pub(super) fn disk_falls(&mut self, key: usize, used: u64, limit_bytes: u64) {
         let task = self.tasks[key].as_ref().expect("a task that writes exists");
+        let holders = self.file_holders(self.executors[task.executor].host, used);
         self.fall(Fall {
             limit: Limit::Disk,
             time_ns: 0,
@@ -349,15 +350,15 @@ impl World<'_> {
             running_tasks: self.executors[task.executor].running.len() as u32,
             pool: None,
             silence: None,
-            holders: vec![line(Holding::Files, used)],
+            holders,
         });
     }
 
-    fn running<'b>(&'b self, executor: &'b Executor) -> impl Iterator<Item = &'b Task> {
+    pub(super) fn running<'b>(&'b self, executor: &'b Executor) -> impl Iterator<Item = &'b Task> {
         executor.running.iter().filter_map(|&key| self.tasks[key].as_ref())
     }
 
-    fn own(&self, holder: &mut Holder, task: &Task) {
+    pub(super) fn own(&self, holder: &mut Holder, task: &Task) {
         holder.task_id = Some(task.id);
         holder.stage_id = Some(self.workload.stages[task.stage].id);
     }

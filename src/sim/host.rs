@@ -7,17 +7,15 @@
 
 use super::World;
 use super::event::Event;
+use super::pages::LIVE;
 use super::processes::HostMemory;
-use super::task::Failure;
 use crate::engine::{SharedResource, TimerId};
-use crate::host::oom_killer::{GIVE_UP_S, swap_out_bytes_per_s};
-use crate::host::ram::{Process, Share, balance};
-use crate::host::residency::{PageSet, Pattern};
+use crate::host::oom_killer::GIVE_UP_S;
+use crate::host::ram::{Ram, Share};
 use crate::host::swap::PAGE_BYTES;
-use crate::host::tenant::{Latency, LatencyLog};
-use crate::memory::MemoryMode;
-use crate::record::{HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord};
-use crate::units::{HumanBytes, HumanDuration, SimDuration, SimTime};
+use crate::host::tenant::{ACTIVE, COLLECTOR, Latency, LatencyLog, Strain, Window};
+use crate::record::{HostPoint, HostRecord, LedgerEntry, Outcome, TenantRecord};
+use crate::units::{HumanDuration, SimDuration, SimTime};
 
 /// A machine's shared resources.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ pub(super) struct Host {
     pub(super) background: f64,
     /// Applications like this one that run here at the same moment, itself among them.
     pub(super) copies: f64,
-    /// Processors that neighbours keep busy.
+    /// Processors that neighbours keep busy and the hypervisor withholds.
     pub(super) tenant_cores: f64,
     pub(super) disk: SharedResource,
     pub(super) network: SharedResource,
@@ -66,13 +64,19 @@ impl Host {
             running: 0,
             background: 0.0,
             copies,
-            tenant_cores: tenants.map(|tenant| tenant.cpu_cores).sum(),
+            tenant_cores: tenants.map(|tenant| tenant.cpu_cores).sum::<f64>()
+                + memory.as_ref().map_or(0.0, |memory| memory.stolen_cores),
             disk: SharedResource::new(disk, disk),
             network: SharedResource::new(network, network),
             swap: SharedResource::new(1.0 / copies, 1.0 / copies),
             timers,
             memory: memory.map(|setup| Box::new(HostLedger::new(setup))),
         }
+    }
+
+    /// Not all that its processes hold fits into its memory.
+    pub(super) fn is_short(&self) -> bool {
+        self.memory.as_deref().is_some_and(|ledger| !ledger.shares.is_empty())
     }
 
     /// Threads of this application and of others like it that want a processor.
@@ -100,19 +104,20 @@ pub(super) struct HostLedger {
     seen_at: SimTime,
     /// Demand at the last point of the time line, and when that was.
     pointed: Option<(u64, SimTime)>,
-    /// Everybody's share while memory is short, executors first; empty while all fits.
-    shares: Vec<Share>,
-    page_ins_per_s: f64,
-    swapped_pages: f64,
+    /// Everybody's pages while memory is short, or something is still in swap.
+    pub(super) ram: Ram,
+    /// Everybody's share of it, executors first; empty while nothing is in swap.
+    pub(super) shares: Vec<Share>,
+    pub(super) swapped_pages: f64,
     /// Pages written out that nobody has waited for yet.
-    debt_pages: f64,
+    pub(super) debt_pages: f64,
     pub(super) kill_pending: bool,
     updated: SimTime,
     /// Time during which tasks stood nearly still, ns.
     unresponsive_ns: f64,
     worst_slowdown: f64,
-    swap_in_pages: f64,
-    swap_out_pages: f64,
+    pub(super) swap_in_pages: f64,
+    pub(super) swap_out_pages: f64,
     pub(super) peak: u64,
     peak_lines: Vec<LedgerEntry>,
     pub(super) record: HostRecord,
@@ -122,6 +127,7 @@ pub(super) struct HostLedger {
 #[derive(Debug)]
 pub(super) struct Neighbour {
     pub(super) killed: Option<SimTime>,
+    strain: Strain,
     latency: Latency,
     log: LatencyLog,
     peak_swapped: f64,
@@ -137,19 +143,17 @@ const POINT_EVERY: SimDuration = SimDuration::from_ms(100);
 const STANDSTILL: f64 = 20.0;
 /// So long a standstill ends the application: nobody waits longer (`spark.network.timeout` is 120 s; five of them).
 const STANDSTILL_MAX_NS: f64 = 600e9;
-/// Touches of pages in use by a running task, a second of its processor's time, beside what it allocates: rows in pages of
-/// maps and sorters. Assumed: a guess that was not fitted, error not known.
-const TASK_TOUCHES_PER_S: f64 = 20_000.0;
-/// A JVM's memory beside its heap is touched once in so long while it works, s: code, classes, stacks. Assumed.
-const BESIDE_HEAP_PERIOD_S: f64 = 5.0;
+/// The worst request of so long a time is what some probes keep, ms.
+const QUARTER_MS: f64 = 250.0;
 
 impl HostLedger {
     fn new(setup: HostMemory) -> Self {
         let tenants = setup.tenants.iter().map(|tenant| Neighbour {
             killed: None,
+            strain: Strain::default(),
             latency: tenant
                 .request
-                .map_or_else(Latency::default, |request| request.latency(0.0, 1.0, 0.0, 0.0)),
+                .map_or_else(Latency::default, |request| request.latency(&Strain::default())),
             log: LatencyLog::default(),
             peak_swapped: 0.0,
         });
@@ -163,8 +167,8 @@ impl HostLedger {
             seen: (0, -1.0),
             seen_at: SimTime::ZERO,
             pointed: None,
+            ram: Ram::default(),
             shares: Vec::new(),
-            page_ins_per_s: 0.0,
             swapped_pages: 0.0,
             debt_pages: 0.0,
             kill_pending: false,
@@ -185,7 +189,7 @@ impl HostLedger {
     }
 
     /// Files that lie in memory.
-    fn tmpfs(&self) -> u64 {
+    pub(super) fn tmpfs(&self) -> u64 {
         if self.setup.local_dir_in_memory { self.files } else { 0 }
     }
 
@@ -206,14 +210,15 @@ impl HostLedger {
         let elapsed = now.since(self.updated);
         self.updated = self.updated.max(now);
         let seconds = elapsed.as_secs();
-        self.swap_in_pages += self.page_ins_per_s * seconds;
-        // A page that comes in makes another go.
-        self.swap_out_pages += self.page_ins_per_s * seconds;
         if self.shares.iter().any(|share| share.slowdown >= STANDSTILL) {
             self.unresponsive_ns += elapsed.0 as f64;
         }
-        for neighbour in self.tenants.iter_mut().filter(|neighbour| neighbour.killed.is_none()) {
-            neighbour.log.add(seconds, neighbour.latency);
+        for (neighbour, tenant) in self.tenants.iter_mut().zip(&self.setup.tenants) {
+            if neighbour.killed.is_none() {
+                neighbour.log.add(seconds, neighbour.latency);
+                neighbour.strain.backlog_ms =
+                    tenant.request.map_or(0.0, |request| request.backlog_ms(&neighbour.strain, seconds));
+            }
         }
     }
 }
@@ -239,74 +244,82 @@ impl World<'_> {
         let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
         let demand = ledger.demand(copies);
         let (seen, seen_busy) = ledger.seen;
-        let fits = demand <= ledger.room();
-        let old = now.since(ledger.seen_at) >= BALANCE_MAX_AGE && !fits;
+        let short = demand > ledger.room() || ledger.swapped_pages >= 1.0;
+        let old = now.since(ledger.seen_at) >= BALANCE_MAX_AGE && short;
         let same_busy = (busy - seen_busy).abs() < 1e-9;
-        if !all && same_busy && seen.abs_diff(demand) < STEP_BYTES && !old && fits == ledger.shares.is_empty()
+        if !all
+            && same_busy
+            && seen.abs_diff(demand) < STEP_BYTES
+            && !old
+            && short != ledger.shares.is_empty()
         {
             return;
         }
         ledger.advance(now);
+        let since_last = now.since(ledger.seen_at).as_secs();
         ledger.seen = (demand, busy);
         ledger.seen_at = now;
-        let device = ledger.setup.swap_device;
-        // What swap has no place for stays in memory until the kernel kills.
-        let kept = ledger.room().max(demand.saturating_sub(ledger.setup.swap_bytes));
-        let room = (kept / PAGE_BYTES) as f64;
         let mut page_in_us = 0.0;
-        let mut shares = Vec::new();
-        if !fits {
+        if short {
             let processes = self.processes_on(at);
-            let found = balance(&processes, room, device);
-            page_in_us = found.page_in_us;
-            shares = found.shares;
+            page_in_us = self.settle_pages(at, &processes, demand, since_last);
+        } else {
+            let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
+            ledger.ram = Ram::default();
+            ledger.shares.clear();
+            ledger.swapped_pages = 0.0;
         }
         let own: Vec<usize> = self.alive_on(at);
         let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
-        ledger.page_ins_per_s = shares.iter().map(|share| share.page_ins_per_s).sum();
-        let swapped = (demand.saturating_sub(ledger.room()) / PAGE_BYTES) as f64;
-        let growth = (swapped - ledger.swapped_pages).max(0.0);
-        let space = (ledger.setup.swap_bytes / PAGE_BYTES) as f64;
-        let growth = growth.min((space - ledger.swapped_pages).max(0.0));
-        ledger.swap_out_pages += growth;
-        ledger.debt_pages += growth / copies;
-        ledger.swapped_pages = swapped.min(space);
-        let of_tenants = own.len() * copies as usize;
-        let mut position = of_tenants;
+        let mut position = own.len() * copies as usize;
         for (tenant, state) in ledger.setup.tenants.iter().zip(&mut ledger.tenants) {
             if state.killed.is_some() {
                 continue;
             }
-            let share = shares.get(position);
+            let share = ledger.shares.get(position);
             position += 1;
-            let miss = share.and_then(|share| share.miss_shares.first()).copied().unwrap_or(0.0);
+            let missing =
+                |set: usize| share.and_then(|share| share.miss_shares.get(set)).copied().unwrap_or(0.0);
             state.peak_swapped = state.peak_swapped.max(share.map_or(0.0, |share| share.swapped_pages));
             if let Some(request) = tenant.request {
-                let others = busy + (tenant_cores - tenant.cpu_cores).max(0.0);
-                state.latency = request.latency(others, cores, miss, page_in_us);
+                state.strain = Strain {
+                    busy: busy + (tenant_cores - tenant.cpu_cores).max(0.0),
+                    cores,
+                    miss_share: missing(ACTIVE),
+                    page_in_us,
+                    pause_ms: tenant.collector_pages() * missing(COLLECTOR) * page_in_us / 1e3,
+                    pause_every_ms: tenant.collects_every_s().unwrap_or(0.0) * 1e3,
+                    stolen_cores: ledger.setup.stolen_cores,
+                    ..state.strain
+                };
+                state.latency = request.latency(&state.strain);
             }
         }
-        let worst = shares.iter().take(own.len()).map(|share| share.slowdown).fold(1.0, f64::max);
+        let worst = ledger.shares.iter().take(own.len()).map(|share| share.slowdown).fold(1.0, f64::max);
         ledger.worst_slowdown = ledger.worst_slowdown.max(worst);
-        ledger.shares = shares;
-        let slowdowns: Vec<f64> = (0..own.len())
-            .map(|index| ledger.shares.get(index).map_or(1.0, |share| share.slowdown))
+        let slowdowns: Vec<(f64, f64)> = (0..own.len())
+            .map(|index| {
+                let share = ledger.shares.get(index);
+                share.map_or((1.0, 0.0), |share| (share.slowdown, share.miss_shares[LIVE]))
+            })
             .collect();
+        let read_s = ledger.setup.swap_device.read_us(1.0) / 1e6;
         let full = demand > ledger.room() + ledger.setup.swap_bytes;
         let schedule = full && !ledger.kill_pending;
         ledger.kill_pending |= full;
         let still = ledger.unresponsive_ns > STANDSTILL_MAX_NS;
         if demand > ledger.peak {
             ledger.peak = demand;
-            ledger.peak = demand;
             ledger.record.peak_ns = now.0;
             let lines = self.ledger_lines(at);
             let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
             ledger.peak_lines = lines;
         }
-        for (&executor, slow) in own.iter().zip(slowdowns) {
+        for (&executor, (slow, missing)) in own.iter().zip(slowdowns) {
             self.executors[executor].swap_slow = slow;
-            self.apply_speed(executor);
+            self.executors[executor].missing_share = missing;
+            self.executors[executor].swap_read_s = read_s;
+            self.touch(executor);
         }
         if schedule {
             let patience = SimDuration::from_secs_f64(GIVE_UP_S);
@@ -325,134 +338,9 @@ impl World<'_> {
         }
     }
 
-    /// Bytes of a host's disk that must move to read `bytes` of Spark's files: what the page cache does not hold. Where the
-    /// memory of the host is not known, the disk's bandwidth already stands for both.
-    pub(super) fn bytes_off_disk(&self, at: usize, bytes: u64) -> u64 {
-        let host = &self.hosts[at];
-        let Some(ledger) = host.memory.as_deref() else { return bytes };
-        if ledger.setup.local_dir_in_memory {
-            return 0;
-        }
-        let files = (ledger.files as f64 * host.copies) as u64;
-        let cache = ledger.room().saturating_sub(ledger.demand(host.copies));
-        if cache >= files {
-            return 0;
-        }
-        (bytes as f64 * (1.0 - cache as f64 / files as f64)) as u64
-    }
-
-    /// A task writes `bytes` of files to its host's disk, if they fit.
-    pub(super) fn write_files(&mut self, key: usize, bytes: u64) -> Result<u64, Failure> {
-        let task = self.tasks[key].as_ref().expect("a task that writes exists");
-        let at = self.executors[task.executor].host;
-        let host = &mut self.hosts[at];
-        let Some(ledger) = host.memory.as_deref_mut() else { return Ok(bytes) };
-        ledger.files += bytes;
-        let wanted = (ledger.files as f64 * host.copies) as u64;
-        let room = ledger.setup.disk_bytes;
-        if let Some(room) = room {
-            self.approach(Limit::Disk, wanted, room, None);
-        }
-        if let Some(room) = room.filter(|room| wanted > *room) {
-            self.disk_falls(key, wanted, room);
-            let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
-            ledger.files -= bytes;
-            return Err(Failure::DiskFull(format!(
-                "java.io.IOException: No space left on device ({} of Spark's files on a disk with {} for them)",
-                HumanBytes(wanted),
-                HumanBytes(room)
-            )));
-        }
-        let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
-        let in_memory = ledger.setup.local_dir_in_memory;
-        if in_memory {
-            self.update_ledger(at, false);
-        }
-        Ok(if in_memory { 0 } else { bytes })
-    }
-
-    /// Files of a task that ends are deleted.
-    pub(super) fn delete_files(&mut self, at: usize, bytes: u64) {
-        if bytes > 0
-            && let Some(ledger) = self.hosts[at].memory.as_deref_mut()
-        {
-            ledger.files = ledger.files.saturating_sub(bytes);
-            if ledger.setup.local_dir_in_memory {
-                self.update_ledger(at, false);
-            }
-        }
-    }
-
     pub(super) fn alive_on(&self, at: usize) -> Vec<usize> {
         let here = |&index: &usize| self.executors[index].host == at && self.executors[index].alive;
         (0..self.executors.len()).filter(here).collect()
-    }
-
-    /// The processes of a host with their pages: executors, those of the other copies, neighbours, files in memory.
-    fn processes_on(&self, at: usize) -> Vec<Process> {
-        let Some(ledger) = self.hosts[at].memory.as_deref() else { return Vec::new() };
-        let own: Vec<Process> =
-            self.alive_on(at).into_iter().map(|index| self.executor_process(index)).collect();
-        let copies = self.hosts[at].copies as usize;
-        let mut all: Vec<Process> = Vec::new();
-        for _ in 0..copies {
-            all.extend(own.iter().cloned());
-        }
-        let alive =
-            ledger.setup.tenants.iter().zip(&ledger.tenants).filter(|(_, state)| state.killed.is_none());
-        all.extend(alive.map(|(tenant, _)| tenant.process()));
-        let beside = (ledger.tmpfs() + ledger.setup.beside_bytes) * copies as u64;
-        if beside > 0 {
-            let set = PageSet {
-                pages: (beside / PAGE_BYTES) as f64,
-                touches_per_s: 1.0 / BESIDE_HEAP_PERIOD_S,
-                pattern: Pattern::Random,
-            };
-            all.push(Process { sets: vec![set], threads: 1.0 });
-        }
-        all
-    }
-
-    /// The pages of an executor's process: live data that tasks touch, the rest of the heap that allocation walks round, and
-    /// what is beside the heap.
-    fn executor_process(&self, index: usize) -> Process {
-        let executor = &self.executors[index];
-        let rates = &self.workload.rates;
-        let pages = |bytes: u64| (bytes / PAGE_BYTES) as f64;
-        let off_heap = executor.manager.execution(MemoryMode::OffHeap).used()
-            + executor.manager.storage(MemoryMode::OffHeap).used();
-        let live = executor.live_heap(rates.heap_base_bytes);
-        let beside = (rates.non_heap_bytes + executor.python_bytes).min(executor.footprint);
-        let heap = executor.footprint.saturating_sub(beside + off_heap);
-        let live = live.min(heap);
-        let garbage = pages(heap - live);
-        let running = executor.running.len() as f64;
-        let used = pages(live + off_heap);
-        let share = self.hosts[executor.host].processor_share();
-        let touches = TASK_TOUCHES_PER_S * running * share;
-        let allocated_pages_per_s = executor.allocation_per_s(share) / PAGE_BYTES as f64;
-        let set = |pages: f64, touches: f64, pattern| PageSet {
-            pages,
-            touches_per_s: if pages > 0.0 { touches / pages } else { 0.0 },
-            pattern,
-        };
-        let sets = vec![
-            set(used, touches, Pattern::Random),
-            set(garbage, allocated_pages_per_s, Pattern::Sequential),
-            set(pages(beside), pages(beside) / BESIDE_HEAP_PERIOD_S, Pattern::Random),
-        ];
-        Process { sets, threads: running.max(1.0) }
-    }
-
-    /// Pages that were swapped out to make room since the last call, as the time that the device needs for them, ns.
-    pub(super) fn take_swap_debt(&mut self, at: usize) -> u64 {
-        let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return 0 };
-        let pages = std::mem::take(&mut ledger.debt_pages);
-        if pages <= 0.0 {
-            return 0;
-        }
-        let rate = swap_out_bytes_per_s(ledger.setup.swap_device.write_us());
-        (pages * PAGE_BYTES as f64 / rate * 1e9) as u64
     }
 
     pub(super) fn schedule_swap(&mut self, index: usize) {
@@ -526,6 +414,7 @@ impl World<'_> {
         }
         ledger.pointed = Some((demand, now));
         let lines = self.ledger_lines(at);
+        let copies = self.hosts[at].copies;
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
         let latency = |name: &str| {
             let position = ledger.setup.tenants.iter().position(|tenant| tenant.name == name)?;
@@ -536,11 +425,13 @@ impl World<'_> {
             .into_iter()
             .map(|line| {
                 let latency = latency(&line.process);
+                let files_bytes = (line.process == "kernel").then_some((ledger.files as f64 * copies) as u64);
                 HostPoint {
                     time_ns,
+                    files_bytes,
                     host: at as u32,
-                    p50_ms: latency.map(|latency| latency.p50_ms),
-                    p99_ms: latency.map(|latency| latency.p99_ms),
+                    p50_ms: latency.map(|latency| latency.p50_ms()),
+                    p99_ms: latency.map(|latency| latency.p99_ms()),
                     process: line.process,
                     resident_bytes: line.resident_bytes,
                     swapped_bytes: line.swapped_bytes,
@@ -566,6 +457,8 @@ impl World<'_> {
             record.name.clone_from(&host.name);
             record.memory_bytes = ledger.setup.memory_bytes;
             record.swap_bytes = ledger.setup.swap_bytes;
+            record.disk_bytes = ledger.setup.disk_bytes;
+            record.files_in_memory = ledger.setup.local_dir_in_memory;
             record.swap_in_bytes = bytes(ledger.swap_in_pages);
             record.swap_out_bytes = bytes(ledger.swap_out_pages);
             record.worst_slowdown = ledger.worst_slowdown;
@@ -575,18 +468,24 @@ impl World<'_> {
             self.record.ledger.append(&mut ledger.peak_lines);
             for (tenant, state) in ledger.setup.tenants.iter().zip(&ledger.tenants) {
                 let others = (tenant_cores - tenant.cpu_cores).max(0.0);
-                let quiet = tenant.request.map(|request| request.latency(others, cores, 0.0, 0.0));
-                let during = tenant.request.and_then(|_| state.log.overall());
+                let stolen_cores = ledger.setup.stolen_cores;
+                let quiet = Strain { busy: others, cores, stolen_cores, ..Strain::default() };
+                let quiet = tenant.request.map(|request| request.latency(&quiet));
+                let during = |rank: f64| tenant.request.and_then(|_| state.log.quantile_ms(rank));
+                let every = tenant.request.and_then(|request| request.every_ms);
                 self.record.tenants.push(TenantRecord {
                     name: tenant.name.clone(),
                     host: host.name.clone(),
                     resident_bytes: tenant.resident_bytes,
                     peak_swapped_bytes: bytes(state.peak_swapped),
                     killed_ns: state.killed.map(|at| at.0),
-                    quiet_p50_ms: quiet.map(|latency| latency.p50_ms),
-                    quiet_p99_ms: quiet.map(|latency| latency.p99_ms),
-                    p50_ms: during.map(|latency| latency.p50_ms),
-                    p99_ms: during.map(|latency| latency.p99_ms),
+                    quiet_p50_ms: quiet.map(|latency| latency.p50_ms()),
+                    quiet_p99_ms: quiet.map(|latency| latency.p99_ms()),
+                    p50_ms: during(0.5),
+                    p99_ms: during(0.99),
+                    worst_of_quarter_p99_ms: every
+                        .map(|every_ms| Window { ms: QUARTER_MS, every_ms })
+                        .and_then(|window| state.log.worst_quantile_ms(0.99, window)),
                 });
             }
         }

@@ -15,10 +15,12 @@ mod consumers;
 mod event;
 mod executor;
 mod falls;
+mod files;
 mod heartbeat;
 mod host;
 mod kills;
 mod pace;
+mod pages;
 mod plan;
 mod processes;
 mod program;
@@ -89,8 +91,12 @@ struct World<'a> {
     hosts: Vec<Host>,
     setups: Vec<ExecutorSetup>,
     executors: Vec<Executor>,
+    /// Those of them that something happened to since the clock last moved.
+    touched: Vec<usize>,
     jobs: Vec<JobState>,
     stages: Vec<StageState>,
+    /// Some stage has threads that want a processor beside its tasks.
+    background: bool,
     /// Stages in the order of their first submission.
     stage_order: Vec<usize>,
     failed_attempts: Vec<StageRecord>,
@@ -100,6 +106,8 @@ struct World<'a> {
     /// Running tasks; positions are reused.
     tasks: Vec<Option<Task>>,
     free_tasks: Vec<usize>,
+    /// Of tasks that have ended.
+    spare_buffers: Vec<attempts::Buffers>,
     next_task_id: u64,
     datasets: Vec<cache::DatasetState>,
     /// What eviction policies may know of the future.
@@ -197,18 +205,21 @@ impl<'a> World<'a> {
             hosts,
             setups: processes.executors.clone(),
             executors: Vec::new(),
+            touched: Vec::new(),
             jobs: workload
                 .jobs
                 .iter()
                 .map(|job| JobState { waits_for: job.after.len(), ..JobState::default() })
                 .collect(),
             stages: workload.stages.iter().map(|_| StageState::default()).collect(),
+            background: workload.stages.iter().any(|stage| stage.background_threads > 0.0),
             stage_order: Vec::new(),
             failed_attempts: Vec::new(),
             to_resubmit: BTreeSet::new(),
             task_sets: BTreeMap::new(),
             tasks: Vec::new(),
             free_tasks: Vec::new(),
+            spare_buffers: Vec::new(),
             next_task_id: 0,
             datasets: vec![cache::DatasetState::default(); workload.datasets.len()],
             group_curves: BTreeMap::new(),
@@ -289,6 +300,7 @@ impl<'a> World<'a> {
             && let Some((now, event)) = self.queue.pop()
         {
             self.handle(now, event);
+            self.settle();
         }
         if self.ended.is_none() && self.jobs.iter().any(|job| !job.done) {
             self.abort(
@@ -311,7 +323,7 @@ impl<'a> World<'a> {
                         return;
                     }
                 }
-                self.schedule_cpu(executor);
+                self.touch(executor);
             }
             Event::Disk { host } => {
                 while let Some(key) = self.hosts[host].disk.pop_completed(now) {

@@ -26,6 +26,8 @@ pub struct HostMemory {
     pub memory_bytes: u64,
     /// What the kernel takes of it, bytes.
     pub kernel_bytes: u64,
+    /// Processors that the hypervisor withholds from it on average.
+    pub stolen_cores: f64,
     /// Swap space, bytes.
     pub swap_bytes: u64,
     /// Where it lies.

@@ -1,6 +1,8 @@
 //! Jobs and stages: submission when parents are done, offers of free slots, completion, abortion, and what a lost
 //! executor takes with it (SCHED-2..7, FAIL-1, FAIL-5, FAIL-7).
 
+use std::ops::Bound;
+
 use super::World;
 use super::event::Event;
 use super::falls::{BroadcastBuild, broadcast_reason};
@@ -192,25 +194,20 @@ impl World<'_> {
             process: self.settings.scheduling.locality_wait_process,
             node: self.settings.scheduling.locality_wait_node,
         };
-        let mut order: Vec<usize> = match only {
-            Some(executor) => vec![executor],
-            None => (0..self.executors.len()).collect(),
-        };
-        if order.len() > 1 {
-            order.shuffle(&mut stream(self.options.seed, Purpose::Offers, self.offers));
-            self.offers += 1;
-        }
+        let all = if only.is_none() { self.shuffled_executors() } else { Vec::new() };
+        let order = only.as_ref().map_or(all.as_slice(), std::slice::from_ref);
         let cpus = self.settings.task.cpus;
-        let keys: Vec<(JobIndex, usize)> = self.task_sets.keys().copied().collect();
         let mut wake_at: Option<SimTime> = None;
-        for key in keys {
+        let mut next = self.task_sets.keys().next().copied();
+        while let Some(key) = next {
+            next = self.task_sets.range((Bound::Excluded(key), Bound::Unbounded)).next().map(|(key, _)| *key);
             // What was lost is computed again before the others of the stage fetch it (FAIL-7).
             if !self.parents_complete(key.1) {
                 continue;
             }
             loop {
                 let mut launched = false;
-                for &executor in &order {
+                for &executor in order {
                     let state = &self.executors[executor];
                     if !state.alive || state.free_slots < cpus {
                         continue;
@@ -238,6 +235,15 @@ impl World<'_> {
             self.offers_at = Some(time);
             self.queue.schedule(time, Event::Offers);
         }
+    }
+
+    fn shuffled_executors(&mut self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.executors.len()).collect();
+        if order.len() > 1 {
+            order.shuffle(&mut stream(self.options.seed, Purpose::Offers, self.offers));
+            self.offers += 1;
+        }
+        order
     }
 
     pub(super) fn complete_stage(&mut self, stage: usize) {

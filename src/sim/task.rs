@@ -2,7 +2,10 @@
 //! ends well or not.
 //!
 //! Memory events sit at points of the task's progress, not of time: a phase is cut where its collecting operator next
-//! asks for memory, so that a slowed task asks later.
+//! asks for memory, so that a slowed task asks later. Two things keep the cuts few. While the executor has plenty of memory
+//! ([`Executor::has_plenty`](super::executor::Executor::has_plenty)), requests below a page come when it suits: all that are
+//! left before the work on the last rows, others together with the next page. And processor work that is short beside the
+//! task's own is done with what follows.
 
 use std::collections::VecDeque;
 
@@ -25,6 +28,9 @@ pub(super) enum Work {
     /// Nanoseconds of the host's swap device, for pages that go out to make room.
     Swap(u64),
 }
+
+/// An array below a page halved so often is too small to have its own time.
+const SMALLER_STEPS: u32 = 4;
 
 /// What a task does when it has no physical work left.
 #[derive(Debug)]
@@ -51,8 +57,8 @@ pub(super) struct Flow {
     rows_left: u64,
     cpu: u64,
     cpu_left: u64,
-    /// Cost of pages just taken, to be worked off with the next rows, ns.
-    page_ns: u64,
+    /// The time of the last growth of a small array is known.
+    grown: bool,
 }
 
 /// What a step of the task's logic led to.
@@ -99,9 +105,13 @@ pub(super) struct Task {
     /// The phase in which rows flow, if they do.
     pub(super) flow: Flow,
     pub(super) work: VecDeque<Work>,
+    /// Processor work put off until there is more of it, ns.
+    pub(super) owed_ns: u64,
+    /// Processor work below this is put off, ns.
+    pub(super) least_ns: u64,
     /// What the task is doing now; `None` between steps.
     pub(super) doing: Option<Work>,
-    pub(super) operators: TaskOperators,
+    pub(super) operators: Box<TaskOperators>,
     /// By operator of the stage: its place among the task's memory operators.
     pub(super) memory_operators: Vec<Option<OperatorIndex>>,
     /// Memory spilled so far by each operator of the stage, bytes; read back when its rows come out.
@@ -132,7 +142,14 @@ impl<'a> World<'a> {
             let Some(task) = self.tasks[key].as_mut() else { return };
             task.doing = None;
             let executor = task.executor;
-            if let Some(work) = task.work.pop_front() {
+            if let Some(mut work) = task.work.pop_front() {
+                if let Work::Cpu(ns) = &mut work {
+                    *ns += std::mem::take(&mut task.owed_ns);
+                    if *ns < task.least_ns {
+                        task.owed_ns = *ns;
+                        continue;
+                    }
+                }
                 task.doing = Some(work);
                 let host = self.executors[executor].host;
                 match work {
@@ -143,7 +160,7 @@ impl<'a> World<'a> {
                     Work::Cpu(ns) => {
                         task.metrics.executor_cpu_time_ns += ns;
                         self.executors[executor].cpu.join(now, key as u64, ns);
-                        self.schedule_cpu(executor);
+                        self.touch(executor);
                     }
                     Work::Disk(bytes) => {
                         self.hosts[host].disk.join(now, key as u64, bytes);
@@ -162,6 +179,11 @@ impl<'a> World<'a> {
             }
             match self.step(key) {
                 Progress::Continue => {}
+                Progress::Done if self.tasks[key].as_ref().is_some_and(|task| task.owed_ns > 0) => {
+                    let task = self.tasks[key].as_mut().expect("a task that steps exists");
+                    task.least_ns = 0;
+                    task.work.push_back(Work::Cpu(0));
+                }
                 Progress::Wait => {
                     let task = self.tasks[key].as_mut().expect("a waiting task exists");
                     if task.waiting_since.is_none() {
@@ -323,7 +345,7 @@ impl<'a> World<'a> {
         self.executors[executor].user_heap += heap;
         self.executors[executor].python_bytes += python;
         let cpu = cpu as u64;
-        task.flow = Flow { phase: pc, rows, rows_left: rows, cpu, cpu_left: cpu, page_ns: 0 };
+        task.flow = Flow { phase: pc, rows, rows_left: rows, cpu, cpu_left: cpu, grown: false };
         let write = phase.insert.filter(|(operator, _)| phase.write == Some(*operator));
         if let Some((operator, _)) = write
             && let Some(memory) = task.memory_operators[operator]
@@ -361,36 +383,56 @@ impl<'a> World<'a> {
 
     fn next_chunk(&mut self, key: usize) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
-        let insert = self.phase(task.stage, task.flow.phase).insert;
+        let least = self.least_request(task);
+        let phase = self.phase(task.stage, task.flow.phase);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let flow = &mut task.flow;
-        let memory = insert.and_then(|(operator, _)| task.memory_operators[operator]);
+        let memory = phase.insert.and_then(|(operator, _)| task.memory_operators[operator]);
         let Some(memory) = memory.filter(|_| flow.rows_left > 0) else {
-            if flow.rows_left == 0 && flow.cpu_left == 0 && flow.page_ns == 0 {
+            if flow.rows_left == 0 && flow.cpu_left == 0 {
                 let phase = flow.phase;
                 return self.end_phase(key, phase);
             }
             flow.rows_left = 0;
-            let rest = std::mem::take(&mut flow.cpu_left) + std::mem::take(&mut flow.page_ns);
-            task.work.push_back(Work::Cpu(rest));
+            task.work.push_back(Work::Cpu(std::mem::take(&mut flow.cpu_left)));
             task.state = State::Rows;
             return Progress::Continue;
         };
         // Up to and including the record that makes the operator ask for memory.
-        let until_request = task.operators.records_until_request(memory);
+        let mut until_request = task.operators.records_until_large_request(memory, least);
+        if least > 0 && until_request >= flow.rows_left && phase.drain.is_empty() {
+            // The rest of its requests are small ones, which may as well come before the work on the rows.
+            let rows = std::mem::take(&mut flow.rows_left);
+            return self.insert(key, rows);
+        }
+        if least > 0 && until_request >= flow.rows_left && !std::mem::replace(&mut flow.grown, true) {
+            // Others give memory back on the way. The last of the smaller requests, which decides what is held in the end,
+            // has its own time.
+            let smaller = (1..=SMALLER_STEPS).map(|step| least >> step);
+            let until = smaller.map(|bytes| task.operators.records_until_large_request(memory, bytes));
+            until_request = until.into_iter().find(|&rows| rows < flow.rows_left).unwrap_or(until_request);
+        }
         let rows = flow.rows_left.min(until_request.saturating_add(1));
         let done_after = flow.rows - flow.rows_left + rows;
         let cpu_until = share_of(flow.cpu, done_after, flow.rows);
         let cpu = cpu_until.saturating_sub(flow.cpu - flow.cpu_left);
         flow.cpu_left -= cpu;
         flow.rows_left -= rows;
-        task.work.push_back(Work::Cpu(cpu + std::mem::take(&mut flow.page_ns)));
+        task.work.push_back(Work::Cpu(cpu));
         task.state = State::Insert(rows);
         Progress::Continue
     }
 
+    /// Requests of a task for less than so many bytes matter to nobody now.
+    fn least_request(&self, task: &Task) -> u64 {
+        let executor = &self.executors[task.executor];
+        let plenty = executor.has_plenty(task.memory_used) && !self.hosts[executor.host].is_short();
+        if plenty { executor.page_size } else { 0 }
+    }
+
     fn insert(&mut self, key: usize, rows: u64) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
+        let least = self.least_request(task);
         let (stage, flow) = (task.stage, task.flow);
         let phase = self.phase(stage, flow.phase);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
@@ -407,7 +449,7 @@ impl<'a> World<'a> {
             .and_then(|(operator, _)| task.memory_operators[operator])
             .expect("rows are inserted where an operator keeps them");
         task.state = State::Inserting;
-        let step = task.operators.insert(memory, rows, manager);
+        let step = task.operators.insert_in_plenty(memory, rows, least, manager);
         self.after_memory_step(key, step)
     }
 
@@ -466,10 +508,7 @@ impl<'a> World<'a> {
         let used = task.operators.memory_used();
         if used > task.memory_used {
             let ns = (used - task.memory_used) as f64 * self.workload.rates.page_ns_per_byte;
-            match task.state {
-                State::Inserting => task.flow.page_ns += ns as u64,
-                _ => task.work.push_back(Work::Cpu(ns as u64)),
-            }
+            task.owed_ns += ns as u64;
         }
         task.memory_used = used;
         match step {

@@ -107,8 +107,9 @@ impl Builder<'_> {
             self.settings.executor.collector
         };
         let collector = host_collector(process.unwrap_or(Collector::G1));
-        let bytes = pause_ns
-            / pauses(collector, TaskHeap { heap, objects: self.rates.heap_base_bytes, arrays }).ns_per_byte;
+        let objects = self.rates.heap_base_bytes;
+        let task_heap = TaskHeap { heap, objects, arrays, ..TaskHeap::default() };
+        let bytes = pause_ns / pauses(collector, task_heap).ns_per_byte;
         let total = own.total().max(1) as f64;
         match own {
             PerTask::Total(_) => PerTask::Total(bytes as u64),

@@ -28,6 +28,9 @@ pub(super) const KIND: Kind = Kind {
 /// Time of a random 4 KiB read of the swap device that was measured, seconds.
 const READ_S: f64 = 71e-6;
 
+/// Garbage that the program makes before the third collection, bytes.
+const GARBAGE: f64 = 100.0 * MIB as f64;
+
 /// The three collections and what came before each.
 const COLLECTIONS: [(&str, After); 3] =
     [("first_gc_s", After::Limit), ("second_gc_s", After::Collection), ("third_gc_s", After::Allocation)];
@@ -45,8 +48,9 @@ fn compare(table: &Table) -> Result<Vec<Comparison>, TableError> {
         if arrays {
             (load.live_objects, load.live_pages) = (0.0, live);
         }
-        let heap = SwappedHeap { load, limit, beside, read_s: READ_S };
         for (column, after) in COLLECTIONS {
+            let garbage = if after == After::Allocation { GARBAGE } else { 0.0 };
+            let heap = SwappedHeap { load, limit, beside, garbage, read_s: READ_S };
             if let Some(measured) = row.optional(column)? {
                 let predicted = swapped_full_collection_s(collector, &heap, after);
                 found.push(Comparison::amount(row.text("id"), column, measured, predicted));

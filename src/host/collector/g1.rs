@@ -11,7 +11,7 @@
 //!
 //! Left out: pause-time goals (never reached in heaps up to 2 GiB), adaptive thresholds, string deduplication.
 
-use super::{GcCost, HeapEnd, HeapFate, HeapLoad, JVM_OWN_BYTES, still_alive};
+use super::{GcCost, HeapEnd, HeapFate, HeapLoad, JVM_OWN_BYTES, alive_of};
 use crate::units::{GIB, MIB};
 
 /// `G1NewSizePercent`.
@@ -81,9 +81,14 @@ const REGIONS: f64 = 2048.0;
 
 const BYTES_PER_GIB: f64 = GIB as f64;
 
+/// The largest power of two of mebibytes, 1 to 32, of which the heap has `REGIONS`. Asked for with every price.
 fn region(heap: f64) -> f64 {
-    let mebibytes = (heap / REGIONS / MIB as f64).clamp(1.0, 32.0);
-    mebibytes.log2().floor().exp2() * MIB as f64
+    let mebibytes = heap / REGIONS / MIB as f64;
+    let mut size = 1.0;
+    while size < 32.0 && 2.0 * size <= mebibytes {
+        size *= 2.0;
+    }
+    size * MIB as f64
 }
 
 /// Bytes of the heap that live data can fill.
@@ -155,9 +160,8 @@ impl<'a> G1<'a> {
         YOUNG_S + YOUNG_S_PER_HEAP * eden / self.heap
     }
 
-    /// Seconds of a young pause after `eden` bytes of which some survive.
-    fn young_with_survivors(&self, eden: f64) -> f64 {
-        let survivors = self.survivors(eden);
+    /// Seconds of a young pause after `eden` bytes of which `survivors` survive.
+    fn young_with_survivors(&self, eden: f64, survivors: f64) -> f64 {
         let ages = 1.0 + (eden * SURVIVOR_PART / survivors.max(1.0)).min(AGES_MAX);
         let copied = survivors * ages * (1.0 + LINKS_COPY * self.links);
         let references = self.objects / CLUSTER_BYTES;
@@ -167,28 +171,31 @@ impl<'a> G1<'a> {
         self.young(eden) + COPY_S_PER_GIB * copied / BYTES_PER_GIB + REFERENCE_S * scanned
     }
 
-    fn survivors(&self, eden: f64) -> f64 {
+    /// Bytes that survive a young collection after `eden` bytes, and the share of objects that is not replaced meanwhile.
+    fn survivors(&self, eden: f64) -> (f64, f64) {
         let replacing = self.load.object_turnover * eden;
-        replacing * still_alive(replacing / self.objects.max(1.0))
+        let lifetimes = replacing / self.objects.max(1.0);
+        let kept = (-lifetimes).exp();
+        (replacing * alive_of(lifetimes, kept), kept)
     }
 
     /// Seconds of a full collection that finds `dead` bytes of garbage in old regions.
     fn full_s(&self, dead: f64) -> f64 {
         let scattered = if self.load.object_turnover > 0.0 { FULL_SCATTERED_S_PER_GIB } else { 0.0 };
         let marking = FULL_LIVE_S_PER_GIB + scattered + LINKS_MARK_S_PER_GIB * self.links;
-        (FULL_HEAP_S_PER_GIB * self.heap + marking * self.objects + FULL_DEAD_S_PER_GIB * dead)
-            / BYTES_PER_GIB
+        let work = FULL_HEAP_S_PER_GIB * self.heap + marking * self.objects + FULL_DEAD_S_PER_GIB * dead;
+        work / BYTES_PER_GIB + self.load.away_s
     }
 
     /// Live data well below the marking threshold: mixed collections take the garbage.
     fn mixed(&self) -> GcCost {
         let turnover = self.load.object_turnover;
         let eden = (0.40 * self.heap).min(0.6 * self.free) / (1.0 + turnover);
-        let survivors = self.survivors(eden);
-        // Of what survived once, this much is replaced before it is promoted.
-        let promoted = survivors / eden * (-turnover * eden / self.objects).exp();
+        let (survivors, kept) = self.survivors(eden);
+        // Of what survived once, the rest is replaced before it is promoted.
+        let promoted = survivors / eden * kept;
         let room = (self.free - RESERVE_SHARE * self.heap).max(region(self.heap));
-        let young = self.young_with_survivors(eden);
+        let young = self.young_with_survivors(eden, survivors);
         GcCost {
             pauses_per_byte: 1.0 / eden,
             pause_s_per_byte: young / eden + promoted / room * MIXED_PART * self.full_s(room),
@@ -213,7 +220,8 @@ impl<'a> G1<'a> {
         let shrinking = (bend / end).ln() / (turnover * YOUNG_PART_OF_REST);
         let allocated = filled / turnover;
         let collections = (first + shrinking).max(1.0);
-        let pauses = collections * self.young_with_survivors(allocated / collections);
+        let eden = allocated / collections;
+        let pauses = collections * self.young_with_survivors(eden, self.survivors(eden).0);
         let full = self.full_s(filled);
         GcCost {
             pauses_per_byte: (collections + 1.0) / allocated,

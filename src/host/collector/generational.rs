@@ -196,6 +196,6 @@ impl Generational {
             let above = holes / (holes + 1.0);
             seconds += self.move_pages * load.live_pages * above * moved_of(load.page_turnover * allocated);
         }
-        seconds / BYTES_PER_GIB
+        seconds / BYTES_PER_GIB + load.away_s
     }
 }

@@ -19,7 +19,7 @@ mod g1;
 mod generational;
 mod swapped;
 
-pub use swapped::{After, SwappedHeap, swapped_full_collection_s};
+pub use swapped::{After, SwappedHeap, swapped_full_collection_s, swapped_walk_s};
 
 use crate::units::MIB;
 
@@ -51,6 +51,8 @@ pub struct HeapLoad {
     pub page_turnover: f64,
     /// Share of the live objects' clusters that point to another one anywhere in the heap.
     pub cross_links: f64,
+    /// Seconds that a full collection waits for pages in swap ([`swapped_walk_s`]); 0 where all is in memory.
+    pub away_s: f64,
 }
 
 impl HeapLoad {
@@ -64,6 +66,7 @@ impl HeapLoad {
             object_turnover: turnover,
             page_turnover: 0.0,
             cross_links: 0.0,
+            away_s: 0.0,
         }
     }
 
@@ -129,7 +132,12 @@ const JVM_OWN_BYTES: f64 = 1.2 * MIB as f64;
 /// Share of `x` lifetimes' worth of new data that is still alive when all of it is there: while a young generation fills,
 /// the first survivors in it are replaced already.
 fn still_alive(lifetimes: f64) -> f64 {
-    if lifetimes < 1e-6 { 1.0 } else { (1.0 - (-lifetimes).exp()) / lifetimes }
+    alive_of(lifetimes, (-lifetimes).exp())
+}
+
+/// The same where the share that is `kept` through all of it, `exp(-lifetimes)`, is known.
+fn alive_of(lifetimes: f64, kept: f64) -> f64 {
+    if lifetimes < 1e-6 { 1.0 } else { (1.0 - kept) / lifetimes }
 }
 
 /// What allocating costs under `load`.

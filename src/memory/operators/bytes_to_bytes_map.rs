@@ -185,13 +185,24 @@ impl BytesToBytesMap {
 
     /// Entries until the number of keys reaches the threshold.
     fn entries_until_threshold(&self) -> u64 {
-        self.value_of_key(self.threshold().max(1)).saturating_sub(self.values)
+        self.entries_until(self.threshold())
     }
 
-    /// Entries it takes without asking for memory or refusing.
-    pub(super) fn entries_until_request(&self) -> u64 {
-        let index = self.entries_until_threshold();
-        let index = if self.may_grow { index.saturating_sub(1) } else { index };
+    fn entries_until(&self, keys: u64) -> u64 {
+        self.value_of_key(keys.max(1)).saturating_sub(self.values)
+    }
+
+    /// Entries it takes without refusing or asking for a page or for an index array of at least `least` bytes.
+    pub(super) fn entries_until_request(&self, least: u64) -> u64 {
+        let index = if self.may_grow {
+            let mut capacity = self.capacity.max(1);
+            while 2 * capacity * SLOT_BYTES < least && capacity < CAPACITY_MAX {
+                capacity *= 2;
+            }
+            self.entries_until(capacity / 2).saturating_sub(1)
+        } else {
+            self.entries_until_threshold()
+        };
         (self.pages.room() / self.entry_bytes).min(index)
     }
 
@@ -218,10 +229,8 @@ impl BytesToBytesMap {
                 }
                 Stage::Allocate => self.stage = Stage::Append,
                 Stage::Grow => {
-                    return Progress::Request(
-                        self.consumer,
-                        Request::Array(2 * self.capacity * SLOT_BYTES / 8),
-                    );
+                    let capacity = self.next_capacity(context.least);
+                    return Progress::Request(self.consumer, Request::Array(capacity * SLOT_BYTES / 8));
                 }
                 Stage::Append if self.todo == 0 => return Progress::Done,
                 Stage::Append if self.is_full() => return Progress::Refused,
@@ -234,6 +243,17 @@ impl BytesToBytesMap {
                 Stage::Append => self.append_what_fits(),
             }
         }
+    }
+
+    /// Slots of the index array to grow to: twice as many as now, or as many as what is to be appended needs, below `least`
+    /// bytes.
+    fn next_capacity(&self, least: u64) -> u64 {
+        let keys = self.keys(self.values + self.todo);
+        let mut capacity = 2 * self.capacity;
+        while 2 * capacity * SLOT_BYTES < least && keys >= capacity / 2 && capacity < CAPACITY_MAX {
+            capacity *= 2;
+        }
+        capacity
     }
 
     fn append_what_fits(&mut self) {
@@ -262,7 +282,7 @@ impl BytesToBytesMap {
                 if let Some(old) = self.array.replace(Held { page, bytes: size }) {
                     context.free(old);
                 }
-                self.capacity *= 2;
+                self.capacity = size / SLOT_BYTES;
                 self.stage = Stage::Append;
             }
             (Stage::Grow, Allocation::OutOfMemory { .. }) => {

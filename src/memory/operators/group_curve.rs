@@ -26,7 +26,9 @@ const MAP_OUTPUT_POINTS_MAX: u64 = 1_000;
 impl GroupCurve {
     /// New groups appear at a constant rate.
     pub fn even(rows: u64, groups: u64) -> Self {
-        Self::from_points([(rows, groups)])
+        let end = (rows, groups.min(rows));
+        let points: Arc<[(u64, u64)]> = if rows > 0 { Arc::new([(0, 0), end]) } else { Arc::new([(0, 0)]) };
+        Self { points, end }
     }
 
     /// Groups grow as `rows ^ exponent` (Heaps' law), 16 points; 1 is [`GroupCurve::even`], log-uniform keys are near 0.8.

@@ -271,8 +271,8 @@ impl MemoryOperator for HashAggregation {
         if consumer == self.consumer { self.map.spill_unread(ask, context) } else { 0 }
     }
 
-    fn records_until_request(&self) -> u64 {
-        let rows = self.rows_of_map_groups(self.map.values() + self.map.entries_until_request() + 1);
+    fn records_until_request(&self, least: u64) -> u64 {
+        let rows = self.rows_of_map_groups(self.map.values() + self.map.entries_until_request(least) + 1);
         if rows == u64::MAX { u64::MAX } else { rows.saturating_sub(1 + self.window_rows) }
     }
 

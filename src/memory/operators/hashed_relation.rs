@@ -67,8 +67,8 @@ impl MemoryOperator for HashedRelation {
         0
     }
 
-    fn records_until_request(&self) -> u64 {
-        if self.built { u64::MAX } else { self.map.entries_until_request() }
+    fn records_until_request(&self, least: u64) -> u64 {
+        if self.built { u64::MAX } else { self.map.entries_until_request(least) }
     }
 
     fn drain(&mut self, _records: u64, _context: &mut Context<'_>) {}

@@ -222,7 +222,7 @@ impl MemoryOperator for LongToUnsafeRowMap {
         0
     }
 
-    fn records_until_request(&self) -> u64 {
+    fn records_until_request(&self, _least: u64) -> u64 {
         if self.built {
             return u64::MAX;
         }

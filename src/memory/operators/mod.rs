@@ -344,6 +344,8 @@ struct Context<'a> {
     tmm: &'a mut TaskMemoryManager,
     manager: &'a mut MemoryManager,
     spills: &'a mut Vec<Spill>,
+    /// An array below so many bytes may be asked for in the size that it grows to; 0 where Spark's steps are wanted.
+    least: u64,
 }
 
 impl Context<'_> {
@@ -481,8 +483,9 @@ trait MemoryOperator: std::fmt::Debug + Send {
     fn advance(&mut self, answer: Option<Allocation>, context: &mut Context<'_>) -> Progress;
     /// Answers a spill call; `by_itself` if the requester is the same consumer. Returns the bytes released.
     fn spill(&mut self, consumer: ConsumerId, ask: u64, by_itself: bool, context: &mut Context<'_>) -> u64;
-    /// Records it can take before it asks for memory or spills; `u64::MAX`: never again.
-    fn records_until_request(&self) -> u64;
+    /// Records it can take before it spills or asks for as much as `least` bytes; `u64::MAX`: never again. Smaller requests
+    /// may be counted all the same.
+    fn records_until_request(&self, least: u64) -> u64;
     /// Hands records out after the end of the input.
     fn drain(&mut self, records: u64, context: &mut Context<'_>);
     /// Frees everything.

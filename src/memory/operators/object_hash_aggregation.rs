@@ -136,11 +136,11 @@ impl MemoryOperator for ObjectHashAggregation {
         sorter.spill(consumer, ask, by_itself, context)
     }
 
-    fn records_until_request(&self) -> u64 {
+    fn records_until_request(&self, least: u64) -> u64 {
         match self.stage {
             Stage::Map if self.rows_of_dump() == u64::MAX => u64::MAX,
             Stage::Map => (self.rows_of_dump() - self.map_rows).saturating_sub(1),
-            _ => self.rows.records_until_request(),
+            _ => self.rows.records_until_request(least),
         }
     }
 

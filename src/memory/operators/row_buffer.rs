@@ -130,9 +130,9 @@ impl MemoryOperator for RowBuffer {
         self.sorter.spill(consumer, ask, by_itself, context)
     }
 
-    fn records_until_request(&self) -> u64 {
+    fn records_until_request(&self, least: u64) -> u64 {
         if self.spilling {
-            return self.sorter.records_until_request().min(self.size - self.filled);
+            return self.sorter.records_until_request(least).min(self.size - self.filled);
         }
         if self.small_from_now_on() {
             return u64::MAX;

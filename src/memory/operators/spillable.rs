@@ -224,7 +224,7 @@ impl MemoryOperator for Spillable {
         self.release(context)
     }
 
-    fn records_until_request(&self) -> u64 {
+    fn records_until_request(&self, _least: u64) -> u64 {
         if !self.checked {
             return 0;
         }

@@ -15,7 +15,7 @@ use super::{
     Allocation, ConsumerId, Context, MemoryManager, MemoryMode, MemoryOperator, OperatorConf, OperatorIndex,
     OperatorSpec, Progress, Spill, SpillEvent, Step, TaskMemoryManager,
 };
-use crate::memory::Poll;
+use crate::memory::{Poll, TaskId};
 
 /// The operators of one task attempt.
 ///
@@ -31,6 +31,8 @@ pub struct TaskOperators {
     /// Operator whose instruction is under way.
     running: Option<OperatorIndex>,
     spills: Vec<SpillEvent>,
+    /// What the instruction under way may leave out, see [`TaskOperators::insert_in_plenty`].
+    least: u64,
     trace: Option<Box<Trace>>,
 }
 
@@ -38,7 +40,19 @@ impl TaskOperators {
     /// A task without operators.
     pub fn new(tmm: TaskMemoryManager, conf: OperatorConf) -> Self {
         let (operators, owners) = (Vec::with_capacity(4), Vec::with_capacity(8));
-        Self { tmm, conf, operators, owners, running: None, spills: Vec::new(), trace: None }
+        Self { tmm, conf, operators, owners, running: None, spills: Vec::new(), least: 0, trace: None }
+    }
+
+    /// Begins another task without operators, when this one has ended; its buffers stay.
+    pub(crate) fn renew(&mut self, task: TaskId, conf: OperatorConf) {
+        self.tmm.renew(task, conf.tungsten_mode, conf.page_size);
+        self.conf = conf;
+        self.operators.clear();
+        self.owners.clear();
+        self.running = None;
+        self.spills.clear();
+        self.least = 0;
+        self.trace = None;
     }
 
     /// Adds an operator, which asks for nothing before it is opened. Of consumers that hold the same amount, those of the
@@ -67,12 +81,33 @@ impl TaskOperators {
 
     /// Records that an operator can take before it next asks for memory or spills; `u64::MAX`: never again.
     pub fn records_until_request(&self, operator: OperatorIndex) -> u64 {
-        self.operators[operator.0 as usize].records_until_request()
+        self.records_until_large_request(operator, 0)
+    }
+
+    /// The same, where requests for less than `least` bytes matter to nobody: arrays that double on the way to their size
+    /// are then asked for within the insertion. An operator may stop at them all the same.
+    pub fn records_until_large_request(&self, operator: OperatorIndex, least: u64) -> u64 {
+        self.operators[operator.0 as usize].records_until_request(least)
     }
 
     /// Inserts records. What could not be inserted before a [`Step::Wait`] is inserted by [`TaskOperators::resume`].
     pub fn insert(&mut self, operator: OperatorIndex, records: u64, manager: &mut MemoryManager) -> Step {
         self.instruct(operator, manager, |o| o.insert(records))
+    }
+
+    /// As [`TaskOperators::insert`], where requests for less than `least` bytes matter to nobody: an array that doubles
+    /// several times on the way below that is asked for once, in its last size.
+    pub fn insert_in_plenty(
+        &mut self,
+        operator: OperatorIndex,
+        records: u64,
+        least: u64,
+        manager: &mut MemoryManager,
+    ) -> Step {
+        self.least = if self.trace.is_some() { 0 } else { least };
+        let step = self.insert(operator, records, manager);
+        self.least = 0;
+        step
     }
 
     /// Ends an operator's input: an aggregation that had spilled spills the rest, sorts can be spilled by others from now
@@ -208,7 +243,8 @@ impl TaskOperators {
         part: impl FnOnce(&mut dyn MemoryOperator, &mut Context<'_>) -> T,
     ) -> T {
         let mut spills: Vec<Spill> = Vec::new();
-        let mut context = Context { tmm: &mut self.tmm, manager, spills: &mut spills };
+        let least = self.least;
+        let mut context = Context { tmm: &mut self.tmm, manager, spills: &mut spills, least };
         let result = part(&mut *self.operators[operator.0 as usize], &mut context);
         if spills.is_empty() {
             return result;
@@ -411,7 +447,7 @@ impl MemoryOperator for BypassMerge {
         0
     }
 
-    fn records_until_request(&self) -> u64 {
+    fn records_until_request(&self, _least: u64) -> u64 {
         u64::MAX
     }
 

@@ -122,7 +122,11 @@ impl UnsafeExternalSorter {
 
     /// Records that the pointer array holds (SORT-2): `2k + 1 < usable` must hold before each.
     fn array_capacity(&self) -> u64 {
-        let longs = self.array_bytes() / 8;
+        self.capacity_of(self.array_bytes())
+    }
+
+    fn capacity_of(&self, array_bytes: u64) -> u64 {
+        let longs = array_bytes / 8;
         let usable = if self.shape.radix { longs / 2 } else { (longs as f64 / 1.5) as u64 };
         usable / LONGS_PER_RECORD
     }
@@ -158,7 +162,7 @@ impl UnsafeExternalSorter {
         }
         self.doubling = self.records > 0;
         if self.doubling {
-            let doubled = 2 * self.array_bytes();
+            let doubled = self.next_array(context.least);
             if doubled <= MAX_PAGE_BYTES {
                 return Some(Request::Array(doubled / 8));
             }
@@ -210,12 +214,26 @@ impl UnsafeExternalSorter {
         }
     }
 
+    /// Bytes of the pointer array to grow to: twice as many as now, or as many as the records to come need, below `least`.
+    fn next_array(&self, least: u64) -> u64 {
+        let mut bytes = 2 * self.array_bytes();
+        while 2 * bytes < least && self.capacity_of(bytes) < self.records + self.todo {
+            bytes *= 2;
+        }
+        bytes
+    }
+
     /// Records that fit without any request or forced spill.
     fn room(&self) -> u64 {
+        self.room_with(self.array_bytes())
+    }
+
+    /// The same with a pointer array of so many bytes.
+    fn room_with(&self, array_bytes: u64) -> u64 {
         if self.memory_usage() >= self.shape.limits.bytes {
             return 0;
         }
-        let array = self.array_capacity() - self.records;
+        let array = self.capacity_of(array_bytes) - self.records;
         let page = self.pages.room() / self.required();
         let limit = self.shape.limits.records.saturating_sub(self.records);
         array.min(page).min(limit)
@@ -323,8 +341,12 @@ impl MemoryOperator for UnsafeExternalSorter {
         if by_itself { self.self_spill(context) } else { self.spill_output(context) }
     }
 
-    fn records_until_request(&self) -> u64 {
-        self.room()
+    fn records_until_request(&self, least: u64) -> u64 {
+        let mut array = self.array_bytes();
+        while array > 0 && 2 * array < least {
+            array *= 2;
+        }
+        self.room_with(array)
     }
 
     fn drain(&mut self, records: u64, context: &mut Context<'_>) {
