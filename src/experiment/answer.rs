@@ -1,7 +1,7 @@
 //! What a study says: the best point, the safe band around it on each axis, and why each side of the band is worse.
 
 use super::base::Base;
-use super::explain::explain;
+use super::explain::{explain, root_cause};
 use super::overview::Overview;
 use super::points::Space;
 use crate::record::study::Spot;
@@ -120,14 +120,14 @@ fn why(base: Option<&Base>, space: &Space, best: &Spot, worse: &Spot) -> String 
         let prepared = base.prepare(space.keys(), &space.values(spot.point)).ok()?;
         Some(base.run(&prepared, 0, false))
     };
-    let causes = match (again(best), again(worse)) {
-        (Some(first), Some(second)) => explain(&first, &second),
-        _ => Vec::new(),
-    };
-    match causes.first() {
-        Some(_) => format!("{slower}; {}", causes.join("; ")),
-        None => slower,
+    let Some(second) = again(worse) else { return slower };
+    if worse.failure.is_some() {
+        // The first replication may be one that ends well.
+        let cause = root_cause(&second.reason);
+        return if cause.is_empty() { slower } else { format!("{slower}: {cause}") };
     }
+    let causes = again(best).map_or_else(Vec::new, |first| explain(&first, &second));
+    if causes.is_empty() { slower } else { format!("{slower}; {}", causes.join("; ")) }
 }
 
 /// The points that nothing beats in memory and time, from little memory to much; one that takes more memory is worth it only
