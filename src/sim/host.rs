@@ -14,7 +14,7 @@ use crate::host::oom_killer::GIVE_UP_S;
 use crate::host::ram::{Ram, Share};
 use crate::host::swap::PAGE_BYTES;
 use crate::host::tenant::{ACTIVE, COLLECTOR, Latency, LatencyLog, Strain, Window};
-use crate::record::{HostPoint, HostRecord, LedgerEntry, Outcome, TenantRecord};
+use crate::record::{HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord};
 use crate::units::{HumanDuration, SimDuration, SimTime};
 
 /// A machine's shared resources.
@@ -350,6 +350,7 @@ impl World<'_> {
             self.record_host_points(at);
         }
         if still {
+            self.host_falls(at, Limit::Memory);
             let reason = format!(
                 "host {} thrashes: tasks stood nearly still for {} while pages were read from swap, and nothing ended it",
                 self.hosts[at].name,
