@@ -245,6 +245,9 @@ pub(super) struct LayoutArgs {
     /// overhead.
     #[arg(long, help_heading = "Configuration")]
     pub(super) python: bool,
+    /// Bytes of a row that goes to Python, for the size of Arrow batches.
+    #[arg(long, value_name = "BYTES", requires = "python", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Configuration")]
+    pub(super) row_bytes: Option<u64>,
     /// Print one JSON object instead of text.
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,

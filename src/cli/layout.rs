@@ -9,10 +9,10 @@ use super::args::LayoutArgs;
 use super::configure::{self, Stop};
 use super::console::{Console, print, tell_error};
 use super::input::{self, Application};
-use super::{Answer, Told};
+use super::{Answer, Told, layout_python};
 use crate::cluster::{self, ClusterPlan, ContainerSize, HostShape, PlanInput};
 use crate::conf::{Collector, DeployMode, Master, Origin, Settings, SparkConf};
-use crate::experiment;
+use crate::experiment::{self, PythonNeed};
 use crate::memory::MemoryMode;
 use crate::memory::layout::SystemMemory;
 use crate::sim::{Regions, regions};
@@ -54,13 +54,27 @@ pub(super) fn run(args: &LayoutArgs, console: Console) -> anyhow::Result<Answer>
     let managers = if assumed_master { vec!["yarn", "k8s://cluster"] } else { vec![""] };
     let containers: Vec<Container> =
         managers.into_iter().flat_map(|master| containers(&conf, master, &hosts, python)).collect();
+    // In local mode nothing limits a process; elsewhere an executor's container does.
+    let need = (python && !plan.driver.is_executor).then(|| {
+        let executor = plan.executors.first();
+        let slots = executor.map_or(1, |executor| executor.slots);
+        let limit = executor.and_then(|executor| executor.container_limit);
+        PythonNeed::of(&settings, slots, limit, args.row_bytes)
+    });
     if args.json {
-        let document = document(&settings, &jvms, &containers, application.as_ref());
+        let mut document = document(&settings, &jvms, &containers, application.as_ref());
+        if let Some(need) = &need {
+            document["python"] = layout_python::document(need);
+        }
         let mut text = serde_json::to_string_pretty(&document)?;
         text.push('\n');
         print(text.as_bytes())?;
     } else {
-        print(page(&conf, &settings, &jvms, &containers).as_bytes())?;
+        let mut text = page(&conf, &settings, &jvms, &containers);
+        if let Some(need) = &need {
+            layout_python::section(&mut text, need, args.row_bytes);
+        }
+        print(text.as_bytes())?;
     }
     Ok(Answer::Done)
 }

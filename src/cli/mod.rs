@@ -16,6 +16,7 @@ mod import;
 mod input;
 mod journal;
 mod layout;
+mod layout_python;
 mod manual;
 mod merge;
 mod output;

@@ -17,7 +17,7 @@ use super::sweep::{base, check, threads};
 use super::{Answer, Told};
 use crate::conf::Settings;
 use crate::experiment::{
-    Axis, Base, Found, Goal, Limit, Objective, Prepared, Space, Verdict, judge, number_of, tune,
+    Axis, Base, Found, Goal, Limit, Objective, Prepared, Space, TOLERANCE, Verdict, judge, number_of, tune,
 };
 use crate::record::columns::Unit;
 use crate::report::compare::amount;
@@ -278,6 +278,15 @@ fn at_the_end(space: &Space, best: &Verdict) -> Vec<String> {
     ends
 }
 
+/// What takes least memory among those that meet the constraints and are about as good as the best; `None` where that is the
+/// best itself.
+fn frugal<'f>(found: &'f Found, best: &Verdict, objective: Objective) -> Option<&'f Verdict> {
+    let limit = best.value(objective) * (1.0 + TOLERANCE);
+    let good = found.simulated.values().filter(|v| v.feasible && v.value(objective) <= limit);
+    let least = good.min_by(|a, b| a.memory.cmp(&b.memory).then(a.wall_ms.total_cmp(&b.wall_ms)));
+    least.filter(|verdict| verdict.memory < best.memory)
+}
+
 /// The next smaller memory of the same line that was simulated and does not do.
 fn border<'f>(space: &Space, found: &'f Found, best: &Verdict) -> Option<&'f Verdict> {
     let fails = found.simulated.values().filter(|verdict| !verdict.feasible && verdict.memory < best.memory);
@@ -306,6 +315,15 @@ fn text(
     facts.extend(at_the_end(space, best));
     for fact in facts {
         let _ = writeln!(page, "{}", indented(&fact, 2, width));
+    }
+    if let Some(frugal) = frugal(found, best, args.minimize.objective()) {
+        let what = format!("{}: {}", named(space, frugal.point), line(frugal));
+        let _ = writeln!(
+            page,
+            "\nWithin {:.0} % of it with the least memory\n{}",
+            TOLERANCE * 100.0,
+            indented(&what, 2, width)
+        );
     }
     if let Some(next) = &found.runner_up {
         let _ = writeln!(
@@ -380,6 +398,7 @@ fn as_json(
         "minimize": args.minimize.words(),
         "subjectTo": args.subject_to,
         "best": one(best),
+        "leastMemoryNearby": frugal(found, best, args.minimize.objective()).map(one),
         "runnerUp": found.runner_up.as_ref().map(one),
         "border": border(space, found, best).map(one),
         "dataScale": scaled.iter().map(|(scale, verdict)| json!({ "scale": scale, "verdict": one(verdict) })).collect::<Vec<_>>(),

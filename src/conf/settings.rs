@@ -107,6 +107,33 @@ impl Collector {
     }
 }
 
+/// An option of the JVM that switches a collector on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CollectorOption {
+    /// One that is simulated.
+    Known(Collector),
+    /// One that HotSpot has or had, and that is not simulated.
+    NotModelled,
+    /// None of HotSpot's: it would not start.
+    Unknown,
+}
+
+impl CollectorOption {
+    /// What a word of the JVM's options is; `None` where it switches on no collector.
+    pub fn of(word: &str) -> Option<Self> {
+        let name = word.strip_prefix("-XX:+Use")?;
+        // `UseMaximumCompactionOnSystemGC` and its like are about something else.
+        let name = name.strip_suffix("GC").filter(|name| !name.ends_with("System"))?;
+        Some(match name {
+            "G1" => Self::Known(Collector::G1),
+            "Parallel" | "ParallelOld" => Self::Known(Collector::Parallel),
+            "Serial" => Self::Known(Collector::Serial),
+            "Z" | "Shenandoah" | "Epsilon" | "ConcMarkSweep" | "ParNew" => Self::NotModelled,
+            _ => Self::Unknown,
+        })
+    }
+}
+
 /// What the containers of driver and executors get beyond the heap; MiB where Spark counts in MiB. Explicit overheads
 /// may be negative, as in Spark (CONF-4).
 #[derive(Clone, Debug, PartialEq)]
@@ -410,6 +437,8 @@ pub struct Knobs {
     pub container_limit: Option<u64>,
     /// Memory of every host, bytes, instead of its own.
     pub host_memory: Option<u64>,
+    /// Room for Spark's local files on every host, bytes, instead of its own.
+    pub host_disk: Option<u64>,
     /// Swap space of every host, bytes, instead of its own.
     pub host_swap: Option<u64>,
     /// The tenants that are there; `None` for all of them.

@@ -138,7 +138,7 @@ impl Base {
             Some(near) => format!("{key}: no property of this name is known; did you mean {near}?"),
             None => format!(
                 "{key}: no property of this name is known; valid: Spark's properties, spillcast.storageLevel, \
-                 spillcast.evictionPolicy, spillcast.dataScale, {VARIANT}, spillcast.host.memory, spillcast.host.swap, {}",
+                 spillcast.evictionPolicy, spillcast.dataScale, {VARIANT}, spillcast.host.memory, spillcast.host.swap, spillcast.host.disk, {}",
                 HOST_AXES.join(", ")
             ),
         })

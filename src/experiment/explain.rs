@@ -63,10 +63,18 @@ pub fn explain(first: &RunRecord, second: &RunRecord) -> Vec<String> {
 }
 
 fn ending(run: &RunRecord) -> String {
-    if run.reason.is_empty() {
-        run.outcome.as_str().to_owned()
-    } else {
-        format!("{}: {}", run.outcome.as_str(), run.reason)
+    match root_cause(&run.reason) {
+        "" => run.outcome.as_str().to_owned(),
+        cause => format!("{}: {cause}", run.outcome.as_str()),
+    }
+}
+
+/// What a failure comes down to: Spark wraps it into the abort of the job, the last of four lost tasks, and their executor.
+pub fn root_cause(reason: &str) -> &str {
+    let inner = reason.rsplit_once(" Reason: ").map_or(reason, |(_, inner)| inner);
+    match inner.split_once("most recent failure: Lost task ").and_then(|(_, task)| task.split_once("): ")) {
+        Some((_, inner)) => inner,
+        None => inner,
     }
 }
 
@@ -129,5 +137,12 @@ mod tests {
             ["it ends well, where the other fails (heap_oom: Java heap space)"]
         );
         assert_eq!(explain(&failed, &failed), Vec::<String>::new());
+        let task = "Job aborted due to stage failure: Task 3 in stage 2.0 failed 4 times, most recent failure: \
+                    Lost task 3.3 in stage 2.0 (TID 52) (executor 6): ";
+        let executor = "ExecutorLostFailure (executor 6 exited caused by one of the running tasks) Reason: ";
+        let killed = "Container killed by YARN for exceeding physical memory limits. 1.3 GB of 1 GB used.";
+        assert_eq!(root_cause(&[task, executor, killed].concat()), killed);
+        assert_eq!(root_cause(&format!("{task}java.lang.OutOfMemoryError")), "java.lang.OutOfMemoryError");
+        assert_eq!(root_cause("Java heap space"), "Java heap space");
     }
 }

@@ -56,6 +56,9 @@ fn changed(cluster: &ClusterSpec, settings: &Settings) -> Result<ClusterSpec, St
         if let Some(bytes) = knobs.host_memory {
             host.memory_bytes = bytes;
         }
+        if knobs.host_disk.is_some() {
+            host.disk_bytes = knobs.host_disk;
+        }
         if let Some(bytes) = knobs.host_swap {
             host.swap_bytes = bytes;
         }

@@ -1,9 +1,12 @@
 //! The search for the cheapest configuration under constraints. It never answers with a point that it did not simulate.
 //!
 //! Where memory is minimised, a line of the space along its memory axis is searched by bisection: a configuration that has
-//! enough memory mostly still has enough with more. That is checked on every line by a probe on either side of the border
-//! that was found; where a probe disagrees the whole line is simulated. Other goals have no such order: a coarse lattice is
-//! simulated, then the neighbours of its best points until none is better. Small spaces are simulated whole.
+//! enough memory mostly still has enough with more. It need not: containers are granted in steps, so that a larger heap may
+//! leave less beside it, and under a fixed limit or on a full host more heap is what kills. So every line is probed at
+//! several places on either side of the border that was found, and where containers come in steps at both ends of each
+//! step; where a probe disagrees, or the most memory is what kills, the whole line is simulated. Other goals have no such
+//! order: a coarse lattice is simulated, then the neighbours of its best points until none is better. Small spaces are
+//! simulated whole.
 //!
 //! Decisions are taken between batches of a fixed size, so that the answer does not depend on the number of threads.
 
@@ -15,13 +18,16 @@ use super::base::{Base, Prepared};
 use super::points::Space;
 use super::study::unless_broken;
 use super::vary::number_of;
-use crate::record::columns::{SUMMARY, Value};
-use crate::record::{Outcome, RunRecord};
+use super::verdict::{Goal, Objective, Verdict, judge};
 
 /// Spaces up to this many points are simulated whole: a search would save little and may miss.
 const SMALL: u64 = 48;
 /// Lines that are searched at once.
 const LINES_AT_ONCE: usize = 8;
+/// Positions below a border, as shares of it in quarters, that should confirm it.
+const QUARTERS: [usize; 3] = [1, 2, 3];
+/// Steps of granted memory on a line that are probed.
+const STEPS_PROBED: usize = 16;
 /// Positions of an axis on the coarse lattice.
 const COARSE: usize = 5;
 /// Points of a lattice at most, while more than two positions an axis are left.
@@ -34,8 +40,6 @@ const STARTS: usize = 3;
 pub const TOLERANCE: f64 = 0.05;
 /// Spaces up to this many points are simulated whole when the search finds nothing that meets the constraints.
 const BROAD: u64 = 20_000;
-/// The miss of a point of which nothing is known: more than any failure.
-const BROKEN: f64 = 100.0;
 /// Keys whose larger values are more memory.
 const MEMORY_KEYS: [&str; 7] = [
     "spark.executor.memory",
@@ -46,95 +50,6 @@ const MEMORY_KEYS: [&str; 7] = [
     "spark.executor.instances",
     "spillcast.containerLimit",
 ];
-
-/// What is to be least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Objective {
-    /// Memory of all executors.
-    Memory,
-    /// Mean `wallMs`.
-    Time,
-    /// Memory times time.
-    Cost,
-}
-
-/// A limit on a column of the summary; every replication must keep it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Limit {
-    /// The column.
-    pub column: &'static str,
-    /// The value must not be above the limit; otherwise not below.
-    pub at_most: bool,
-    /// The limit itself is allowed.
-    pub inclusive: bool,
-    /// In the unit of the column.
-    pub limit: f64,
-}
-
-/// What one point turned out to be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
-    /// Its number.
-    pub point: u64,
-    /// Every replication ends well and keeps every limit.
-    pub feasible: bool,
-    /// By how much the worst replication misses: 0 where feasible, a relative excess for a limit, 10 and more for a failure.
-    pub miss: f64,
-    /// What it misses, in words; empty where feasible.
-    pub why: String,
-    /// Bytes that the executors take.
-    pub memory: u64,
-    /// Mean `wallMs` over the replications that end well.
-    pub wall_ms: f64,
-    /// Mean `memoryBytesSpilled` over them.
-    pub spilled: f64,
-    /// Largest share of an executor's heap in live use.
-    pub heap_share: Option<f64>,
-    /// Largest share of an executor's container in use.
-    pub container_share: Option<f64>,
-}
-
-impl Verdict {
-    /// A point whose simulation broke down (a fault of this program): nothing is known of it, so that it is no answer.
-    fn broken(point: u64, said: &str) -> Self {
-        Self {
-            point,
-            feasible: false,
-            miss: BROKEN,
-            why: format!("the simulation broke down, which is a fault of spillcast: {said}"),
-            memory: 0,
-            wall_ms: 0.0,
-            spilled: 0.0,
-            heap_share: None,
-            container_share: None,
-        }
-    }
-
-    /// Whether its simulation broke down.
-    pub fn is_broken(&self) -> bool {
-        self.miss >= BROKEN
-    }
-
-    /// What is to be least.
-    pub fn value(&self, objective: Objective) -> f64 {
-        match objective {
-            Objective::Memory => self.memory as f64,
-            Objective::Time => self.wall_ms,
-            Objective::Cost => self.memory as f64 * self.wall_ms,
-        }
-    }
-}
-
-/// What is searched for.
-#[derive(Clone, Copy, Debug)]
-pub struct Goal<'a> {
-    /// What is to be least.
-    pub objective: Objective,
-    /// What must hold; that the application ends well always must.
-    pub limits: &'a [Limit],
-    /// Replications of each point.
-    pub replications: u32,
-}
 
 /// How a search went.
 #[derive(Clone, Debug, Default)]
@@ -187,83 +102,6 @@ pub fn tune(base: &Base, space: &Space, goal: Goal) -> Found {
         whole: search.simulated.len() as u64 == space.len(),
         simulated: search.simulated,
     }
-}
-
-/// Judges one configuration.
-pub fn judge(base: &Base, point: u64, prepared: &Prepared, goal: Goal) -> Verdict {
-    let mut verdict = Verdict {
-        point,
-        feasible: true,
-        miss: 0.0,
-        why: String::new(),
-        memory: prepared.allocated_memory().unwrap_or(0),
-        wall_ms: 0.0,
-        spilled: 0.0,
-        heap_share: None,
-        container_share: None,
-    };
-    let mut ok = 0_u32;
-    for replication in 0..goal.replications.max(1) {
-        let run = base.run(prepared, replication, false);
-        let (miss, why) = misses(&run, goal.limits);
-        if miss > verdict.miss {
-            (verdict.miss, verdict.why, verdict.feasible) = (miss, why, false);
-        }
-        if run.outcome == Outcome::Ok {
-            ok += 1;
-            verdict.wall_ms += run.wall_ns as f64 / 1e6;
-            verdict.spilled += run.totals.memory_bytes_spilled as f64;
-        }
-        let share = |used: Option<u64>, of: Option<u64>| Some(used? as f64 / of.filter(|of| *of > 0)? as f64);
-        for executor in &run.executors {
-            let heap = share(executor.metrics.peak_heap_used, Some(executor.heap_bytes));
-            let container = share(executor.metrics.peak_rss, executor.container_bytes);
-            verdict.heap_share = larger(verdict.heap_share, heap);
-            verdict.container_share = larger(verdict.container_share, container);
-        }
-    }
-    verdict.wall_ms /= f64::from(ok.max(1));
-    verdict.spilled /= f64::from(ok.max(1));
-    verdict
-}
-
-fn larger(a: Option<f64>, b: Option<f64>) -> Option<f64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.max(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-/// By how much a run misses what must hold, and what.
-fn misses(run: &RunRecord, limits: &[Limit]) -> (f64, String) {
-    if run.outcome != Outcome::Ok {
-        // Of failures the one that got further is nearer.
-        let done = run.totals.tasks.saturating_sub(run.totals.failed_tasks) as f64;
-        let words = if run.reason.is_empty() { String::new() } else { format!(": {}", run.reason) };
-        return (10.0 + 1.0 / (1.0 + done), format!("{}{words}", run.outcome.as_str()));
-    }
-    let mut worst = (0.0, String::new());
-    for limit in limits {
-        let value = match SUMMARY.cell(limit.column, run, run) {
-            Some(Value::Int(number)) => number as f64,
-            Some(Value::Float(number)) => number,
-            // What is not modelled keeps every limit that nobody can check.
-            _ => continue,
-        };
-        let kept = match (limit.at_most, limit.inclusive) {
-            (true, true) => value <= limit.limit,
-            (true, false) => value < limit.limit,
-            (false, true) => value >= limit.limit,
-            (false, false) => value > limit.limit,
-        };
-        let miss = (value - limit.limit).abs() / limit.limit.abs().max(1.0);
-        // A value on a limit that is not allowed misses by next to nothing, but misses.
-        let miss = miss.clamp(f64::EPSILON, 9.0);
-        if !kept && miss > worst.0 {
-            worst = (miss, format!("{} is {value}, the limit {}", limit.column, limit.limit));
-        }
-    }
-    worst
 }
 
 impl Search<'_> {
@@ -380,15 +218,13 @@ impl Search<'_> {
             _ => format!(" ({skipped} passed over: their least memory is more than the best)"),
         };
         let mut method = format!(
-            "bisection along {key} on {} lines{passed}; probes on both sides of each border",
-            lines.len()
+            "bisection along {key} on {}{passed}; probes on both sides of each border",
+            counted(lines.len())
         );
         if broken > 0 {
             method.push_str("; on ");
-            method.push_str(&broken.to_string());
-            method.push_str(
-                " lines more memory was not always enough where less was, and these were simulated whole",
-            );
+            method.push_str(&counted(broken));
+            method.push_str(" more memory was not always enough where less was: simulated whole");
         } else {
             method.push_str(" agreed that more memory is never worse");
         }
@@ -404,7 +240,7 @@ impl Search<'_> {
             if self.feasible(line.points[top]) {
                 line.holds = top;
             } else {
-                // Not even the most memory is enough; the probe below checks the middle.
+                // Not even the most memory is enough.
                 line.fails = Some(top);
                 line.border = true;
             }
@@ -421,19 +257,48 @@ impl Search<'_> {
                 }
             }
         }
-        let probes: Vec<u64> =
-            lines.iter().flat_map(|line| line.probes().map(|at| line.points[at])).collect();
-        self.simulate(&probes);
+        let places: Vec<Vec<usize>> = lines.iter().map(|line| self.probes(line)).collect();
+        let probes = lines.iter().zip(&places).flat_map(|(line, at)| at.iter().map(|at| line.points[*at]));
+        self.simulate(&probes.collect::<Vec<u64>>());
         let mut broken = 0;
-        for line in lines {
-            let wrong = line.probes().any(|at| self.feasible(line.points[at]) != (at >= line.holds));
-            if wrong {
+        for (line, places) in lines.iter().zip(places) {
+            let overcommits = |point: &u64| self.simulated.get(point).is_some_and(|v| v.overcommits);
+            let too_much = line.border && line.points.last().is_some_and(overcommits);
+            let agrees = |at: &usize| self.feasible(line.points[*at]) == (!line.border && *at >= line.holds);
+            if too_much || !places.iter().all(agrees) {
                 broken += 1;
                 let points = line.points.clone();
                 self.simulate(&points);
             }
         }
         broken
+    }
+
+    /// Positions that should confirm the border of a line: between both ends and the border, and below it the ends of each
+    /// step in which memory is granted.
+    fn probes(&self, line: &Line) -> Vec<usize> {
+        let points = &line.points;
+        let holds = if line.border { points.len() } else { line.holds };
+        let mut places: Vec<usize> = QUARTERS.iter().map(|quarter| holds * quarter / 4).collect();
+        if holds + 1 < points.len() {
+            places.push(usize::midpoint(holds + 1, points.len() - 1));
+        }
+        let mut from = 0;
+        for _ in 0..STEPS_PROBED {
+            let Some(granted) = points[..holds].get(from).and_then(|point| self.memory_of(*point)) else {
+                break;
+            };
+            let length = points[from..holds]
+                .partition_point(|point| self.memory_of(*point).is_some_and(|memory| memory <= granted));
+            if length > 1 {
+                places.extend([from, from + length - 1]);
+            }
+            from += length.max(1);
+        }
+        places.retain(|at| *at < points.len() && (line.border || *at != line.holds));
+        places.sort_unstable();
+        places.dedup();
+        places
     }
 
     fn by_descent(&mut self) -> String {
@@ -532,15 +397,10 @@ impl Line {
         let at = usize::midpoint(low, self.holds.saturating_sub(1));
         Some((at, self.points[at]))
     }
+}
 
-    /// Positions that should confirm the border: half-way on either side of it.
-    fn probes(&self) -> impl Iterator<Item = usize> + use<> {
-        let holds = if self.border { self.points.len() } else { self.holds };
-        let below = (holds > 1).then_some(holds / 2);
-        let above =
-            (holds + 1 < self.points.len()).then(|| usize::midpoint(holds + 1, self.points.len() - 1));
-        below.into_iter().chain(above)
-    }
+fn counted(lines: usize) -> String {
+    if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") }
 }
 
 /// At most `most` (2 or more) positions of a coarse lattice on an axis of so many values, both ends among them.
@@ -579,17 +439,5 @@ mod tests {
             assert_eq!(line.holds, border);
             assert!(looks <= 3, "{looks} for {border}");
         }
-    }
-
-    #[test]
-    fn a_miss_says_what_and_a_failure_is_further_than_a_limit() {
-        let mut run = RunRecord { wall_ns: 2_000_000_000, ..RunRecord::default() };
-        let limit = Limit { column: "wallMs", at_most: true, inclusive: true, limit: 1_000.0 };
-        let (miss, why) = misses(&run, std::slice::from_ref(&limit));
-        assert_eq!((miss, why.as_str()), (1.0, "wallMs is 2000, the limit 1000"));
-        assert_eq!(misses(&run, &[Limit { limit: 2_000.0, ..limit.clone() }]).0, 0.0);
-        assert!(misses(&run, &[Limit { limit: 2_000.0, inclusive: false, ..limit.clone() }]).0 > 0.0);
-        run.outcome = Outcome::HeapOom;
-        assert!(misses(&run, &[limit]).0 > 9.0);
     }
 }

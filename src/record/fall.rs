@@ -18,6 +18,8 @@ pub enum Limit {
     DriverHeap,
     /// Memory and swap space of a host.
     Host,
+    /// Memory of a host that swaps until its tasks stand still; swap space does not count.
+    Memory,
     /// Room for Spark's files on a host's disk.
     Disk,
     /// Time without a heartbeat, for an executor that collects ([`Fall::silence`]); the ledger is of its heap.
@@ -34,6 +36,7 @@ impl Limit {
             Self::ResultSize => "resultSize",
             Self::DriverHeap => "driverHeap",
             Self::Host => "host",
+            Self::Memory => "memory",
             Self::Disk => "disk",
             Self::Heartbeat => "heartbeat",
         }
@@ -71,7 +74,11 @@ pub enum Holding {
     Relation,
     /// A process on a host, in memory and in swap, or the kernel's own memory.
     Process,
-    /// Spark's local files.
+    /// Spill files of a running task.
+    SpillFiles,
+    /// Shuffle files of a stage.
+    ShuffleFiles,
+    /// Spark's other local files, and what was being written.
     Files,
     /// What the operation that failed asked for and did not get.
     Asked,
@@ -95,6 +102,8 @@ impl Holding {
             Self::Collected => "collected",
             Self::Relation => "relation",
             Self::Process => "process",
+            Self::SpillFiles => "spillFiles",
+            Self::ShuffleFiles => "shuffleFiles",
             Self::Files => "files",
             Self::Asked => "asked",
         }

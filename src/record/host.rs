@@ -12,6 +12,12 @@ pub struct HostRecord {
     pub swap_bytes: u64,
     /// When most memory and swap was wanted, ns since the start.
     pub peak_ns: u64,
+    /// Room for Spark's local files, bytes; `None`: unlimited.
+    pub disk_bytes: Option<u64>,
+    /// Most of Spark's local files that were there at once, bytes.
+    pub peak_files_bytes: u64,
+    /// They lie in memory (tmpfs).
+    pub files_in_memory: bool,
     /// Bytes read back from swap.
     pub swap_in_bytes: u64,
     /// Bytes written to swap.
@@ -75,6 +81,8 @@ pub struct HostPoint {
     pub resident_bytes: u64,
     /// Bytes in swap.
     pub swapped_bytes: u64,
+    /// Spark's local files on the host, bytes; only on the line of its kernel.
+    pub files_bytes: Option<u64>,
     /// Half of its requests take no longer at this moment, ms; only for neighbours of which something is asked.
     pub p50_ms: Option<f64>,
     /// 99 % of them take no longer at this moment, ms.

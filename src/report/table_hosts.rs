@@ -53,6 +53,25 @@ pub(super) fn hosts(page: &mut Page, run: &RunRecord) {
     }
     let hosts = run.hosts.iter().filter(tight).count();
     page.rest(hosts, HOSTS_MAX, "--json");
+    files(page, run);
+}
+
+/// Spark's local files where there is little room for them, or where they take memory.
+fn files(page: &mut Page, run: &RunRecord) {
+    let limited =
+        |host: &&HostRecord| host.peak_files_bytes > 0 && (host.disk_bytes.is_some() || host.files_in_memory);
+    let mut hosts: Vec<&HostRecord> = run.hosts.iter().filter(limited).collect();
+    hosts.sort_by_key(|host| std::cmp::Reverse(host.peak_files_bytes));
+    for host in hosts.iter().take(HOSTS_MAX) {
+        let mut text =
+            format!("Spark's local files on host {}: up to {}", host.name, HumanBytes(host.peak_files_bytes));
+        if let Some(room) = host.disk_bytes {
+            let _ = write!(text, " of {} that there is room for", HumanBytes(room));
+        }
+        text.push_str(if host.files_in_memory { ", in memory (tmpfs): they count as used." } else { "." });
+        page.paragraph(&text);
+    }
+    page.rest(hosts.len(), HOSTS_MAX, "--json");
 }
 
 /// What the host's memory came to, in one sentence.

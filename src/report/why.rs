@@ -104,7 +104,11 @@ fn executor_name(record: &RunRecord, position: Option<u32>) -> String {
 /// Where a limit is.
 fn place_of(record: &RunRecord, limit: Limit, executor: Option<u32>) -> String {
     match limit {
-        Limit::Host => "the host".to_owned(),
+        Limit::Host | Limit::Memory => "the host".to_owned(),
+        Limit::Disk => {
+            let found = executor.and_then(|at| record.executors.get(at as usize));
+            found.map_or_else(|| "the host".to_owned(), |executor| format!("host {}", executor.host))
+        }
         _ => executor_name(record, executor),
     }
 }
@@ -117,6 +121,7 @@ fn limit_words(limit: Limit) -> &'static str {
         Limit::ResultSize => "spark.driver.maxResultSize",
         Limit::DriverHeap => "heap of the driver",
         Limit::Host => "memory and swap of the host",
+        Limit::Memory => "memory of the host, so that pages go to and fro",
         Limit::Heartbeat => "time without a heartbeat",
         Limit::Disk => "room for Spark's files on the disk",
     }
@@ -251,7 +256,9 @@ fn holding_words(holding: Holding) -> &'static str {
         Holding::Collected => "rows collected to the driver",
         Holding::Relation => "hash relation being built, with the array it outgrows",
         Holding::Process => "process, in memory and in swap",
-        Holding::Files => "Spark's local files: shuffles, spills, cached blocks",
+        Holding::SpillFiles => "spill files",
+        Holding::ShuffleFiles => "shuffle files",
+        Holding::Files => "being written, and other files of Spark",
         Holding::Asked => "asked for, not granted",
     }
 }
@@ -495,7 +502,6 @@ fn floor_line(floor: &Floor, why: &Why) -> String {
             compared(why.trial.record.wall_ns, wall)
         );
     }
-    line.push_str("; the skew split of adaptive execution is not simulated");
     line
 }
 

@@ -193,7 +193,7 @@ fn decode_partitioning(table: &View, counts: &Counts, sink: &mut Sink) -> Partit
 fn decode_operator(at: usize, table: &View, counts: &Counts, sink: &mut Sink) -> Operator {
     Operator {
         name: text(table, "name"),
-        kind: decode_kind(table, counts, sink),
+        kind: decode_kind(at, table, counts, sink),
         inputs: positions(table, "inputs", at, "operator before this one", sink),
         rows: amount(table, "rows"),
         row_bytes: table.size("row_bytes").unwrap_or(0),
@@ -202,7 +202,7 @@ fn decode_operator(at: usize, table: &View, counts: &Counts, sink: &mut Sink) ->
     }
 }
 
-fn decode_kind(table: &View, counts: &Counts, sink: &mut Sink) -> OperatorKind {
+fn decode_kind(at: usize, table: &View, counts: &Counts, sink: &mut Sink) -> OperatorKind {
     let bytes = || amount(table, "bytes");
     let size = |key| table.size(key).unwrap_or(0);
     let flag = |key| table.flag(key).unwrap_or(false);
@@ -212,7 +212,10 @@ fn decode_kind(table: &View, counts: &Counts, sink: &mut Sink) -> OperatorKind {
             shuffle: which(table, "shuffle", counts.shuffles, sink),
             bytes: bytes(),
         },
-        "cached_scan" => OperatorKind::CachedScan { dataset: which(table, "dataset", counts.datasets, sink) },
+        "cached_scan" => OperatorKind::CachedScan {
+            dataset: which(table, "dataset", counts.datasets, sink),
+            lineage: positions(table, "lineage", at, "operator before this one", sink).first().copied(),
+        },
         "hash_aggregate" => OperatorKind::HashAggregate {
             key_value_bytes: size("key_value_bytes"),
             fast_map: flag("fast_map"),

@@ -456,7 +456,13 @@ pub(super) static OPERATOR: Table = Table {
     variants: &[
         ("scan", &[BYTES]),
         ("shuffle_read", &[WHICH_SHUFFLE, BYTES]),
-        ("cached_scan", &[WHICH_DATASET]),
+        (
+            "cached_scan",
+            &[
+                WHICH_DATASET,
+                key("lineage", Kind::Wholes, "The operator that computes a partition, by position."),
+            ],
+        ),
         ("pipelined", &[]),
         (
             "hash_aggregate",

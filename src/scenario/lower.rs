@@ -379,7 +379,7 @@ impl Lowering<'_> {
     fn cached_scan(&self, kept: Kept) -> Draft {
         let tasks = self.workload.datasets[kept.dataset].partitions.len() as u32;
         let mut draft = Draft::new(Partitioning::Dataset(kept.dataset), tasks);
-        let kind = OperatorKind::CachedScan { dataset: kept.dataset };
+        let kind = OperatorKind::CachedScan { dataset: kept.dataset, lineage: None };
         draft.push("InMemoryTableScan", kind, kept.rows, kept.row_bytes, 0.0);
         draft
     }

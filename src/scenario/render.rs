@@ -403,7 +403,10 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
             text.pair("shuffle", shuffle);
             text.amount("bytes", bytes);
         }
-        OperatorKind::CachedScan { dataset } => text.pair("dataset", dataset),
+        OperatorKind::CachedScan { dataset, lineage } => {
+            text.pair("dataset", dataset);
+            text.list("lineage", lineage.as_slice());
+        }
         OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows } => {
             text.pair("key_value_bytes", key_value_bytes);
             text.flag("fast_map", *fast_map);

@@ -52,8 +52,9 @@ impl World<'_> {
         if level.deserialized { partition.memory_bytes } else { partition.serialized_bytes }
     }
 
-    /// The first step of reading a cached partition (BLOCK-1).
-    pub(super) fn read_cached(&mut self, key: usize, dataset: DatasetIndex) -> Progress {
+    /// The first step of reading a cached partition (BLOCK-1); where it is found, the next `lineage` instructions are passed
+    /// over.
+    pub(super) fn read_cached(&mut self, key: usize, dataset: DatasetIndex, lineage: usize) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that reads exists");
         let (id, executor, index) = (TaskId(task.id as i64), task.executor, task.index);
         let data = &self.workload.datasets[dataset];
@@ -65,6 +66,17 @@ impl World<'_> {
         let decode_ns = partition.serialized_bytes as f64 * rates.serialize_ns_per_byte;
         let lookup = self.executors[executor].manager.store().lookup(block);
         let in_memory = lookup.as_ref().is_some_and(|found| found.entry.is_some());
+        let on_disk = lookup.is_some_and(|found| found.on_disk);
+        let elsewhere = !in_memory && !on_disk && self.held_elsewhere(executor, block);
+        if !in_memory && !on_disk && !elsewhere {
+            // Its lineage comes first, if the program has it.
+            return if lineage > 0 {
+                Progress::Continue
+            } else {
+                self.compute(key, dataset, block, level, partition)
+            };
+        }
+        self.tasks[key].as_mut().expect("a task that reads exists").pc += lineage;
         if in_memory {
             let store = self.executors[executor].manager.store_mut();
             store.lock_for_reading(id, block);
@@ -78,7 +90,7 @@ impl World<'_> {
             task.work.push_back(Work::Cpu(ns as u64));
             return Progress::Continue;
         }
-        if lookup.is_some_and(|found| found.on_disk) {
+        if on_disk {
             self.datasets[dataset].disk_hits += 1;
             let task = self.tasks[key].as_mut().expect("a task that reads exists");
             task.metrics.input_bytes += partition.disk_bytes;
@@ -86,15 +98,21 @@ impl World<'_> {
             self.lost.cache_read_ns += decode_ns as u64;
             return self.promote(key, dataset, block, level, partition, decode_ns);
         }
-        if self.held_elsewhere(executor, block) {
-            self.datasets[dataset].remote_hits += 1;
-            let task = self.tasks[key].as_mut().expect("a task that reads exists");
-            task.metrics.input_bytes += partition.serialized_bytes;
-            task.work.push_back(Work::Network(partition.serialized_bytes));
-            task.work.push_back(Work::Cpu(decode_ns as u64));
-            return Progress::Continue;
-        }
-        self.compute(key, dataset, block, level, partition)
+        self.datasets[dataset].remote_hits += 1;
+        let task = self.tasks[key].as_mut().expect("a task that reads exists");
+        task.metrics.input_bytes += partition.serialized_bytes;
+        task.work.push_back(Work::Network(partition.serialized_bytes));
+        task.work.push_back(Work::Cpu(decode_ns as u64));
+        Progress::Continue
+    }
+
+    /// Computes a cached partition whose lineage has run.
+    pub(super) fn compute_cached(&mut self, key: usize, dataset: DatasetIndex) -> Progress {
+        let index = self.tasks[key].as_ref().expect("a task that computes exists").index;
+        let data = &self.workload.datasets[dataset];
+        let partition = data.partitions.get(index as usize).copied().unwrap_or_default();
+        let block = BlockId::Rdd { rdd: data.id, split: index };
+        self.compute(key, dataset, block, self.storage_level(dataset), self.scaled(partition))
     }
 
     pub(super) fn scaled(&self, partition: CachedPartition) -> CachedPartition {
@@ -114,7 +132,7 @@ impl World<'_> {
     pub(super) fn compute_ns(&self, stage: usize, index: u32) -> u64 {
         let datasets =
             self.workload.stages[stage].operators.iter().filter_map(|operator| match operator.kind {
-                crate::workload::OperatorKind::CachedScan { dataset } => {
+                crate::workload::OperatorKind::CachedScan { dataset, .. } => {
                     Some(&self.workload.datasets[dataset])
                 }
                 _ => None,

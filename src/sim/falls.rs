@@ -46,7 +46,7 @@ impl BroadcastBuild {
     }
 }
 
-fn line(holding: Holding, bytes: u64) -> Holder {
+pub(super) fn line(holding: Holding, bytes: u64) -> Holder {
     Holder {
         holding,
         name: String::new(),
@@ -284,10 +284,12 @@ impl World<'_> {
         });
     }
 
-    /// The memory and swap of a host are full, and the kernel is about to kill.
-    pub(super) fn host_falls(&mut self, at: usize) {
+    /// The memory and swap of a host are full and the kernel is about to kill, or its memory (`limit`) has been too small for
+    /// too long.
+    pub(super) fn host_falls(&mut self, at: usize, limit: Limit) {
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
-        let limit_bytes = ledger.setup.memory_bytes + ledger.setup.swap_bytes;
+        let swap = if limit == Limit::Host { ledger.setup.swap_bytes } else { 0 };
+        let limit_bytes = ledger.setup.memory_bytes + swap;
         let lines = self.ledger_lines(at);
         // The page cache gives way by itself.
         let held = lines.into_iter().filter(|entry| !entry.process.contains("page cache"));
@@ -298,7 +300,7 @@ impl World<'_> {
             })
             .collect();
         self.fall(Fall {
-            limit: Limit::Host,
+            limit,
             time_ns: 0,
             executor: None,
             task_id: None,
@@ -337,6 +339,7 @@ impl World<'_> {
     /// Spark's files pass the room that a host's disk has for them.
     pub(super) fn disk_falls(&mut self, key: usize, used: u64, limit_bytes: u64) {
         let task = self.tasks[key].as_ref().expect("a task that writes exists");
+        let holders = self.file_holders(self.executors[task.executor].host, used);
         self.fall(Fall {
             limit: Limit::Disk,
             time_ns: 0,
@@ -349,15 +352,15 @@ impl World<'_> {
             running_tasks: self.executors[task.executor].running.len() as u32,
             pool: None,
             silence: None,
-            holders: vec![line(Holding::Files, used)],
+            holders,
         });
     }
 
-    fn running<'b>(&'b self, executor: &'b Executor) -> impl Iterator<Item = &'b Task> {
+    pub(super) fn running<'b>(&'b self, executor: &'b Executor) -> impl Iterator<Item = &'b Task> {
         executor.running.iter().filter_map(|&key| self.tasks[key].as_ref())
     }
 
-    fn own(&self, holder: &mut Holder, task: &Task) {
+    pub(super) fn own(&self, holder: &mut Holder, task: &Task) {
         holder.task_id = Some(task.id);
         holder.stage_id = Some(self.workload.stages[task.stage].id);
     }

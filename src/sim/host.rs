@@ -9,14 +9,13 @@ use super::World;
 use super::event::Event;
 use super::pages::LIVE;
 use super::processes::HostMemory;
-use super::task::Failure;
 use crate::engine::{SharedResource, TimerId};
 use crate::host::oom_killer::GIVE_UP_S;
 use crate::host::ram::{Ram, Share};
 use crate::host::swap::PAGE_BYTES;
 use crate::host::tenant::{ACTIVE, COLLECTOR, Latency, LatencyLog, Strain, Window};
 use crate::record::{HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord};
-use crate::units::{HumanBytes, HumanDuration, SimDuration, SimTime};
+use crate::units::{HumanDuration, SimDuration, SimTime};
 
 /// A machine's shared resources.
 #[derive(Debug)]
@@ -330,70 +329,13 @@ impl World<'_> {
             self.record_host_points(at);
         }
         if still {
+            self.host_falls(at, Limit::Memory);
             let reason = format!(
                 "host {} thrashes: tasks stood nearly still for {} while pages were read from swap, and nothing ended it",
                 self.hosts[at].name,
                 HumanDuration(SimDuration(STANDSTILL_MAX_NS as u64)),
             );
             self.abort(Outcome::Timeout, reason);
-        }
-    }
-
-    /// Bytes of a host's disk that must move to read `bytes` of Spark's files: what the page cache does not hold. Where the
-    /// memory of the host is not known, the disk's bandwidth already stands for both.
-    pub(super) fn bytes_off_disk(&self, at: usize, bytes: u64) -> u64 {
-        let host = &self.hosts[at];
-        let Some(ledger) = host.memory.as_deref() else { return bytes };
-        if ledger.setup.local_dir_in_memory {
-            return 0;
-        }
-        let files = (ledger.files as f64 * host.copies) as u64;
-        let cache = ledger.room().saturating_sub(ledger.demand(host.copies));
-        if cache >= files {
-            return 0;
-        }
-        (bytes as f64 * (1.0 - cache as f64 / files as f64)) as u64
-    }
-
-    /// A task writes `bytes` of files to its host's disk, if they fit.
-    pub(super) fn write_files(&mut self, key: usize, bytes: u64) -> Result<u64, Failure> {
-        let task = self.tasks[key].as_ref().expect("a task that writes exists");
-        let at = self.executors[task.executor].host;
-        let host = &mut self.hosts[at];
-        let Some(ledger) = host.memory.as_deref_mut() else { return Ok(bytes) };
-        ledger.files += bytes;
-        let wanted = (ledger.files as f64 * host.copies) as u64;
-        let room = ledger.setup.disk_bytes;
-        if let Some(room) = room {
-            self.approach(Limit::Disk, wanted, room, None);
-        }
-        if let Some(room) = room.filter(|room| wanted > *room) {
-            self.disk_falls(key, wanted, room);
-            let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
-            ledger.files -= bytes;
-            return Err(Failure::DiskFull(format!(
-                "java.io.IOException: No space left on device ({} of Spark's files on a disk with {} for them)",
-                HumanBytes(wanted),
-                HumanBytes(room)
-            )));
-        }
-        let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
-        let in_memory = ledger.setup.local_dir_in_memory;
-        if in_memory {
-            self.update_ledger(at, false);
-        }
-        Ok(if in_memory { 0 } else { bytes })
-    }
-
-    /// Files of a task that ends are deleted.
-    pub(super) fn delete_files(&mut self, at: usize, bytes: u64) {
-        if bytes > 0
-            && let Some(ledger) = self.hosts[at].memory.as_deref_mut()
-        {
-            ledger.files = ledger.files.saturating_sub(bytes);
-            if ledger.setup.local_dir_in_memory {
-                self.update_ledger(at, false);
-            }
         }
     }
 
@@ -473,6 +415,7 @@ impl World<'_> {
         }
         ledger.pointed = Some((demand, now));
         let lines = self.ledger_lines(at);
+        let copies = self.hosts[at].copies;
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
         let latency = |name: &str| {
             let position = ledger.setup.tenants.iter().position(|tenant| tenant.name == name)?;
@@ -483,8 +426,10 @@ impl World<'_> {
             .into_iter()
             .map(|line| {
                 let latency = latency(&line.process);
+                let files_bytes = (line.process == "kernel").then_some((ledger.files as f64 * copies) as u64);
                 HostPoint {
                     time_ns,
+                    files_bytes,
                     host: at as u32,
                     p50_ms: latency.map(|latency| latency.p50_ms()),
                     p99_ms: latency.map(|latency| latency.p99_ms()),
@@ -513,6 +458,8 @@ impl World<'_> {
             record.name.clone_from(&host.name);
             record.memory_bytes = ledger.setup.memory_bytes;
             record.swap_bytes = ledger.setup.swap_bytes;
+            record.disk_bytes = ledger.setup.disk_bytes;
+            record.files_in_memory = ledger.setup.local_dir_in_memory;
             record.swap_in_bytes = bytes(ledger.swap_in_pages);
             record.swap_out_bytes = bytes(ledger.swap_out_pages);
             record.worst_slowdown = ledger.worst_slowdown;

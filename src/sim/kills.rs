@@ -4,7 +4,7 @@
 use super::World;
 use crate::host::oom_killer::{Candidate, victim};
 use crate::host::swap::PAGE_BYTES;
-use crate::record::{EventKind, Outcome};
+use crate::record::{EventKind, Limit, Outcome};
 use crate::units::HumanBytes;
 
 impl World<'_> {
@@ -18,7 +18,7 @@ impl World<'_> {
             return;
         }
         ledger.advance(now);
-        self.host_falls(at);
+        self.host_falls(at, Limit::Host);
         let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
         let total = (ledger.setup.memory_bytes + ledger.setup.swap_bytes) / PAGE_BYTES;
         let own = self.alive_on(at);

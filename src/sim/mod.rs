@@ -10,10 +10,12 @@
 mod adaptive;
 mod attempts;
 mod cache;
+mod cached_partitions;
 mod consumers;
 mod event;
 mod executor;
 mod falls;
+mod files;
 mod heartbeat;
 mod host;
 mod kills;
@@ -146,6 +148,8 @@ pub fn simulate_following(
         Ok(Some(replanned)) => &replanned.workload,
         Ok(None) | Err(_) => workload,
     };
+    let repartitioned = cached_partitions::repartition(workload, settings);
+    let workload = repartitioned.as_ref().unwrap_or(workload);
     let plan = plan(workload, settings, processes.default_parallelism);
     let programs: Vec<_> = workload.stages.iter().map(program::program).collect();
     let mut world = World::new(workload, settings, processes, options, &plan, &programs);

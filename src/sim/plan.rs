@@ -276,7 +276,8 @@ impl Planner<'_> {
             PerTask::Each(values) => Some(values.len()),
             PerTask::Total(_) => None,
         });
-        let (Some(observed), Some(first)) = (observed, operators.first_mut()) else { return };
+        let working = operators.iter_mut().find(|operator| operator.cpu_ns.iter().any(|&ns| ns > 0));
+        let (Some(observed), Some(first)) = (observed, working) else { return };
         let fixed =
             self.workload.rates.task_fixed_ns as f64 * (tasks as f64 - observed as f64) / tasks.max(1) as f64;
         for ns in &mut first.cpu_ns {

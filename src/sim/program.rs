@@ -15,8 +15,11 @@ const BUILD_SHARE: f64 = 0.8;
 pub(super) enum Instruction {
     /// Makes a broadcast table available on the executor (BCAST-3, BCAST-4).
     Broadcast { operator: usize, broadcast: BroadcastIndex },
-    /// Gets a cached partition: from memory, disk, another executor, or by computing it (BLOCK-1).
-    ReadCached { operator: usize, dataset: DatasetIndex },
+    /// Gets a cached partition: from memory, disk, another executor (BLOCK-1), and passes over the next `lineage` instructions;
+    /// or else goes on with those, if any, or computes it.
+    ReadCached { operator: usize, dataset: DatasetIndex, lineage: usize },
+    /// Computes a cached partition from the rows of its lineage and puts it (BLOCK-7).
+    Compute { dataset: DatasetIndex },
     /// Rows flow.
     Run(Phase),
     /// `operator` is created: what its constructor allocates, before its inputs are.
@@ -69,8 +72,18 @@ impl Builder<'_> {
             OperatorKind::Scan { .. } | OperatorKind::ShuffleRead { .. } => {
                 Phase { work: vec![(index, 1.0)], reads: vec![index], ..Phase::default() }
             }
-            OperatorKind::CachedScan { dataset } => {
-                self.instructions.push(Instruction::ReadCached { operator: index, dataset: *dataset });
+            OperatorKind::CachedScan { dataset, lineage } => {
+                let dataset = *dataset;
+                let at = self.instructions.len();
+                self.instructions.push(Instruction::ReadCached { operator: index, dataset, lineage: 0 });
+                if let Some(top) = lineage {
+                    let phase = self.stream(*top);
+                    self.instructions.push(Instruction::Compute { dataset });
+                    // What the lineage holds it holds until the partition is put.
+                    self.instructions.push(Instruction::Run(phase));
+                    let lineage = self.instructions.len() - at - 1;
+                    self.instructions[at] = Instruction::ReadCached { operator: index, dataset, lineage };
+                }
                 Phase { work: vec![(index, 1.0)], ..Phase::default() }
             }
             OperatorKind::Pipelined | OperatorKind::Python { .. } => {

@@ -161,7 +161,7 @@ impl World<'_> {
     fn preferences(&self, stage: usize, index: u32) -> Preferences {
         let datasets =
             self.workload.stages[stage].operators.iter().filter_map(|operator| match operator.kind {
-                OperatorKind::CachedScan { dataset } => Some(dataset),
+                OperatorKind::CachedScan { dataset, .. } => Some(dataset),
                 _ => None,
             });
         let mut found = Preferences::new();

@@ -291,9 +291,13 @@ impl<'a> World<'a> {
                 let broadcast = *broadcast;
                 self.use_broadcast(key, broadcast)
             }
-            Instruction::ReadCached { dataset, .. } => {
+            Instruction::ReadCached { dataset, lineage, .. } => {
+                let (dataset, lineage) = (*dataset, *lineage);
+                self.read_cached(key, dataset, lineage)
+            }
+            Instruction::Compute { dataset } => {
                 let dataset = *dataset;
-                self.read_cached(key, dataset)
+                self.compute_cached(key, dataset)
             }
         }
     }

@@ -14,7 +14,7 @@ impl World<'_> {
         for (index, data) in self.workload.datasets.iter().enumerate() {
             let reads = |stage: usize| {
                 self.workload.stages[stage].operators.iter().any(
-                    |operator| matches!(operator.kind, OperatorKind::CachedScan { dataset } if dataset == index),
+                    |operator| matches!(operator.kind, OperatorKind::CachedScan { dataset, .. } if dataset == index),
                 )
             };
             let steps = self.stages_in_order().enumerate().filter(|&(_, stage)| reads(stage));

@@ -185,6 +185,9 @@ pub enum OperatorKind {
     CachedScan {
         /// Which.
         dataset: DatasetIndex,
+        /// The operator of this stage that gives a partition's rows where the partition is computed; it and what is below it
+        /// hold memory then, their time is the dataset's ([`Dataset::compute_ns_per_byte`]).
+        lineage: Option<usize>,
     },
     /// Row by row work that holds no execution memory (project, filter, generate, the merge of a sort-merge join).
     Pipelined,

@@ -4,7 +4,9 @@
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use spillcast::conf::{Origin, SparkConf, SparkVersion};
 use spillcast::experiment::statistics::{Intervals, Sample};
-use spillcast::experiment::{Axis, Base, Goal, Limit, Objective, Prepared, Space, TOLERANCE, judge, tune};
+use spillcast::experiment::{
+    Axis, Base, Found, Goal, Limit, Objective, Prepared, Space, TOLERANCE, judge, tune,
+};
 use spillcast::scenario;
 
 fn base(text: &str, conf: &[(&str, &str)]) -> Base {
@@ -177,26 +179,10 @@ const CASES: [Case; 10] = [
 #[test]
 fn the_search_finds_what_looking_everywhere_finds() {
     for (number, case) in CASES.iter().enumerate() {
-        let base = base(&story(case.scenario), case.conf);
-        let axes = case.vary.iter().map(|text| Axis::parse(text).expect(text)).collect();
-        let space = Space::product(axes).expect("axes");
-        let limits: Vec<Limit> = case
-            .limits
-            .iter()
-            .map(|(column, limit)| Limit { column, at_most: true, inclusive: true, limit: *limit })
-            .collect();
-        let goal = Goal { objective: case.objective, limits: &limits, replications: 1 };
-        let found = tune(&base, &space, goal);
-        let everywhere = (0..space.len())
-            .into_par_iter()
-            .map(|point| {
-                let prepared = base.prepare(space.keys(), &space.values(point)).expect("values");
-                judge(&base, point, &prepared, goal)
-            })
-            .filter(|verdict| verdict.feasible)
-            .map(|verdict| verdict.value(case.objective))
-            .reduce(|| f64::INFINITY, f64::min);
-        let share = found.simulated.len() as f64 / space.len() as f64;
+        let (found, everywhere) = searched(case);
+        let points =
+            case.vary.iter().map(|text| Axis::parse(text).expect(text).values.len()).product::<usize>();
+        let share = found.simulated.len() as f64 / points as f64;
         let Some(best) = &found.best else {
             assert_eq!(everywhere, f64::INFINITY, "case {number} found nothing");
             continue;
@@ -207,7 +193,7 @@ fn the_search_finds_what_looking_everywhere_finds() {
             case.scenario,
             case.objective,
             share * 100.0,
-            space.len(),
+            points,
             worse * 100.0,
             found.method
         );
@@ -221,6 +207,75 @@ fn the_search_finds_what_looking_everywhere_finds() {
                 "never a point that was not simulated"
             );
         }
+    }
+}
+
+/// What a search found, and the least value of what it looks for that is anywhere.
+fn searched(case: &Case) -> (Found, f64) {
+    let base = base(&story(case.scenario), case.conf);
+    let axes = case.vary.iter().map(|text| Axis::parse(text).expect(text)).collect();
+    let space = Space::product(axes).expect("axes");
+    let limits: Vec<Limit> = case
+        .limits
+        .iter()
+        .map(|(column, limit)| Limit { column, at_most: true, inclusive: true, limit: *limit })
+        .collect();
+    let goal = Goal { objective: case.objective, limits: &limits, replications: 1 };
+    let found = tune(&base, &space, goal);
+    let everywhere = (0..space.len())
+        .into_par_iter()
+        .map(|point| {
+            let prepared = base.prepare(space.keys(), &space.values(point)).expect("values");
+            judge(&base, point, &prepared, goal)
+        })
+        .filter(|verdict| verdict.feasible)
+        .map(|verdict| verdict.value(case.objective))
+        .reduce(|| f64::INFINITY, f64::min);
+    (found, everywhere)
+}
+
+/// Spaces in which more memory is worse somewhere: the check must find that, and the answer must be the least there is.
+#[test]
+fn the_search_notices_where_more_memory_is_worse() {
+    // YARN grants whole GiB: 724m and an overhead of 312m get 2 GiB, of which a heap of 1g would leave too little to Python.
+    let steps = Case {
+        scenario: "python-overhead.toml",
+        conf: &[("spark.executor.memoryOverhead", "312m")],
+        vary: &["spark.executor.memory=512m..4g:log:60"],
+        objective: Objective::Memory,
+        limits: &[],
+    };
+    // A container of fixed size: too little heap spills, too much fills the container.
+    let container = Case {
+        scenario: "cache-against-execution.toml",
+        conf: &[],
+        vary: &["spark.driver.memory=480m..4g:log:30", "spillcast.containerLimit=1200m,1500m,2g"],
+        objective: Objective::Memory,
+        limits: &[("wallMs", 32_000.0)],
+    };
+    // A host without swap, shared with neighbours: the kernel kills whoever grows too large.
+    let host = Case {
+        scenario: "small-host.toml",
+        conf: &[("spillcast.host.swap", "0")],
+        vary: &["spark.driver.memory=480m..4g:log:40", "spark.sql.shuffle.partitions=1,2"],
+        objective: Objective::Memory,
+        limits: &[("wallMs", 29_000.0)],
+    };
+    for case in [steps, container, host] {
+        let (found, everywhere) = searched(&case);
+        let best = found.best.as_ref().expect("something is feasible");
+        println!("{}: {} points; {}", case.scenario, found.simulated.len(), found.method);
+        assert!(
+            found.method.contains("more memory was not always enough"),
+            "{}: {}",
+            case.scenario,
+            found.method
+        );
+        assert_eq!(best.value(case.objective), everywhere, "{}", case.scenario);
+        let worse =
+            found.simulated.values().any(|verdict| !verdict.feasible && verdict.memory >= best.memory);
+        assert!(worse, "{}: nothing as large fails", case.scenario);
+        assert_eq!(found.simulated.get(&best.point), Some(best));
     }
 }
 

@@ -34,7 +34,7 @@ fn workload() -> Workload {
     let partition = CachedPartition { memory_bytes: size, serialized_bytes: size / 2, disk_bytes: size / 4 };
     let scan = Operator {
         name: "Scan".to_owned(),
-        kind: OperatorKind::CachedScan { dataset: 0 },
+        kind: OperatorKind::CachedScan { dataset: 0, lineage: None },
         inputs: Vec::new(),
         rows: PerTask::Total(8),
         row_bytes: 8,

@@ -17,6 +17,8 @@ mod memory_invariants;
 mod memory_vectors;
 #[cfg(feature = "cli")]
 mod pages;
+#[cfg(feature = "cli")]
+mod questions;
 mod real_runs;
 #[cfg(feature = "scenario")]
 mod scenario;

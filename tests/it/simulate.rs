@@ -156,8 +156,12 @@ fn dataset(level: StorageLevel, partitions: usize, bytes: u64) -> Dataset {
 }
 
 fn cached_scan(id: u32) -> Stage {
-    let mut scan =
-        stage(id, &[], 0, vec![operator("Scan", OperatorKind::CachedScan { dataset: 0 }, &[], 1000)]);
+    let mut scan = stage(
+        id,
+        &[],
+        0,
+        vec![operator("Scan", OperatorKind::CachedScan { dataset: 0, lineage: None }, &[], 1000)],
+    );
     scan.partitioning = Partitioning::Dataset(0);
     scan
 }
@@ -489,7 +493,7 @@ fn random_case(stages: &[RandomStage], level: StorageLevel, heap: u64) -> Case {
                 let read = OperatorKind::ShuffleRead { shuffle: at - 1, bytes: PerTask::Total(rows * 10) };
                 operator("read", read, &[], *rows)
             }
-            1 => operator("cached", OperatorKind::CachedScan { dataset: 0 }, &[], *rows),
+            1 => operator("cached", OperatorKind::CachedScan { dataset: 0, lineage: None }, &[], *rows),
             _ => operator("scan", OperatorKind::Scan { bytes: PerTask::Total(rows * 20) }, &[], *rows),
         };
         first.cpu_ns = PerTask::Total(rows * 100);

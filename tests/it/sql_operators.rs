@@ -46,3 +46,19 @@ fn joins_that_are_no_longer_broadcast_spill_about_as_much() {
     assert!(near(sorted.memory_bytes_spilled, 268.4e6, 0.15), "{}", sorted.memory_bytes_spilled);
     assert!(near(sorted.peak_execution_memory_max, 243.3e6, 0.05), "{}", sorted.peak_execution_memory_max);
 }
+
+/// An aggregation before `persist` holds memory where partitions are computed, and only there. Real Spark: the sums of peaks
+/// and the blocks in memory of each run.
+#[test]
+fn what_computes_a_cached_dataset_holds_memory() {
+    const LOG: &str = "sql/cachejoin-base/app.zstd";
+    for (changed, tasks, sum, blocks) in [
+        (vec![], 64, 1_053_817_472, 10),
+        (vec![("spark.driver.memory", "512m")], 64, 816_836_880, 10),
+        (vec![("spark.sql.shuffle.partitions", "24")], 160, 1_560_278_656, 26),
+    ] {
+        let totals = run(LOG, &changed).totals;
+        let found = (totals.tasks, totals.peak_execution_memory_sum, totals.cached_blocks_memory);
+        assert_eq!(found, (tasks, sum, Some(blocks)), "{changed:?}");
+    }
+}

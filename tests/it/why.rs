@@ -8,20 +8,20 @@ use crate::cli::{done, program, ran, scratch, text};
 const TABLE: &str = "[[table]]\nname = \"t\"\nrows = 4_000_000\nrow_bytes = 48\nsize = \"150m\"\nfiles = 8\n\
     splittable = false\n";
 
-fn scenario(conf: &str, rest: &str) -> String {
+pub(crate) fn scenario(conf: &str, rest: &str) -> String {
     format!("name = \"x\"\n[conf]\n\"spark.sql.adaptive.enabled\" = \"false\"\n{conf}\n{TABLE}\n{rest}\n")
 }
 
-fn query(steps: &str) -> String {
+pub(crate) fn query(steps: &str) -> String {
     format!("[[query]]\nname = \"q\"\nfrom = \"t\"\nsteps = [{steps}]\n")
 }
 
-const LOCAL: &str = "\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"1g\"\n";
-const PODS: &str =
+pub(crate) const LOCAL: &str = "\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"1g\"\n";
+pub(crate) const PODS: &str =
     "\"spark.executor.instances\" = 2\n\"spark.executor.cores\" = 2\n\"spark.executor.memory\" = \"1g\"\n";
 
 /// Asks why of a scenario's text.
-fn why(scenario: &str, flags: &str) -> Value {
+pub(crate) fn why(scenario: &str, flags: &str) -> Value {
     let folder = scratch();
     let file = folder.path().join("x.toml");
     std::fs::write(&file, scenario).expect("written");
@@ -69,7 +69,7 @@ fn check(file: &std::path::Path, answer: &Value) {
 }
 
 #[track_caller]
-fn holds(answer: &Value, holding: &str) -> u64 {
+pub(crate) fn holds(answer: &Value, holding: &str) -> u64 {
     let ledger = answer["fellFirst"]["ledger"].as_array().expect("a ledger");
     let bytes =
         ledger.iter().filter(|holder| holder["holding"] == holding).filter_map(|h| h["bytes"].as_u64());
@@ -78,7 +78,7 @@ fn holds(answer: &Value, holding: &str) -> u64 {
 
 /// The value that a setting is changed to, of the change that ends well.
 #[track_caller]
-fn fix<'a>(answer: &'a Value, setting: &str) -> &'a str {
+pub(crate) fn fix<'a>(answer: &'a Value, setting: &str) -> &'a str {
     let changes = answer["changes"].as_array().expect("changes");
     let found = changes.iter().find(|change| change["setting"] == setting && change["class"] == "none");
     let found = found.unwrap_or_else(|| panic!("no {setting} in {changes:#?}"));
@@ -99,7 +99,7 @@ fn a_full_heap_names_the_code_that_fills_it() {
 }
 
 /// Asks why of a real log.
-fn why_log(run: &str) -> Value {
+pub(crate) fn why_log(run: &str) -> Value {
     let folder = format!("tests/data/eventlog/{run}");
     let answer = done(&format!("why {folder} --json --quiet"));
     let value: Value = serde_json::from_str(&answer.out).expect("JSON");
@@ -399,7 +399,7 @@ fn a_full_disk_names_the_files() {
 }
 
 /// The answer for a shipped scenario under other settings.
-fn why_shipped(name: &str, flags: &str) -> Value {
+pub(crate) fn why_shipped(name: &str, flags: &str) -> Value {
     let answer = done(&format!("why scenarios/{name}.toml --json --quiet {flags}"));
     serde_json::from_str(&answer.out).expect("JSON")
 }
@@ -436,7 +436,10 @@ fn a_host_that_thrashes_is_slow_for_swapping_and_more_swap_is_no_cure() {
     // In 4 GiB nothing ends any more.
     let flags = "--driver-memory 2g --conf spillcast.copies=2 --conf spillcast.host.swap=4g";
     let still = why_shipped("small-host", flags);
-    assert_eq!(still["outcome"], "timeout");
+    assert_eq!((still["class"].as_str(), still["outcome"].as_str()), (Some("timeout"), Some("timeout")));
+    assert_eq!(still["fellFirst"]["limit"], "memory");
+    assert!(still["fellFirst"]["overBytes"].as_u64() > Some(1 << 30), "{still:#}");
+    assert!(holds(&still, "process") > 5 << 30, "{still:#}");
     let flags = format!("{flags} --conf spillcast.host.memory=5g");
     let answer = why_shipped("small-host", &flags);
     assert_eq!(answer["class"], "none");

@@ -65,6 +65,7 @@ pub(super) static ROWS: &[Property] = &[
     p("spillcast.dataScale", Double, Value("1"), Modelled, "Factor on the size of all input data.").real(|x| x > 0.0 && x.is_finite(), Ours("a factor above 0")),
     p("spillcast.containerLimit", Size(Byte), Unset, Modelled, "Bytes that an executor's process tree may use where no cluster manager sets a limit.").positive(Ours("a limit above 0")),
     p("spillcast.host.memory", Size(Byte), Unset, Modelled, "Memory of every host, instead of the scenario's own.").positive(Ours("a memory above 0")),
+    p("spillcast.host.disk", Size(Byte), Unset, Modelled, "Room for Spark's local files on every host, instead of the scenario's own.").positive(Ours("a size above 0")),
     p("spillcast.host.swap", Size(Byte), Unset, Modelled, "Swap space of every host, instead of the scenario's own.").whole(0, i64::MAX, Ours("a size of 0 or more")),
     p("spillcast.tenants", Text, Value("all"), Modelled, "Which tenants of the scenario are there: all, none, or names with commas."),
     p("spillcast.copies", Int, Value("1"), Modelled, "Applications like this one that start on the same hosts at the same moment.").whole(1, 64, Ours("from 1 to 64")),

@@ -48,6 +48,8 @@ pub(super) struct Builder<'a> {
     /// By run: execution and fragment.
     pub(super) fragment_of: Vec<Option<(u64, usize)>>,
     pub(super) cached: Vec<Cached>,
+    /// By dataset: the run that computed most of its partitions, with execution and fragment of its lineage.
+    pub(super) lineages: Vec<Option<(usize, u64, usize)>>,
     pub(super) shuffles: Vec<Shuffle>,
     /// Exchanges by the accumulator of their `data size`.
     pub(super) exchanges: BTreeMap<u64, ExchangeFacts>,
@@ -98,6 +100,7 @@ pub(super) fn workload(
         runs,
         plans,
         cached,
+        lineages: Vec::new(),
         shuffles: Vec::new(),
         exchanges: BTreeMap::new(),
         writers: Vec::new(),
@@ -110,6 +113,7 @@ pub(super) fn workload(
         launch_added: BTreeMap::new(),
     };
     builder.match_fragments();
+    builder.find_lineages();
     builder.warm_ups = builder.find_warm_ups(calibration.interpreted_per_compiled);
     builder.launch_added = builder.find_launch_added();
     builder.find_exchanges();
@@ -181,7 +185,8 @@ impl<'a> Builder<'a> {
             let job = self.job_of(run);
             let Some(execution) = job.and_then(|job| job.sql_execution) else { continue };
             let Some(cut) = self.plans.get(&execution) else { continue };
-            self.fragment_of[at] = fragment_of(run, cut.plan, &cut.fragments).map(|index| (execution, index));
+            self.fragment_of[at] =
+                fragment_of(run, cut.plan, &cut.fragments, false).map(|index| (execution, index));
         }
         self.match_by_elimination();
     }
@@ -199,6 +204,7 @@ impl<'a> Builder<'a> {
             let Some(cut) = self.plans.get(&execution) else { continue };
             let free = cut.fragments.iter().enumerate().find(|(index, fragment)| {
                 !self.fragment_of.contains(&Some((execution, *index)))
+                    && fragment.cached_as.is_none()
                     && fragment.writes.is_some() == run.is_map_stage()
             });
             self.fragment_of[at] = free.map(|(index, _)| (execution, index));
@@ -218,7 +224,7 @@ impl<'a> Builder<'a> {
                 run.tasks.len()
             ));
         }
-        let (mut operators, placed) = self.operators(at, dataset, honesty);
+        let (mut operators, mut placed) = self.operators(at, dataset, honesty);
         if operators.iter().any(|operator| operator.kind == OperatorKind::Window) {
             honesty.assume(format!(
                 "stage {}: the log counts no window partitions; but for hot keys they are taken to stay under \
@@ -230,12 +236,14 @@ impl<'a> Builder<'a> {
         let share = self.processor_share(at);
         let own = self.own_time(at, dataset, share);
         share_time(&mut operators, &own);
+        let partitioning = self.partitioning(at, &operators, &placed);
+        self.add_lineage(&mut operators, &mut placed);
         let parents = self.parents(at, &operators);
         let stage = Stage {
             id: record.stage_id,
             name: record.name.clone(),
             parents,
-            partitioning: self.partitioning(at, &operators, &placed),
+            partitioning,
             result_bytes: self.result_bytes(run),
             launch_ns: self.launch_time(run),
             allocated_bytes: self.allocated(run, &own),
@@ -268,20 +276,9 @@ impl<'a> Builder<'a> {
         let written = fragment.writes.map(|node| &cut.plan.nodes[node as usize]);
         let facts = written.and_then(|node| self.exchanges.get(&metric(node, "data size")?)).copied();
         let mut context = StageContext {
-            plan: cut.plan,
-            run,
-            exchanges: &self.exchanges,
-            broadcasts: &self.broadcast_of,
-            dataset,
-            types: &cut.types,
             row_bytes_out: facts.map(|facts| facts.sizes.row_bytes).filter(|&bytes| bytes > 0),
             elements_out: facts.and_then(|facts| facts.sizes.elements_of_a_row()),
-            python_worker_bytes: self.python_worker_bytes(),
-            exchanges_read: exchanges_read(cut.plan, fragment),
-            page_bytes: self.page_bytes,
-            operators: Vec::new(),
-            sized: Vec::new(),
-            placed: Vec::new(),
+            ..self.context(cut, fragment, run, dataset)
         };
         context.add(fragment.root);
         let last_rows = context.operators.last().map_or_else(PerTask::default, |last| last.rows.clone());
@@ -308,6 +305,32 @@ impl<'a> Builder<'a> {
         (context.operators, context.placed)
     }
 
+    /// What the operators of a fragment are built from, as tasks of `run` ran them.
+    pub(super) fn context<'b>(
+        &'b self,
+        cut: &'b CutPlan<'_>,
+        fragment: &Fragment,
+        run: &'b StageRun<'b>,
+        dataset: Option<usize>,
+    ) -> StageContext<'b> {
+        StageContext {
+            plan: cut.plan,
+            run,
+            exchanges: &self.exchanges,
+            broadcasts: &self.broadcast_of,
+            dataset,
+            types: &cut.types,
+            row_bytes_out: None,
+            elements_out: None,
+            python_worker_bytes: self.python_worker_bytes(),
+            exchanges_read: exchanges_read(cut.plan, fragment),
+            page_bytes: self.page_bytes,
+            operators: Vec::new(),
+            sized: Vec::new(),
+            placed: Vec::new(),
+        }
+    }
+
     fn planless_operators(&self, at: usize, dataset: Option<usize>) -> Vec<Operator> {
         let run = &self.runs[at];
         let operator = |name: &str, kind, inputs: Vec<usize>, rows| Operator {
@@ -323,7 +346,7 @@ impl<'a> Builder<'a> {
         let first = match (dataset, read) {
             (Some(dataset), _) => {
                 let rows = run.each(|_, metrics| metrics.input.records);
-                operator("cached", OperatorKind::CachedScan { dataset }, Vec::new(), rows)
+                operator("cached", OperatorKind::CachedScan { dataset, lineage: None }, Vec::new(), rows)
             }
             (None, Some(shuffle)) => {
                 let bytes = run.each(|_, m| m.shuffle_read.local_bytes + m.shuffle_read.remote_bytes);
@@ -373,7 +396,7 @@ impl<'a> Builder<'a> {
             return Partitioning::Shuffle { shuffles, tasks, splittable };
         }
         for operator in operators {
-            if let OperatorKind::CachedScan { dataset } = operator.kind
+            if let OperatorKind::CachedScan { dataset, .. } = operator.kind
                 && self.cached[dataset].dataset.partitions.len() as u32 == tasks
             {
                 return Partitioning::Dataset(dataset);

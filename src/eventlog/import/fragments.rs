@@ -15,6 +15,8 @@ pub(super) struct Fragment {
     pub(super) nodes: Vec<u32>,
     /// The exchange above, which it writes.
     pub(super) writes: Option<u32>,
+    /// The cached dataset whose partitions its rows become: it runs inside the stages that read that, where they must.
+    pub(super) cached_as: Option<u32>,
 }
 
 /// What an operator is to the cutting of plans.
@@ -43,19 +45,33 @@ pub(super) fn boundary(node: &PlanNode) -> Boundary {
 /// Cuts a plan.
 pub(super) fn fragments(plan: &SqlPlan) -> Vec<Fragment> {
     let mut found = Vec::new();
-    let mut roots: Vec<(u32, Option<u32>)> = if plan.nodes.is_empty() { Vec::new() } else { vec![(0, None)] };
-    while let Some((root, writes)) = roots.pop() {
-        let mut fragment = Fragment { root, nodes: Vec::new(), writes };
+    let first = Fragment { root: 0, nodes: Vec::new(), writes: None, cached_as: None };
+    let mut roots = if plan.nodes.is_empty() { Vec::new() } else { vec![first] };
+    while let Some(mut fragment) = roots.pop() {
+        let root = fragment.root;
         let mut stack = vec![root];
         while let Some(at) = stack.pop() {
             fragment.nodes.push(at);
             let node = &plan.nodes[at as usize];
             match boundary(node) {
                 Boundary::Shuffle | Boundary::Broadcast => {
-                    roots.extend(node.children.iter().map(|&child| (child, Some(at))));
+                    let below = |&child| Fragment {
+                        root: child,
+                        nodes: Vec::new(),
+                        writes: Some(at),
+                        cached_as: None,
+                    };
+                    roots.extend(node.children.iter().map(below));
                 }
-                // What computes a cached dataset runs inside the stage that reads it.
-                Boundary::Cache => {}
+                Boundary::Cache => {
+                    let below = |&child| Fragment {
+                        root: child,
+                        nodes: Vec::new(),
+                        writes: None,
+                        cached_as: Some(at),
+                    };
+                    roots.extend(node.children.iter().map(below));
+                }
                 Boundary::Inner => stack.extend(node.children.iter().rev()),
             }
         }
@@ -69,8 +85,14 @@ pub(super) fn metric(node: &PlanNode, name: &str) -> Option<u64> {
     node.metrics.iter().find(|metric| metric.name == name).map(|metric| metric.accumulator)
 }
 
-/// The fragment whose operators' metrics a stage's tasks updated most; of equals the first.
-pub(super) fn fragment_of(run: &StageRun<'_>, plan: &SqlPlan, fragments: &[Fragment]) -> Option<usize> {
+/// The fragment whose operators' metrics a stage's tasks updated most; of equals the first. Of those that stages are made of,
+/// or of the lineages of cached datasets.
+pub(super) fn fragment_of(
+    run: &StageRun<'_>,
+    plan: &SqlPlan,
+    fragments: &[Fragment],
+    lineage: bool,
+) -> Option<usize> {
     let mut updated = BTreeSet::new();
     for task in run.tasks.iter().flatten().chain(run.failed.iter()) {
         updated.extend(task.accumulators.iter().map(|(id, _)| id));
@@ -102,7 +124,9 @@ pub(super) fn fragment_of(run: &StageRun<'_>, plan: &SqlPlan, fragments: &[Fragm
             .sum();
         inner + 2 * writes
     };
-    let best = fragments.iter().enumerate().map(|(index, fragment)| (hits(fragment), index));
+    let candidates =
+        fragments.iter().enumerate().filter(|(_, fragment)| fragment.cached_as.is_none() != lineage);
+    let best = candidates.map(|(index, fragment)| (hits(fragment), index));
     let (hits, index) = best.max_by_key(|&(hits, index)| (hits, std::cmp::Reverse(index)))?;
     (hits > 0).then_some(index)
 }

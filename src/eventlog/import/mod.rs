@@ -6,7 +6,7 @@
 //! ([`Honesty`]).
 //!
 //! Read `stages` (the runs of stages and their tasks), `fragments` (plans cut at exchanges), `operators` (fragments to
-//! operators), `exchanges` (what went between stages), `datasets` (what was cached), `times` and `rates` (what work costs),
+//! operators), `exchanges` (what went between stages), `datasets` and `lineage` (what was cached, and what computes it), `times` and `rates` (what work costs),
 //! `jobs` (what followed what), `queries` and `joins` (what another configuration would plan otherwise), `unrun` (what a
 //! failed query did not come to), `unmodelled` (what is not repeated), `builder` (all of it put together), `calibrate`
 //! (fitted to the log by running it), `calibration` (constants fitted elsewhere), `warmup` (what new JVMs paid).
@@ -22,6 +22,7 @@ mod fragments;
 mod honesty;
 mod jobs;
 mod joins;
+mod lineage;
 mod operators;
 mod queries;
 mod rates;

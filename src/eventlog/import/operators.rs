@@ -115,7 +115,12 @@ impl StageContext<'_> {
             Boundary::Cache => {
                 if let Some(dataset) = self.dataset {
                     let rows = self.rows(node).unwrap_or_default();
-                    return Some(self.push(node, OperatorKind::CachedScan { dataset }, Vec::new(), rows));
+                    return Some(self.push(
+                        node,
+                        OperatorKind::CachedScan { dataset, lineage: None },
+                        Vec::new(),
+                        rows,
+                    ));
                 }
             }
             Boundary::Inner => {}

@@ -19,7 +19,7 @@ impl Builder<'_> {
             let ran = |job: &usize| self.log.jobs[*job].sql_execution == Some(sql.id);
             let Some(last) = (0..self.log.jobs.len()).rev().find(ran) else { continue };
             for (index, fragment) in cut.fragments.iter().enumerate() {
-                if self.fragment_of.contains(&Some((sql.id, index))) {
+                if fragment.cached_as.is_some() || self.fragment_of.contains(&Some((sql.id, index))) {
                     continue;
                 }
                 let tables: BTreeSet<usize> = fragment

@@ -9,6 +9,8 @@ use crate::units::MIB;
 
 /// How many times over memory and swap of a host are raised.
 const RAISE_MAX: u64 = 8;
+/// How many times over the room for files is raised.
+const DISK_RAISE_MAX: u64 = 32;
 /// Least swap that is tried, MiB.
 const FIRST_SWAP_MIB: u64 = 256;
 
@@ -32,6 +34,13 @@ pub(super) fn levers(settings: &Settings, cluster: &ClusterSpec) -> Vec<Lever> {
     levers.push(more_swap);
     levers.extend(without_one_tenant(settings, cluster));
     levers
+}
+
+/// More room for Spark's files, where there is a limit.
+pub(super) fn disk(settings: &Settings, cluster: &ClusterSpec) -> Option<Lever> {
+    let own = cluster.hosts.first().and_then(|host| host.disk_bytes);
+    let from = settings.knobs.host_disk.or(own)? / MIB;
+    Some(Lever::new("spillcast.host.disk", from, from.max(1) * DISK_RAISE_MAX, mib))
 }
 
 /// Each neighbour that is there, away: the largest first.

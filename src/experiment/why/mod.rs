@@ -170,7 +170,10 @@ fn levers(bench: &Bench<'_>, settings: &Settings, trial: &Trial, class: Class) -
     if matches!(class, Class::GcLimit | Class::Heartbeat) {
         levers.extend(lever::collector(trial.collector, Collector::G1));
     }
-    if limit == Limit::Host {
+    if limit == Limit::Disk {
+        levers.extend(machine::disk(settings, &bench.scenario().cluster));
+    }
+    if matches!(limit, Limit::Host | Limit::Memory) {
         levers.extend(machine::levers(settings, &bench.scenario().cluster));
     }
     levers

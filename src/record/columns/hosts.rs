@@ -16,6 +16,12 @@ pub static HOSTS: Table<HostRecord> = Table {
         column("memory", Unit::Bytes, "Memory.", |_, h| int(h.memory_bytes)),
         column("swap", Unit::Bytes, "Swap space.", |_, h| int(h.swap_bytes)),
         column("peakMs", Unit::Ms, "When most memory was wanted.", |_, h| fine_ms(h.peak_ns)),
+        column("disk", Unit::Bytes, "Room for Spark's local files; absent when unlimited.", |_, h| {
+            h.disk_bytes.map_or(Value::Absent, int)
+        }),
+        column("peakFiles", Unit::Bytes, "Most of Spark's local files that were there at once.", |_, h| {
+            int(h.peak_files_bytes)
+        }),
         column("swapInBytes", Unit::Bytes, "Read back from swap.", |_, h| int(h.swap_in_bytes)),
         column("swapOutBytes", Unit::Bytes, "Written to swap.", |_, h| int(h.swap_out_bytes)),
         column(
@@ -86,6 +92,12 @@ pub static HOST_TIMELINE: Table<HostPoint> = Table {
         column("process", Unit::None, "Who holds it.", |_, p| text(&p.process)),
         column("resident", Unit::Bytes, "In memory.", |_, p| int(p.resident_bytes)),
         column("swapped", Unit::Bytes, "In swap.", |_, p| int(p.swapped_bytes)),
+        column(
+            "files",
+            Unit::Bytes,
+            "Spark's local files on the host; on the row of the kernel only.",
+            |_, p| p.files_bytes.map_or(Value::Absent, int),
+        ),
         column("p50Ms", Unit::Ms, "Half of a neighbour's requests take no longer at this moment.", |_, p| {
             ms(p.p50_ms)
         }),

@@ -234,7 +234,7 @@ impl Restager<'_> {
                 };
                 let place = self.place(*step, run);
                 let mut operator = match place {
-                    Some(place) => self.operator(place).clone(),
+                    Some(place) => self.with_lineage(place, draft),
                     // Every step that was imported has a place.
                     None => self.new_operator(
                         "",
@@ -258,6 +258,24 @@ impl Restager<'_> {
                 draft.push(operator, place)
             }
         }
+    }
+
+    /// An operator of the log; of a cached scan also what computes the partitions.
+    fn with_lineage(&self, place: Place, draft: &mut Draft) -> Operator {
+        let mut operator = self.operator(place).clone();
+        if let OperatorKind::CachedScan { lineage: Some(top), .. } = &mut operator.kind {
+            *top = self.copy(Place { operator: *top, ..place }, draft);
+        }
+        operator
+    }
+
+    /// Copies an operator of the log and all below it in its stage.
+    fn copy(&self, place: Place, draft: &mut Draft) -> usize {
+        let mut operator = self.operator(place).clone();
+        for input in &mut operator.inputs {
+            *input = self.copy(Place { operator: *input, ..place }, draft);
+        }
+        draft.push(operator, Some(place))
     }
 
     /// What a join becomes, and its inputs in the order in which they are consumed.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use super::{LOG, listing, refused, scratch, spillcast, text};
+use super::{LOG, done, listing, refused, scratch, spillcast, text};
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> String {
     let path = folder.join(name);
@@ -287,5 +287,61 @@ fn a_host_has_no_less_than_no_swap() {
     refused(
         &format!("run {scenario} --conf spillcast.host.swap=-2g"),
         &["spillcast.host.swap = -2g", "valid: a size of 0 or more"],
+    );
+}
+
+/// What issue 5 calls bad input of a host, one by one; what a scenario file says wrongly is in `scenario::faults`.
+#[test]
+fn a_heap_does_not_lie_in_a_smaller_container() {
+    let folder = scratch();
+    let scenario = "[[table]]\nname = \"t\"\nrows = 10\nrow_bytes = 8\n[[query]]\nname = \"q\"\nfrom = \"t\"\nsteps = [{ op = \"count\" }]\n";
+    let local = format!(
+        "name = \"x\"\n[conf]\n\"spark.master\" = \"local[2]\"\n\"spillcast.containerLimit\" = \"600m\"\n{scenario}"
+    );
+    let file = write(folder.path(), "x.toml", &local);
+    let parts = [
+        "x.toml:4:1",
+        "spillcast.containerLimit = 600m",
+        "600.0 MiB is no more than the heap",
+        "spark.driver.memory of 1.0 GiB",
+        "valid: more than 1024m",
+    ];
+    refused(&format!("run {file}"), &parts);
+    refused(&format!("why {file}"), &parts[1..]);
+    // The heap alone is too much as well, since nothing is left beside it; more is not for a check to judge.
+    refused(&format!("run {file} --conf spillcast.containerLimit=1g"), &["1.0 GiB is no more than the heap"]);
+    done(&format!("run {file} --conf spillcast.containerLimit=1500m --quiet"));
+    let cluster = "--master local-cluster[2,1,1024] --executor-memory 1g --conf spillcast.containerLimit=1g";
+    refused(&format!("run {file} {cluster}"), &["spark.executor.memory of 1.0 GiB"]);
+}
+
+#[test]
+fn a_collector_that_nobody_has_is_refused() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/small-host.toml");
+    refused(
+        &format!("run {scenario} --conf spillcast.collector=ZGC"),
+        &["spillcast.collector = ZGC", "valid: one of G1, Parallel, Serial"],
+    );
+    refused(
+        &format!("run {scenario} --conf spark.driver.extraJavaOptions=-XX:+UseFastGC"),
+        &["spark.driver.extraJavaOptions", "Unrecognized VM option 'UseFastGC'", "valid: -XX:+UseG1GC"],
+    );
+    // One that the JVM has and that is not simulated is told, not passed over.
+    let ran = done(&format!("run {scenario} --conf spark.driver.extraJavaOptions=-XX:+UseZGC"));
+    assert!(ran.err.contains("-XX:+UseZGC: this collector is not simulated"), "{}", ran.err);
+    let quiet = done(&format!("run {scenario} --conf spark.driver.extraJavaOptions=-XX:+UseSerialGC"));
+    assert!(!quiet.err.contains("not simulated"), "{}", quiet.err);
+}
+
+#[test]
+fn a_host_smaller_than_its_tenants_is_refused_wherever_it_is_said() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/small-host.toml");
+    refused(
+        &format!("run {scenario} --conf spillcast.host.memory=1g --conf spillcast.host.swap=0"),
+        &["spillcast.host.memory", "less than its tenants and the kernel hold at rest"],
+    );
+    refused(
+        &format!("run {scenario} --conf spillcast.tenants=kafka,nobody"),
+        &["no tenant `nobody`", "kafka"],
     );
 }

@@ -341,8 +341,22 @@ fn tuning_gives_lines_to_paste() {
     ] {
         assert!(ran.out.contains(part), "no {part:?} in {}", ran.out);
     }
+    // Both blocks are taken as they are, and give what was promised.
+    let block = |title: &str| -> Vec<&str> {
+        let from = ran.out.split(title).nth(1).expect("a block").lines().skip(1);
+        from.take_while(|line| line.starts_with("  ")).map(str::trim).collect()
+    };
+    let file = folder.path().join("spark-defaults.conf");
+    fs::write(&file, block("To paste: spark-defaults.conf").join("\n")).expect("written");
+    let by_file = done(&format!("run {job} --json --properties-file {}", text(&file))).out;
+    let flags = block("To paste: spark-submit").join(" ");
+    assert_eq!(done(&format!("run {job} --json {flags}")).out, by_file);
+    let promised: serde_json::Value = serde_json::from_str(&by_file).expect("JSON");
+    assert_eq!((&promised["outcome"], &promised["totals"]["memoryBytesSpilled"]), (&"ok".into(), &0.into()));
     let json = done(&format!("{tune} --minimize time --json")).out;
     let answer: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let [fast, frugal] = ["best", "leastMemoryNearby"].map(|name| answer[name]["allocatedMemory"].as_u64());
+    assert!(frugal.is_none_or(|frugal| Some(frugal) < fast), "{answer}");
     assert!(answer["best"]["feasible"].as_bool().is_some_and(|feasible| feasible), "{answer}");
     refused(
         &format!("{tune} --subject-to wallMs<=1"),

@@ -42,7 +42,7 @@ fn kinds(shuffles: usize, datasets: usize, broadcasts: usize) -> impl PropStrate
     prop_oneof![
         amounts().prop_map(|bytes| K::Scan { bytes }),
         (0..shuffles, amounts()).prop_map(|(shuffle, bytes)| K::ShuffleRead { shuffle, bytes }),
-        (0..datasets).prop_map(|dataset| K::CachedScan { dataset }),
+        (0..datasets).prop_map(|dataset| K::CachedScan { dataset, lineage: None }),
         Just(K::Pipelined),
         (bytes(), any::<[bool; 3]>()).prop_map(|(key_value_bytes, [fast_map, dense_keys, variable_rows])| {
             K::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows }

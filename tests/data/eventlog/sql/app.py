@@ -9,6 +9,7 @@
   app.py data skew 'local[2]' 1g spark.sql.adaptive.enabled=true spark.sql.adaptive.advisoryPartitionSizeInBytes=4m \\
       spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes=4m              # skew-aqesk
   app.py data press 'local[2]' 1g own.level=md                                # press-base
+  app.py data cachejoin 'local[2]' 1g                                         # cachejoin-base
 
 The log goes to the folder `logs`.
 """
@@ -77,6 +78,13 @@ else:
         cached.count()
         run(cached.orderBy("s"))
         cached.count()
+    elif name == "cachejoin":
+        sums = events.groupBy("u").agg(F.sum("v").alias("x"), F.max("s").alias("s"), F.max("k").alias("k")).persist(StorageLevel.MEMORY_AND_DISK)
+        table.persist(StorageLevel.MEMORY_AND_DISK)
+        sums.count()
+        table.count()
+        run(sums.join(table, sums.u == table.id).orderBy("s"))
+        run(sums.groupBy((F.col("u") % 1000).alias("m")).agg(F.sum("x")))
     else:
         events.createOrReplaceTempView("e")
         table.createOrReplaceTempView("d")
