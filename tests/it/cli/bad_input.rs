@@ -305,7 +305,7 @@ fn containers_swap_only_where_there_are_containers_and_swap() {
         ),
         (
             "--conf spillcast.containerHigh=2g",
-            &["spillcast.containerHigh: 2.0 GiB is not below the container's limit (1.4 GiB)", "valid: less"],
+            &["spillcast.containerHigh: 2.0 GiB is not below the container's limit (1.2 GiB)", "valid: less"],
         ),
         (
             "--conf spillcast.containerSwap=1g --conf spillcast.host.swap=0",
@@ -340,6 +340,7 @@ fn requests_and_stolen_processors_are_possible_ones() {
         let path = write(folder.path(), "host.toml", shipped.replacen(from, to, 1));
         refused(&format!("run {path}"), words);
     }
+}
 
 /// What issue 5 calls bad input of a host, one by one; what a scenario file says wrongly is in `scenario::faults`.
 #[test]
