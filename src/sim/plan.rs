@@ -389,11 +389,15 @@ impl Planner<'_> {
         let by_conf =
             first.partitions == ShufflePartitions::Conf && first.distribution != Distribution::Single;
         let settings = &self.settings.sql.adaptive;
-        let adaptive = by_conf && settings.enabled;
+        // Beside files or cached partitions a shuffle stays as it is (`CoalesceShufflePartitions`).
+        let alone = !stage.operators.iter().any(|operator| {
+            matches!(operator.kind, OperatorKind::Scan { .. } | OperatorKind::CachedScan { .. })
+        });
+        let adaptive = by_conf && settings.enabled && alone;
         let partitioned_alike = |o: &Observed| {
             !by_conf
                 || (o.shuffle_partitions == self.now.shuffle_partitions
-                    && o.adaptive == self.now.adaptive
+                    && (o.adaptive == self.now.adaptive || !alone)
                     && (splittable.is_empty() || o.skew_join == self.now.skew_join)
                     && (!adaptive || o.default_parallelism == self.now.default_parallelism))
         };
