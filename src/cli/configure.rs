@@ -14,7 +14,8 @@ use super::diagnostics;
 use super::input::Application;
 use crate::conf::property::{self, Support};
 use crate::conf::{
-    ConfError, ErrorKind, Origin, Settings, SparkConf, SparkVersion, properties, spark_submit,
+    CollectorOption, ConfError, ErrorKind, Origin, Settings, SparkConf, SparkVersion, properties,
+    spark_submit,
 };
 
 /// Longest value that a listing shows whole, in characters.
@@ -139,8 +140,9 @@ pub(super) fn tell(conf: &SparkConf, args: &ConfArgs, application: Option<&Appli
 /// Settings that the user gave and that this master never reads: an answer that did not change looks as if memory did not
 /// matter.
 pub(super) fn without_effect(conf: &SparkConf, settings: &Settings) -> Vec<String> {
+    let mut told = other_collectors(conf, settings);
     if !settings.master.is_local() {
-        return Vec::new();
+        return told;
     }
     let master = conf.entry("spark.master").map_or_else(|| "local".to_owned(), |entry| entry.value);
     let given = |key: &&&str| {
@@ -155,7 +157,34 @@ pub(super) fn without_effect(conf: &SparkConf, settings: &Settings) -> Vec<Strin
         };
         format!("{key} has no effect under master {master}: the driver is the only executor; {instead}")
     };
-    CLUSTER_ONLY.iter().filter(given).map(tell).collect()
+    told.extend(CLUSTER_ONLY.iter().filter(given).map(tell));
+    told
+}
+
+/// Collectors that the JVM has and this program does not simulate.
+fn other_collectors(conf: &SparkConf, settings: &Settings) -> Vec<String> {
+    let process = if settings.master.is_local() { "driver" } else { "executor" };
+    if settings.knobs.collector.is_some() {
+        return Vec::new();
+    }
+    ["defaultJavaOptions", "extraJavaOptions"]
+        .iter()
+        .filter_map(|name| {
+            let key = format!("spark.{process}.{name}");
+            let entry = conf.entry(&key)?;
+            let other = |word: &&str| {
+                matches!(
+                    CollectorOption::of(word),
+                    Some(CollectorOption::NotModelled | CollectorOption::Unknown)
+                )
+            };
+            let word = entry.value.split_whitespace().find(other)?;
+            Some(format!(
+                "{key} = {word}: this collector is not simulated; collections cost what they would under the one that the \
+                 JVM picks by itself (spillcast.collector names another: G1, Parallel, Serial)"
+            ))
+        })
+        .collect()
 }
 
 /// Every set property: name, value, origin, and what it does here.

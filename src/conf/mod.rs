@@ -21,6 +21,6 @@ pub mod version;
 
 pub use error::{ConfError, ErrorKind};
 pub use master::Master;
-pub use settings::{AdaptiveSettings, Collector, DeployMode, EvictionPolicy, Settings};
+pub use settings::{AdaptiveSettings, Collector, CollectorOption, DeployMode, EvictionPolicy, Settings};
 pub use spark_conf::{Entry, Origin, SparkConf};
 pub use version::SparkVersion;

@@ -5,10 +5,10 @@ use super::master::Master;
 use super::property;
 use super::reader::Reader;
 use super::settings::{
-    AdaptiveSettings, BroadcastSettings, Collector, ContainerSettings, DeployMode, DriverSettings,
-    EvictionPolicy, ExecutorSettings, IoCodec, Knobs, LegacyFractions, MemorySettings, PythonSettings,
-    RowBufferSettings, SchedulingSettings, Settings, ShuffleSettings, Speculation, SqlSettings,
-    StorageSettings, TaskSettings,
+    AdaptiveSettings, BroadcastSettings, Collector, CollectorOption, ContainerSettings, DeployMode,
+    DriverSettings, EvictionPolicy, ExecutorSettings, IoCodec, Knobs, LegacyFractions, MemorySettings,
+    PythonSettings, RowBufferSettings, SchedulingSettings, Settings, ShuffleSettings, Speculation,
+    SqlSettings, StorageSettings, TaskSettings,
 };
 use super::start_checks;
 use crate::units::MIB;
@@ -218,6 +218,8 @@ fn knobs(r: &Reader<'_>) -> Knobs {
         },
         data_scale: r.real("spillcast.dataScale"),
         container_limit: r.opt_bytes("spillcast.containerLimit"),
+        container_swap: r.opt_bytes("spillcast.containerSwap").unwrap_or(0),
+        container_high: r.opt_bytes("spillcast.containerHigh"),
         host_memory: r.opt_bytes("spillcast.host.memory"),
         host_disk: r.opt_bytes("spillcast.host.disk"),
         host_swap: r.opt_bytes("spillcast.host.swap"),
@@ -242,11 +244,9 @@ fn collector_option(r: &Reader<'_>, process: &str) -> Option<Collector> {
         .map(|name| r.text(&format!("spark.{process}.{name}")).unwrap_or_default());
     let words = options.iter().flat_map(|text| text.split_whitespace());
     words
-        .filter_map(|word| match word {
-            "-XX:+UseG1GC" => Some(Collector::G1),
-            "-XX:+UseParallelGC" | "-XX:+UseParallelOldGC" => Some(Collector::Parallel),
-            "-XX:+UseSerialGC" => Some(Collector::Serial),
-            _ => None,
+        .filter_map(|word| match CollectorOption::of(word)? {
+            CollectorOption::Known(collector) => Some(collector),
+            CollectorOption::NotModelled | CollectorOption::Unknown => None,
         })
         .next_back()
 }

@@ -107,6 +107,33 @@ impl Collector {
     }
 }
 
+/// An option of the JVM that switches a collector on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CollectorOption {
+    /// One that is simulated.
+    Known(Collector),
+    /// One that HotSpot has or had, and that is not simulated.
+    NotModelled,
+    /// None of HotSpot's: it would not start.
+    Unknown,
+}
+
+impl CollectorOption {
+    /// What a word of the JVM's options is; `None` where it switches on no collector.
+    pub fn of(word: &str) -> Option<Self> {
+        let name = word.strip_prefix("-XX:+Use")?;
+        // `UseMaximumCompactionOnSystemGC` and its like are about something else.
+        let name = name.strip_suffix("GC").filter(|name| !name.ends_with("System"))?;
+        Some(match name {
+            "G1" => Self::Known(Collector::G1),
+            "Parallel" | "ParallelOld" => Self::Known(Collector::Parallel),
+            "Serial" => Self::Known(Collector::Serial),
+            "Z" | "Shenandoah" | "Epsilon" | "ConcMarkSweep" | "ParNew" => Self::NotModelled,
+            _ => Self::Unknown,
+        })
+    }
+}
+
 /// What the containers of driver and executors get beyond the heap; MiB where Spark counts in MiB. Explicit overheads
 /// may be negative, as in Spark (CONF-4).
 #[derive(Clone, Debug, PartialEq)]
@@ -408,6 +435,10 @@ pub struct Knobs {
     pub data_scale: f64,
     /// Bytes that an executor's process tree may use where no cluster manager sets a limit.
     pub container_limit: Option<u64>,
+    /// Bytes that an executor's container may have in swap beside its limit.
+    pub container_swap: u64,
+    /// Bytes of an executor's container above which the kernel takes pages from it and holds it back.
+    pub container_high: Option<u64>,
     /// Memory of every host, bytes, instead of its own.
     pub host_memory: Option<u64>,
     /// Room for Spark's local files on every host, bytes, instead of its own.

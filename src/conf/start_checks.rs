@@ -3,10 +3,10 @@
 
 use super::master::{MASTER_FORMS, Master};
 use super::reader::Reader;
-use super::settings::{DeployMode, IoCodec, Settings};
+use super::settings::{CollectorOption, DeployMode, IoCodec, Settings};
 use super::size::{byte_string_as_bytes, memory_string_to_mb};
 use super::spark_conf::Origin;
-use crate::units::MIB;
+use crate::units::{HumanBytes, MIB};
 
 /// Least memory of a JVM: 1.5 times the 300 MiB that `UnifiedMemoryManager` reserves (HEAP-4).
 pub(super) const MIN_SYSTEM_MEMORY: u64 = 450 * MIB;
@@ -64,6 +64,8 @@ pub(super) fn refuse_bad_starts(r: &mut Reader<'_>, settings: &Settings) {
     check_heartbeat(r, settings);
     check_search_for_lost(r, settings);
     check_heap_options(r);
+    check_collectors(r);
+    check_container_limit(r, settings);
     if let Some(text) = r.text("spark.io.compression.codec").filter(|text| codec(text).is_none()) {
         let message = format!("Codec [{text}] is not available.");
         r.refuse("spark.io.compression.codec", None, message, "one of lz4, lzf, snappy, zstd");
@@ -300,6 +302,51 @@ fn check_search_for_lost(r: &mut Reader<'_>, settings: &Settings) {
     let interval = scheduling.network_timeout_interval.0 / 1_000_000;
     let expected = format!("{SEARCH} (now {interval} ms) not above {timeout}");
     r.refuse(key, None, message, expected);
+}
+
+/// The JVM does not start with a collector that it does not have. What a log says did start, on whatever JVM.
+fn check_collectors(r: &mut Reader<'_>) {
+    for process in ["driver", "executor"] {
+        for name in ["defaultJavaOptions", "extraJavaOptions"] {
+            let key = format!("spark.{process}.{name}");
+            if r.conf.entry(&key).is_none_or(|entry| entry.origin == Origin::EventLog) {
+                continue;
+            }
+            let Some(text) = r.text(&key) else { continue };
+            let unknown = |word: &&str| CollectorOption::of(word) == Some(CollectorOption::Unknown);
+            let Some(word) = text.split_whitespace().find(unknown) else { continue };
+            let option = word.trim_start_matches("-XX:+");
+            let message = format!("Unrecognized VM option '{option}'");
+            r.refuse(&key, None, message, "-XX:+UseG1GC, -XX:+UseParallelGC or -XX:+UseSerialGC");
+        }
+    }
+}
+
+/// A limit that the heap alone passes: the JVM starts, and is killed once it has touched what it was given. Where pages of
+/// the container may be swapped out, they may be more than its memory.
+fn check_container_limit(r: &mut Reader<'_>, settings: &Settings) {
+    const KEY: &str = "spillcast.containerLimit";
+    let Some(limit) = settings.knobs.container_limit.filter(|_| !r.conf.contains("spillcast.containerSwap"))
+    else {
+        return;
+    };
+    let (name, heap) = match settings.master {
+        Master::Local { .. } => ("spark.driver.memory", settings.driver.memory),
+        _ => ("spark.executor.memory", settings.executor.memory),
+    };
+    if limit > heap {
+        return;
+    }
+    let message = format!(
+        "{} is no more than the heap that is to lie in it ({name} of {})",
+        HumanBytes(limit),
+        HumanBytes(heap)
+    );
+    let expected = format!(
+        "more than {}m, with room for what a JVM has beside its heap, or a smaller {name}",
+        heap / MIB
+    );
+    r.refuse(KEY, None, message, expected);
 }
 
 /// MODE-6.

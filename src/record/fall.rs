@@ -18,6 +18,8 @@ pub enum Limit {
     DriverHeap,
     /// Memory and swap space of a host.
     Host,
+    /// Memory of a host that swaps until its tasks stand still; swap space does not count.
+    Memory,
     /// Room for Spark's files on a host's disk.
     Disk,
     /// Time without a heartbeat, for an executor that collects ([`Fall::silence`]); the ledger is of its heap.
@@ -34,6 +36,7 @@ impl Limit {
             Self::ResultSize => "resultSize",
             Self::DriverHeap => "driverHeap",
             Self::Host => "host",
+            Self::Memory => "memory",
             Self::Disk => "disk",
             Self::Heartbeat => "heartbeat",
         }

@@ -104,7 +104,7 @@ fn executor_name(record: &RunRecord, position: Option<u32>) -> String {
 /// Where a limit is.
 fn place_of(record: &RunRecord, limit: Limit, executor: Option<u32>) -> String {
     match limit {
-        Limit::Host => "the host".to_owned(),
+        Limit::Host | Limit::Memory => "the host".to_owned(),
         Limit::Disk => {
             let found = executor.and_then(|at| record.executors.get(at as usize));
             found.map_or_else(|| "the host".to_owned(), |executor| format!("host {}", executor.host))
@@ -121,6 +121,7 @@ fn limit_words(limit: Limit) -> &'static str {
         Limit::ResultSize => "spark.driver.maxResultSize",
         Limit::DriverHeap => "heap of the driver",
         Limit::Host => "memory and swap of the host",
+        Limit::Memory => "memory of the host, so that pages go to and fro",
         Limit::Heartbeat => "time without a heartbeat",
         Limit::Disk => "room for Spark's files on the disk",
     }

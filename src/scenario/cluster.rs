@@ -9,6 +9,10 @@ use crate::units::{HumanBytes, MIB};
 /// No kernel of today runs in less; a smaller number forgot its unit.
 const LEAST_MEMORY: u64 = 64 * MIB;
 
+/// A host has hardly more GiB than this, so that a larger number without a unit meant MiB; and so for MiB.
+const LARGEST_GIB: u64 = 1024;
+const LARGEST_MIB: u64 = LARGEST_GIB * 1024;
+
 /// Time in which a tenant touches its active part once, where nothing is said: a service that is in use.
 const USUAL_PERIOD_NS: u64 = 1_000_000_000;
 
@@ -53,7 +57,8 @@ fn host_spec(host: &View, sink: &mut Sink) -> HostSpec {
         let span = host.span_of("memory");
         let message = format!("`memory` is {bytes} bytes, less than a kernel needs");
         let help = match bytes {
-            1..=4096 => format!("a number without a unit is bytes; write \"{bytes}g\""),
+            1..=LARGEST_GIB => format!("a number without a unit is bytes; write \"{bytes}g\""),
+            ..=LARGEST_MIB => format!("a number without a unit is bytes; write \"{bytes}m\""),
             _ => "a host has at least \"64m\"".to_owned(),
         };
         sink.error(OUT_OF_RANGE, span, message, "no host has so little", Some(help));

@@ -83,7 +83,8 @@ impl World<'_> {
             let (live, resident) = (record.metrics.peak_heap_used, record.metrics.peak_rss);
             self.approach(Limit::Heap, live.unwrap_or(0), heap, Some(index));
             if let Some(limit) = container {
-                self.approach(Limit::Container, resident.unwrap_or(0), limit, Some(index));
+                let all = limit + self.container_swap(index);
+                self.approach(Limit::Container, resident.unwrap_or(0), all, Some(index));
             }
         }
         for at in 0..self.hosts.len() {
@@ -284,10 +285,12 @@ impl World<'_> {
         });
     }
 
-    /// The memory and swap of a host are full, and the kernel is about to kill.
-    pub(super) fn host_falls(&mut self, at: usize) {
+    /// The memory and swap of a host are full and the kernel is about to kill, or its memory (`limit`) has been too small for
+    /// too long.
+    pub(super) fn host_falls(&mut self, at: usize, limit: Limit) {
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
-        let limit_bytes = ledger.setup.memory_bytes + ledger.setup.swap_bytes;
+        let swap = if limit == Limit::Host { ledger.setup.swap_bytes } else { 0 };
+        let limit_bytes = ledger.setup.memory_bytes + swap;
         let lines = self.ledger_lines(at);
         // The page cache gives way by itself.
         let held = lines.into_iter().filter(|entry| !entry.process.contains("page cache"));
@@ -298,7 +301,7 @@ impl World<'_> {
             })
             .collect();
         self.fall(Fall {
-            limit: Limit::Host,
+            limit,
             time_ns: 0,
             executor: None,
             task_id: None,

@@ -4,7 +4,7 @@
 use super::World;
 use crate::host::oom_killer::{Candidate, victim};
 use crate::host::swap::PAGE_BYTES;
-use crate::record::{EventKind, Outcome};
+use crate::record::{EventKind, Limit, Outcome};
 use crate::units::HumanBytes;
 
 impl World<'_> {
@@ -14,11 +14,11 @@ impl World<'_> {
         let copies = self.hosts[at].copies;
         let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
         ledger.kill_pending = false;
-        if ledger.demand(copies) <= ledger.room() + ledger.setup.swap_bytes {
+        if ledger.demand(copies) <= ledger.room() + ledger.swap_room(copies) {
             return;
         }
         ledger.advance(now);
-        self.host_falls(at);
+        self.host_falls(at, Limit::Host);
         let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
         let total = (ledger.setup.memory_bytes + ledger.setup.swap_bytes) / PAGE_BYTES;
         let own = self.alive_on(at);
@@ -37,8 +37,8 @@ impl World<'_> {
             })
             .collect();
         for index in 0..applications {
-            let footprint = self.executors[own[index % own.len()]].footprint;
-            candidates.push(Candidate::of_bytes(footprint, 0, adj));
+            let executor = &self.executors[own[index % own.len()]];
+            candidates.push(Candidate::of_bytes(executor.footprint, executor.container.swapped, adj));
         }
         let Some(dies) = victim(&candidates, total) else {
             self.abort(

@@ -303,7 +303,7 @@ pub fn of_limit(limit: Limit, held: Held, settings: &Settings, cores: u64, pytho
         }
         Limit::ResultSize => levers.extend(result_size(settings)),
         Limit::DriverHeap => levers.push(driver_heap(settings)),
-        Limit::Host => levers.extend([
+        Limit::Host | Limit::Memory => levers.extend([
             smaller_heap(settings),
             fewer_cores(settings, cores),
             more_partitions(settings),

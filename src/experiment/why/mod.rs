@@ -173,7 +173,7 @@ fn levers(bench: &Bench<'_>, settings: &Settings, trial: &Trial, class: Class) -
     if limit == Limit::Disk {
         levers.extend(machine::disk(settings, &bench.scenario().cluster));
     }
-    if limit == Limit::Host {
+    if matches!(limit, Limit::Host | Limit::Memory) {
         levers.extend(machine::levers(settings, &bench.scenario().cluster));
     }
     levers

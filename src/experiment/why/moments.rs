@@ -136,6 +136,13 @@ fn fallen(record: &RunRecord, fall: &Fall) -> String {
             HumanDuration(SimDuration(silence.silent_ns))
         );
     }
+    if fall.limit == Limit::Memory {
+        return format!(
+            "tasks have stood nearly still for too long: processes want {}, the host has {}",
+            HumanBytes(fall.used),
+            HumanBytes(fall.limit_bytes)
+        );
+    }
     let place = match (fall.task_id, fall.executor) {
         (Some(task), executor) => format!("task {task} on executor {}", name(record, executor)),
         (None, _) if fall.limit == Limit::Host => "what processes want".to_owned(),

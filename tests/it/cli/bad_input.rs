@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use super::{LOG, listing, refused, scratch, spillcast, text};
+use super::{LOG, done, listing, refused, scratch, spillcast, text};
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> String {
     let path = folder.join(name);
@@ -287,5 +287,113 @@ fn a_host_has_no_less_than_no_swap() {
     refused(
         &format!("run {scenario} --conf spillcast.host.swap=-2g"),
         &["spillcast.host.swap = -2g", "valid: a size of 0 or more"],
+    );
+}
+
+#[test]
+fn containers_swap_only_where_there_are_containers_and_swap() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/container-swap.toml");
+    let cases: [(&str, &[&str]); 5] = [
+        (
+            "--conf spillcast.containerSwap=-1g",
+            &["spillcast.containerSwap = -1g", "valid: a size of 0 or more"],
+        ),
+        ("--conf spillcast.containerHigh=0", &["spillcast.containerHigh = 0", "valid: a size above 0"]),
+        (
+            "--conf spillcast.containerSwap=1g --unset spillcast.containerLimit",
+            &["spillcast.containerSwap: 1.0 GiB", "no container", "valid with spillcast.containerLimit"],
+        ),
+        (
+            "--conf spillcast.containerHigh=2g",
+            &["spillcast.containerHigh: 2.0 GiB is not below the container's limit (1.2 GiB)", "valid: less"],
+        ),
+        (
+            "--conf spillcast.containerSwap=1g --conf spillcast.host.swap=0",
+            &["spillcast.containerSwap: 1.0 GiB, but host `node` has no swap", "valid with `swap`"],
+        ),
+    ];
+    for (flags, words) in cases {
+        refused(&format!("run {scenario} {flags}"), words);
+    }
+}
+
+#[test]
+fn requests_and_stolen_processors_are_possible_ones() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let shipped = include_str!("../../../scenarios/small-host.toml");
+    let cases: [(&str, &str, &[&str]); 4] = [
+        (
+            "request_time = \"3ms\"",
+            "request_time = \"3ms\"\nrequest_every = \"0ms\"",
+            &["`request_every` is 0, but must be more"],
+        ),
+        (
+            "request_time = \"3ms\"",
+            "request_time = \"3ms\"\nrequest_every = \"2ms\"",
+            &["`request_every` is no longer than `request_time`", "queue for ever"],
+        ),
+        ("cores = 2", "cores = 2\nstolen_cores = 2", &["`stolen_cores` is 2, but the host has 2"]),
+        ("cores = 2", "cores = 2\nstolen_cores = -1", &["`stolen_cores` is -1"]),
+    ];
+    for (from, to, words) in cases {
+        assert!(shipped.contains(from), "{from}");
+        let path = write(folder.path(), "host.toml", shipped.replacen(from, to, 1));
+        refused(&format!("run {path}"), words);
+    }
+}
+
+/// What issue 5 calls bad input of a host, one by one; what a scenario file says wrongly is in `scenario::faults`.
+#[test]
+fn a_heap_does_not_lie_in_a_smaller_container() {
+    let folder = scratch();
+    let scenario = "[[table]]\nname = \"t\"\nrows = 10\nrow_bytes = 8\n[[query]]\nname = \"q\"\nfrom = \"t\"\nsteps = [{ op = \"count\" }]\n";
+    let local = format!(
+        "name = \"x\"\n[conf]\n\"spark.master\" = \"local[2]\"\n\"spillcast.containerLimit\" = \"600m\"\n{scenario}"
+    );
+    let file = write(folder.path(), "x.toml", &local);
+    let parts = [
+        "x.toml:4:1",
+        "spillcast.containerLimit = 600m",
+        "600.0 MiB is no more than the heap",
+        "spark.driver.memory of 1.0 GiB",
+        "valid: more than 1024m",
+    ];
+    refused(&format!("run {file}"), &parts);
+    refused(&format!("why {file}"), &parts[1..]);
+    // The heap alone is too much as well, since nothing is left beside it; more is not for a check to judge.
+    refused(&format!("run {file} --conf spillcast.containerLimit=1g"), &["1.0 GiB is no more than the heap"]);
+    done(&format!("run {file} --conf spillcast.containerLimit=1500m --quiet"));
+    let cluster = "--master local-cluster[2,1,1024] --executor-memory 1g --conf spillcast.containerLimit=1g";
+    refused(&format!("run {file} {cluster}"), &["spark.executor.memory of 1.0 GiB"]);
+}
+
+#[test]
+fn a_collector_that_nobody_has_is_refused() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/small-host.toml");
+    refused(
+        &format!("run {scenario} --conf spillcast.collector=ZGC"),
+        &["spillcast.collector = ZGC", "valid: one of G1, Parallel, Serial"],
+    );
+    refused(
+        &format!("run {scenario} --conf spark.driver.extraJavaOptions=-XX:+UseFastGC"),
+        &["spark.driver.extraJavaOptions", "Unrecognized VM option 'UseFastGC'", "valid: -XX:+UseG1GC"],
+    );
+    // One that the JVM has and that is not simulated is told, not passed over.
+    let ran = done(&format!("run {scenario} --conf spark.driver.extraJavaOptions=-XX:+UseZGC"));
+    assert!(ran.err.contains("-XX:+UseZGC: this collector is not simulated"), "{}", ran.err);
+    let quiet = done(&format!("run {scenario} --conf spark.driver.extraJavaOptions=-XX:+UseSerialGC"));
+    assert!(!quiet.err.contains("not simulated"), "{}", quiet.err);
+}
+
+#[test]
+fn a_host_smaller_than_its_tenants_is_refused_wherever_it_is_said() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/small-host.toml");
+    refused(
+        &format!("run {scenario} --conf spillcast.host.memory=1g --conf spillcast.host.swap=0"),
+        &["spillcast.host.memory", "less than its tenants and the kernel hold at rest"],
+    );
+    refused(
+        &format!("run {scenario} --conf spillcast.tenants=kafka,nobody"),
+        &["no tenant `nobody`", "kafka"],
     );
 }

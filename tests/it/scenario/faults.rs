@@ -452,6 +452,27 @@ fn hosts() {
         "`swap_latency`: `-1ms` is no time: it is negative",
         "a time is 0 or more",
     );
+    check_after_good(
+        "[[host]]\ncores = 1\nmemory = 4096",
+        "3:10",
+        "SC006",
+        "`memory` is 4096 bytes, less than a kernel needs",
+        "a number without a unit is bytes; write \"4096m\"",
+    );
+    check_after_good(
+        "[[host]]\ncores = 1\nmemory = \"4gigs\"",
+        "3:10",
+        "SC005",
+        "`memory`: `4gigs` is no size: unknown unit `gigs`",
+        "units are b, k, m, g, t and p, powers of 1024",
+    );
+    check_after_good(
+        "[[host]]\ncores = 1\nmemory = \"4g\"\n[[tenant]]\nresident = \"1g\"",
+        "4:1",
+        "SC004",
+        "a tenant needs `name`",
+        "",
+    );
     let tenant = "[[host]]\ncores = 1\nmemory = \"4g\"\n[[tenant]]\nname = \"db\"\nresident = \"1g\"\n";
     check_after_good(
         &format!("{tenant}request_memory = \"4m\""),
