@@ -91,9 +91,15 @@ pub(super) fn text(identity: &Identity, answer: &StudyAnswer, spots: &[Spot]) ->
     }
     if !answer.bands.is_empty() {
         say("", 0);
+        let sure = match answer.compared {
+            0 => String::new(),
+            compared => {
+                format!(" ({:.0} % sure for all {compared} values together)", (1.0 - SIGNIFICANT) * 100.0)
+            }
+        };
         say(
             &format!(
-                "Safe band: every run ends well and takes at most {:.0} % more than the best, all else as at the best",
+                "Safe band: every run ends well and the mean is at most {:.0} % above the best, all else as at the best{sure}",
                 GOOD_ENOUGH * 100.0
             ),
             0,

@@ -4,6 +4,7 @@ use super::base::Base;
 use super::explain::{explain, root_cause};
 use super::overview::Overview;
 use super::points::Space;
+use super::statistics::Intervals;
 use crate::record::study::Spot;
 
 /// A point within this much of the best time counts as good as the best: what nobody would tune for.
@@ -13,8 +14,9 @@ const WORTH_MEMORY: f64 = 0.01;
 /// Corrected probability below which a difference is taken for real.
 pub const SIGNIFICANT: f64 = 0.05;
 
-/// The values of an axis around the best point at which every run ends well and time is near the best, all other axes as at
-/// the best point.
+/// The values of an axis around the best point at which every run ends well and time is surely near the best, all other axes
+/// as at the best point. Surely: the upper end of the mean paired difference, at 5 % shared among all values that are looked
+/// at (Bonferroni), is below the limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Band {
     /// The axis.
@@ -46,6 +48,8 @@ pub struct StudyAnswer {
     pub as_good: u64,
     /// Nothing in the application is random.
     pub all_alike: bool,
+    /// Values that the bands were looked for among, among which their 5 % are shared; 0 where nothing is random.
+    pub compared: u64,
 }
 
 /// Draws the conclusions of a study from its points, which are in order and whole. Runs single points again to say why;
@@ -64,21 +68,36 @@ pub fn conclude(base: Option<&Base>, space: &Space, overview: &Overview, spots: 
         failing: spots.iter().filter(|spot| !spot.all_ok).count() as u64,
         as_good: (spots.iter().filter(same).count() as u64).saturating_sub(1),
         all_alike: overview.all_alike,
+        compared: 0,
     };
     let Some(best) = best else { return answer };
     answer.values = space.values(best.point).iter().map(|value| (*value).to_owned()).collect();
-    let limit = best.wall_ms.unwrap_or(0.0) * (1.0 + GOOD_ENOUGH);
+    let least = best.wall_ms.unwrap_or(0.0);
     let positions = space.positions(best.point);
-    for (at, axis) in
-        space.axes().unwrap_or_default().iter().enumerate().filter(|(_, axis)| axis.values.len() > 1)
-    {
+    let axes = space.axes().unwrap_or_default();
+    let compared: u64 = axes.iter().map(|axis| axis.values.len() as u64 - 1).sum();
+    if overview.others.iter().any(|other| other.deviation > 0.0) {
+        answer.compared = compared;
+    }
+    // One-sided, since only slower matters.
+    let mut intervals = Intervals::new(1.0 - 2.0 * SIGNIFICANT / compared.max(1) as f64);
+    // What a point may cost beyond the best one, as a share of it: surely, and on average.
+    let mut excess = |spot: &Spot| {
+        let mean = spot.wall_ms.unwrap_or(f64::INFINITY) - least;
+        let sure = overview
+            .other(spot.point)
+            .map_or(mean, |other| other.slower + intervals.half(other.pairs, other.deviation));
+        (sure / least.max(f64::MIN_POSITIVE), mean / least.max(f64::MIN_POSITIVE))
+    };
+    for (at, axis) in axes.iter().enumerate().filter(|(_, axis)| axis.values.len() > 1) {
         let spot = |position: usize| {
             let mut there = positions.clone();
             there[at] = position;
             find(space.at(&there))
         };
-        let good = |position: usize| {
-            spot(position).is_some_and(|spot| spot.all_ok && spot.wall_ms.is_some_and(|wall| wall <= limit))
+        let mut good = |position: usize| {
+            position == positions[at]
+                || spot(position).is_some_and(|spot| spot.all_ok && excess(spot).0 <= GOOD_ENOUGH)
         };
         let (mut low, mut high) = (positions[at], positions[at]);
         while low > 0 && good(low - 1) {
@@ -87,10 +106,20 @@ pub fn conclude(base: Option<&Base>, space: &Space, overview: &Overview, spots: 
         while high + 1 < axis.values.len() && good(high + 1) {
             high += 1;
         }
-        let side = |position: Option<usize>| {
+        let mut side = |position: Option<usize>| {
             let position = position.filter(|position| *position < axis.values.len())?;
             let spot = spot(position)?;
-            Some((axis.values[position].clone(), why(base, space, best, spot)))
+            let (sure, mean) = excess(spot);
+            let words = if spot.all_ok && mean <= GOOD_ENOUGH {
+                format!(
+                    "{:.0} % slower on average, but up to {:.0} % cannot be excluded; more --replications would tell",
+                    mean * 100.0,
+                    (sure * 100.0).ceil()
+                )
+            } else {
+                why(base, space, best, spot)
+            };
+            Some((axis.values[position].clone(), words))
         };
         answer.bands.push(Band {
             key: axis.key.clone(),
@@ -178,6 +207,34 @@ mod tests {
         assert_eq!(band.below, Some(("1g".to_owned(), "every run fails (heap_oom)".to_owned())));
         assert_eq!(band.above, Some(("5g".to_owned(), "30 % slower".to_owned())));
         assert_eq!((answer.failing, answer.points), (1, 6));
+    }
+
+    #[test]
+    fn the_band_allows_for_noise_and_for_how_many_values_it_looks_at() {
+        use crate::experiment::Other;
+        let values: Vec<String> = (1..=6).map(|at| format!("{at}g")).collect();
+        let space = Space::product(vec![Axis { key: "k".to_owned(), values }]).expect("an axis");
+        let spots: Vec<Spot> = (0..6).map(|at| spot(at, if at == 2 { 100.0 } else { 104.0 }, 1)).collect();
+        let answer = |deviation: f64| {
+            let other = |point| Other {
+                point,
+                p: 1.0,
+                pairs: 5,
+                slower: if point == 2 { 0.0 } else { 4.0 },
+                deviation,
+            };
+            let others = [0, 1, 3, 4, 5].map(other).to_vec();
+            let overview = Overview { best: Some(2), best_wall_ms: 100.0, others, ..Overview::default() };
+            let answer = conclude(None, &space, &overview, &spots);
+            (answer.bands[0].clone(), answer.compared)
+        };
+        // One-sided t at 1 % on 4 degrees of freedom is 3.747: 6 % are left for 3.747 times the error of the mean.
+        let (band, compared) = answer(6.0 / 3.747 * 5.0_f64.sqrt() - 0.01);
+        assert_eq!((band.low.as_str(), band.high.as_str(), compared), ("1g", "6g", 5));
+        let (band, _) = answer(6.0 / 3.747 * 5.0_f64.sqrt() + 0.01);
+        assert_eq!((band.low.as_str(), band.high.as_str()), ("3g", "3g"));
+        assert!(band.above.expect("4g").1.starts_with("4 % slower on average, but up to 11 % cannot"));
+        assert_eq!(answer(0.0).1, 0, "nothing is random");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub mod why;
 pub use answer::{Band, GOOD_ENOUGH, SIGNIFICANT, StudyAnswer, conclude, pareto};
 pub use base::{Base, HOST_AXES, NO_VARIANT, Prepared, VARIANT};
 pub use explain::{explain, root_cause};
-pub use overview::{Overview, RunKey, Summariser};
+pub use overview::{Other, Overview, RunKey, Summariser};
 pub use place::{Placed, machines, place};
 pub use points::Space;
 pub use python::PythonNeed;

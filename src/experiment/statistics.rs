@@ -57,6 +57,8 @@ pub struct Paired {
     pub pairs: u64,
     /// Mean of second less first.
     pub mean: f64,
+    /// Standard deviation of second less first; `None` of fewer than two pairs.
+    pub deviation: Option<f64>,
     /// Interval of that mean; `None` of fewer than two pairs.
     pub interval: Option<Interval>,
     /// Probability of a mean difference as far from 0 as this one if there were none (two-sided t test); `None` of fewer
@@ -99,8 +101,12 @@ impl Intervals {
 
     /// Half the width of [`Self::mean`].
     pub fn half_width(&mut self, sample: &Sample) -> Option<f64> {
-        let deviation = sample.deviation()?;
-        Some(self.t(sample.count - 1) * deviation / (sample.count as f64).sqrt())
+        Some(self.half(sample.count, sample.deviation()?))
+    }
+
+    /// Half the width of the interval of the mean of `count` (2 or more) values of this standard deviation.
+    pub fn half(&mut self, count: u64, deviation: f64) -> f64 {
+        self.t(count.max(2) - 1) * deviation / (count as f64).sqrt()
     }
 
     /// The interval of a share (Wilson 1927), which stays within 0 and 1 and is not empty at either end.
@@ -124,6 +130,7 @@ impl Intervals {
         Paired {
             pairs: sample.count,
             mean: sample.mean,
+            deviation: sample.deviation(),
             interval: self.mean(&sample),
             p: sample.deviation().map(|deviation| p_of(&sample, deviation)),
         }
