@@ -417,13 +417,13 @@ mod tests {
             ("spark.driver.memory", "3g"),
             ("spark.executor.memory", "8g"),
             ("spark.executor.cores", "7"),
-            ("spillcast.containerLimit", "4160749568"),
+            ("spillcast.containerLimit", "939524096"),
         ];
         let plan = plan_on(&[HOST], &properties);
         let executor = &plan.executors[0];
         assert_eq!(shapes(&plan), [("driver", 0, 2)]);
         assert_eq!((executor.slots, executor.memory_manager_cores, executor.heap), (2, 2, 3 * GIB));
-        assert_eq!(executor.container_limit, Some(4_160_749_568));
+        assert_eq!(executor.container_limit, Some(939_524_096));
         assert!(plan.driver.is_executor && plan.driver.heap == 3 * GIB);
         assert_eq!(plan_on(&[HOST], &[("spark.master", "local[*]")]).slots(), 8);
     }
