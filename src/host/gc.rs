@@ -24,6 +24,13 @@ pub struct TaskHeap {
 }
 
 impl TaskHeap {
+    /// Live bytes that come or go on the way to `other`; the most there are where something else changes.
+    pub fn moved_to(self, other: Self) -> u64 {
+        let same = Self { objects: other.objects, arrays: other.arrays, ..self } == other;
+        let moved = self.objects.abs_diff(other.objects) + self.arrays.abs_diff(other.arrays);
+        if same { moved } else { u64::MAX }
+    }
+
     /// The error of which a program dies whose heap, under `collector`, holds more than fits.
     pub fn end(&self, collector: Collector) -> HeapEnd {
         let mut load = HeapLoad::objects(0.0, self.objects as f64, 0.0);

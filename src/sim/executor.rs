@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::World;
+use super::container::Container;
 use super::heartbeat::LongPauses;
 use super::processes::{ExecutorSetup, host_collector};
 use super::warmup::WarmUp;
@@ -17,10 +18,15 @@ use crate::units::SimTime;
 /// A change of speed below this share is not worth rescheduling everybody.
 const SPEED_STEP: f64 = 0.005;
 
-/// Pages a task that an executor has to spare when there is plenty: what a task asks for in one insertion, twice over.
+/// Pages a task that an executor has to spare when there is plenty: more than twice what a first page and an array that
+/// doubles below one, old and new, take at a time.
 const PLENTY_PAGES: u64 = 4;
 
 const NO_HEAP: TaskHeap = TaskHeap { heap: 0, objects: 0, arrays: 0, missing: 0.0, swap_read_s: 0.0 };
+
+/// Collection is priced anew when the heap has moved by more than one part in so many of what is free of it: the price
+/// changes by less than half a percent below that, up as often as down.
+const PRICED_PARTS: u64 = 256;
 
 /// State of one executor.
 #[derive(Debug)]
@@ -75,6 +81,7 @@ pub(super) struct Executor {
     pub(super) swap_read_s: f64,
     /// Bytes of its process tree in memory and swap, at the last look.
     pub(super) footprint: u64,
+    pub(super) container: Container,
     updated: SimTime,
     pub(super) record: ExecutorRecord,
 }
@@ -122,19 +129,22 @@ impl Executor {
             missing_share: 0.0,
             swap_read_s: 0.0,
             footprint: 0,
+            container: Container::new(),
             updated: SimTime(record.added_ns),
             record,
         }
     }
 
-    /// Whether all tasks, of which one holds `held` bytes, could take some pages more without anybody coming short: then it
-    /// matters to nobody when exactly a task asks for less than a page.
+    /// Whether all tasks, of which one holds `held` bytes, could take some pages more without anybody coming short or any block
+    /// being evicted: then it matters to nobody when exactly a task asks for less than a page.
     pub(super) fn has_plenty(&self, held: u64) -> bool {
         let mode = self.tungsten_mode;
+        let (execution, storage) = (self.manager.execution(mode), self.manager.storage(mode));
         let most = self.manager.max_execution(mode);
+        let free = most.saturating_sub(execution.used()).min(execution.free() + storage.free());
         let slots = u64::from(self.record.cores);
         let some = PLENTY_PAGES * self.page_size;
-        self.manager.execution(mode).used() + some * slots < most && (held + some) * slots < most
+        some * slots < free && (held + some) * slots < most
     }
 
     /// Bytes of the heap that a collection cannot free.
@@ -265,7 +275,8 @@ impl World<'_> {
             executor.touched = false;
             executor.gc_until(now);
             let heap = executor.task_heap(base);
-            if executor.priced.0 != heap {
+            let moved = executor.priced.0.moved_to(heap);
+            if moved > executor.heap_usable.saturating_sub(heap.objects + heap.arrays) / PRICED_PARTS {
                 executor.priced = (heap, pauses(executor.collector, heap));
             }
             let pauses = executor.priced.1;

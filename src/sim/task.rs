@@ -10,11 +10,12 @@
 use std::collections::VecDeque;
 
 use super::World;
+use super::event::Event;
 use super::program::{Instruction, Phase};
 use crate::host::collector::HeapEnd;
 use crate::memory::operators::{OperatorIndex, Step, TaskOperators};
 use crate::record::{EventKind, Metrics};
-use crate::units::{SimTime, share_of};
+use crate::units::{SimDuration, SimTime, share_of};
 
 /// Physical work that takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) enum Work {
     Network(u64),
     /// Nanoseconds of the host's swap device, for pages that go out to make room.
     Swap(u64),
+    /// Nanoseconds of sleep that the kernel puts a thread to.
+    Sleep(u64),
 }
 
 /// An array below a page halved so often is too small to have its own time.
@@ -153,7 +156,7 @@ impl<'a> World<'a> {
                 task.doing = Some(work);
                 let host = self.executors[executor].host;
                 match work {
-                    Work::Cpu(0) | Work::Disk(0) | Work::Network(0) | Work::Swap(0) => {
+                    Work::Cpu(0) | Work::Disk(0) | Work::Network(0) | Work::Swap(0) | Work::Sleep(0) => {
                         task.doing = None;
                         continue;
                     }
@@ -169,6 +172,10 @@ impl<'a> World<'a> {
                     Work::Network(bytes) => {
                         self.hosts[host].network.join(now, key as u64, bytes);
                         self.schedule_network(host);
+                    }
+                    Work::Sleep(ns) => {
+                        let over = Event::SleepOver { task: key, task_id: task.id };
+                        self.queue.schedule(now + SimDuration(ns), over);
                     }
                     Work::Swap(ns) => {
                         self.hosts[host].swap.join(now, key as u64, ns);
@@ -355,7 +362,7 @@ impl<'a> World<'a> {
             return self.after_memory_step(key, step);
         }
         task.state = State::Rows;
-        self.check_limits(key)
+        if heap + python == 0 { Progress::Continue } else { self.check_limits(key) }
     }
 
     /// Counts what a source reads and makes the time for it.
@@ -382,35 +389,47 @@ impl<'a> World<'a> {
     }
 
     fn next_chunk(&mut self, key: usize) -> Progress {
-        let task = self.tasks[key].as_ref().expect("a task that steps exists");
-        let least = self.least_request(task);
-        let phase = self.phase(task.stage, task.flow.phase);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let flow = &mut task.flow;
-        let memory = phase.insert.and_then(|(operator, _)| task.memory_operators[operator]);
-        let Some(memory) = memory.filter(|_| flow.rows_left > 0) else {
-            if flow.rows_left == 0 && flow.cpu_left == 0 {
+        if flow.rows_left == 0 {
+            if flow.cpu_left == 0 {
                 let phase = flow.phase;
                 return self.end_phase(key, phase);
             }
-            flow.rows_left = 0;
             task.work.push_back(Work::Cpu(std::mem::take(&mut flow.cpu_left)));
             task.state = State::Rows;
             return Progress::Continue;
+        }
+        let (stage, phase) = (task.stage, flow.phase);
+        let phase = self.phase(stage, phase);
+        let task = self.tasks[key].as_ref().expect("a task that steps exists");
+        let Some(memory) = phase.insert.and_then(|(operator, _)| task.memory_operators[operator]) else {
+            let task = self.tasks[key].as_mut().expect("a task that steps exists");
+            task.flow.rows_left = 0;
+            task.state = State::Rows;
+            return Progress::Continue;
         };
+        // Where others give memory back on the way, the first page comes with the first row.
+        let takes_only = phase.drain.is_empty();
+        let begins = task.flow.rows_left == task.flow.rows;
+        let least = if begins && !takes_only { 0 } else { self.least_request(task) };
+        let task = self.tasks[key].as_mut().expect("a task that steps exists");
+        let flow = &mut task.flow;
         // Up to and including the record that makes the operator ask for memory.
         let mut until_request = task.operators.records_until_large_request(memory, least);
-        if least > 0 && until_request >= flow.rows_left && phase.drain.is_empty() {
-            // The rest of its requests are small ones, which may as well come before the work on the rows.
-            let rows = std::mem::take(&mut flow.rows_left);
-            return self.insert(key, rows);
-        }
-        if least > 0 && until_request >= flow.rows_left && !std::mem::replace(&mut flow.grown, true) {
-            // Others give memory back on the way. The last of the smaller requests, which decides what is held in the end,
-            // has its own time.
-            let smaller = (1..=SMALLER_STEPS).map(|step| least >> step);
-            let until = smaller.map(|bytes| task.operators.records_until_large_request(memory, bytes));
-            until_request = until.into_iter().find(|&rows| rows < flow.rows_left).unwrap_or(until_request);
+        if least > 0 && until_request >= flow.rows_left {
+            if takes_only {
+                // The rest of its requests are small ones, which may as well come before the work on the rows.
+                let rows = std::mem::take(&mut flow.rows_left);
+                return self.insert(key, rows);
+            }
+            if !std::mem::replace(&mut flow.grown, true) {
+                // The last of the smaller requests, which decides what is held in the end, has its own time.
+                let smaller = (1..=SMALLER_STEPS).map(|step| least >> step);
+                let until = smaller.map(|bytes| task.operators.records_until_large_request(memory, bytes));
+                until_request =
+                    until.into_iter().find(|&rows| rows < flow.rows_left).unwrap_or(until_request);
+            }
         }
         let rows = flow.rows_left.min(until_request.saturating_add(1));
         let done_after = flow.rows - flow.rows_left + rows;

@@ -203,7 +203,7 @@ impl BytesToBytesMap {
         } else {
             self.entries_until_threshold()
         };
-        (self.pages.room() / self.entry_bytes).min(index)
+        (self.pages.room_or(least) / self.entry_bytes).min(index)
     }
 
     /// Whether the next entry is refused whatever the pages say (MAP-3).

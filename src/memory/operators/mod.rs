@@ -391,6 +391,11 @@ impl Pages {
         self.room
     }
 
+    /// The same, or those of a first page that is still to be had.
+    fn room_or(&self, first: u64) -> u64 {
+        if self.held.is_empty() { first } else { self.room }
+    }
+
     /// Makes a page the current one; the rest of the one before is wasted. `header` bytes of it are not for records.
     fn push(&mut self, page: Held, header: u64) {
         self.bytes += page.bytes;
@@ -483,8 +488,8 @@ trait MemoryOperator: std::fmt::Debug + Send {
     fn advance(&mut self, answer: Option<Allocation>, context: &mut Context<'_>) -> Progress;
     /// Answers a spill call; `by_itself` if the requester is the same consumer. Returns the bytes released.
     fn spill(&mut self, consumer: ConsumerId, ask: u64, by_itself: bool, context: &mut Context<'_>) -> u64;
-    /// Records it can take before it spills or asks for as much as `least` bytes; `u64::MAX`: never again. Smaller requests
-    /// may be counted all the same.
+    /// Records it can take before it spills or asks for as much as `least` bytes, or, where that is not 0, for a page after
+    /// its first; `u64::MAX`: never again. Smaller requests may be counted all the same.
     fn records_until_request(&self, least: u64) -> u64;
     /// Hands records out after the end of the input.
     fn drain(&mut self, records: u64, context: &mut Context<'_>);

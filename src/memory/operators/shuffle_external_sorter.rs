@@ -101,16 +101,16 @@ impl ShuffleExternalSorter {
 
     /// Records that fit without any request or forced spill.
     fn room(&self) -> u64 {
-        self.room_with(self.array_bytes())
+        self.room_with(self.array_bytes(), self.pages.room())
     }
 
-    /// The same with a pointer array of so many bytes.
-    fn room_with(&self, array_bytes: u64) -> u64 {
+    /// The same with a pointer array of so many bytes and so many bytes free in the page.
+    fn room_with(&self, array_bytes: u64, page: u64) -> u64 {
         if self.memory_usage() >= self.shape.limits.bytes {
             return 0;
         }
         let array = self.capacity_of(array_bytes) - self.records;
-        let page = self.pages.room() / self.required();
+        let page = page / self.required();
         let limit = self.shape.limits.records.saturating_sub(self.records);
         array.min(page).min(limit)
     }
@@ -237,7 +237,7 @@ impl MemoryOperator for ShuffleExternalSorter {
         while array > 0 && 2 * array < least {
             array *= 2;
         }
-        self.room_with(array)
+        self.room_with(array, self.pages.room_or(least))
     }
 
     fn drain(&mut self, _records: u64, _context: &mut Context<'_>) {}

@@ -84,8 +84,9 @@ impl TaskOperators {
         self.records_until_large_request(operator, 0)
     }
 
-    /// The same, where requests for less than `least` bytes matter to nobody: arrays that double on the way to their size
-    /// are then asked for within the insertion. An operator may stop at them all the same.
+    /// The same, where requests for less than `least` bytes, the size of a page, matter to nobody: arrays that double on the
+    /// way to their size, and a first page, are then asked for within the insertion. An operator may stop at them all the
+    /// same.
     pub fn records_until_large_request(&self, operator: OperatorIndex, least: u64) -> u64 {
         self.operators[operator.0 as usize].records_until_request(least)
     }
