@@ -5,7 +5,7 @@ use super::prelude::*;
 const FACTOR: super::Refusal = Entry("Ensure that memory overhead is a double greater than 0");
 
 /// Storage levels as `StorageLevel.fromString` and `PySpark` name them.
-pub(in super::super) const STORAGE_LEVELS: &[&str] = &[
+pub(crate) const STORAGE_LEVELS: &[&str] = &[
     "NONE",
     "DISK_ONLY",
     "DISK_ONLY_2",
