@@ -20,6 +20,7 @@ mod files;
 mod heartbeat;
 mod host;
 mod kills;
+mod layout;
 mod pace;
 mod pages;
 mod plan;
