@@ -1,13 +1,14 @@
 //! How fast studies are: runs a second, as a sweep makes them (sums only, no files).
 //!
 //! A reader may conclude how many points a minute buys for a job of some size, what a second thread brings, and what a
-//! replication of a point costs beside a point of its own (a replication shares the meaning of the configuration; a scenario
-//! that is drawn anew for each replication shares nothing else). Throughput counts runs.
+//! replication costs beside a point of its own and beside a run that starts from the scenario's text. Points share the
+//! workload, replications of a point share the meaning of the configuration but draw the workload anew; drawing counts,
+//! since each measurement starts with an application that has drawn nothing yet. Throughput counts runs.
 
 use std::convert::Infallible;
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use spillcast::conf::{Origin, SparkConf, SparkVersion};
 use spillcast::experiment::{Axis, Base, Replications, Space, Study};
 use spillcast::scenario;
@@ -102,7 +103,7 @@ fn sizes(criterion: &mut Criterion) {
 }
 
 fn replications(criterion: &mut Criterion) {
-    let base = base(&job(1_000));
+    let text = job(1_000);
     let mut group = criterion.benchmark_group("1,000 tasks, 16 runs on 1 thread");
     group.sample_size(10);
     group.throughput(Throughput::Elements(u64::from(RUNS)));
@@ -110,9 +111,23 @@ fn replications(criterion: &mut Criterion) {
         [("16 points", heaps(RUNS), 1), ("1 point, 16 replications", heaps(1), RUNS)]
     {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| assert_eq!(with_threads(1, || run(&base, &space, replications)), RUNS));
+            bencher.iter_batched_ref(
+                || base(&text),
+                |base| assert_eq!(with_threads(1, || run(base, &space, replications)), RUNS),
+                BatchSize::PerIteration,
+            );
         });
     }
+    let space = heaps(RUNS);
+    group.bench_function("16 fresh runs, each from the scenario's text", |bencher| {
+        bencher.iter(|| {
+            for point in 0..u64::from(RUNS) {
+                let base = base(&text);
+                let prepared = base.prepare(space.keys(), &space.values(point)).expect("values");
+                black_box(base.run(&prepared, 0, false));
+            }
+        });
+    });
     group.finish();
 }
 

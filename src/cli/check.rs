@@ -12,7 +12,7 @@ use super::diagnostics::{self, Source};
 use super::input::{Application, count, open_scenario};
 use super::{Answer, Told};
 use crate::conf::property;
-use crate::conf::{Origin, Settings, SparkConf};
+use crate::conf::{Origin, Settings, SparkConf, limit_under_heap};
 use crate::experiment;
 use crate::scenario::{self, Severity};
 
@@ -151,7 +151,7 @@ fn check_properties(
                 let finding = json!({ "file": source.file, "severity": "error", "message": words });
                 tell(diagnostics::plain(&format!("{}: {words}", source.file)), true, finding);
             }
-            return;
+            limit_under_heap(conf, &settings).into_iter().collect()
         }
         Err(faults) => faults,
     };

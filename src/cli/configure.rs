@@ -14,8 +14,8 @@ use super::diagnostics;
 use super::input::Application;
 use crate::conf::property::{self, Support};
 use crate::conf::{
-    CollectorOption, ConfError, ErrorKind, Origin, Settings, SparkConf, SparkVersion, properties,
-    spark_submit,
+    CollectorOption, ConfError, ErrorKind, Origin, Settings, SparkConf, SparkVersion, limit_under_heap,
+    properties, spark_submit,
 };
 
 /// Longest value that a listing shows whole, in characters.
@@ -238,17 +238,25 @@ pub(super) fn settings(
     application: Option<&Application>,
     console: Console,
 ) -> Result<Settings, Stop> {
-    Settings::resolve(conf).map_err(|errors| {
-        for error in &errors {
-            console.finding(&diagnostics::conf_error(application.and_then(Application::source), error), true);
-        }
+    let tell = |error: &ConfError| {
+        console.finding(&diagnostics::conf_error(application.and_then(Application::source), error), true);
+    };
+    let settings = Settings::resolve(conf).map_err(|errors| {
+        errors.iter().for_each(tell);
         // Spark stops at the first; a value that means nothing comes before values that do not go together.
         let refused = |error: &ConfError| error.by_spark && error.kind == ErrorKind::Refused;
         match errors.iter().all(refused).then(|| errors.first()).flatten() {
             Some(first) => Stop::Refused(first.message.clone()),
             None => Stop::Faulty,
         }
-    })
+    })?;
+    match limit_under_heap(conf, &settings) {
+        Some(fault) => {
+            tell(&fault);
+            Err(Stop::Faulty)
+        }
+        None => Ok(settings),
+    }
 }
 
 /// Refuses what makes no sense together, before any work.

@@ -88,12 +88,7 @@ pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> 
     let replications = replications(args)?;
     let confidence = confidence(args.confidence)?;
     let shard = args.shard.as_deref().map(parse_shard).transpose().map_err(|why| anyhow!("--shard {why}"))?;
-    let axes: Vec<Axis> = args
-        .vary
-        .iter()
-        .map(|text| Axis::parse(text))
-        .collect::<Result<_, _>>()
-        .map_err(|why| anyhow!(why))?;
+    let axes = axes(&args.vary)?;
     if axes.is_empty() && args.points.is_none() {
         bail!(
             "nothing is varied; add --vary KEY=VALUES, as --vary spark.executor.memory=512m..8g:log:9, or --points FILE"
@@ -128,6 +123,11 @@ pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> 
     };
     let folder = Folder::open(target, identity)?;
     into_folder(&study, folder, &measured, args.json, console)
+}
+
+/// What is varied.
+pub(super) fn axes(vary: &[String]) -> anyhow::Result<Vec<Axis>> {
+    vary.iter().map(|text| Axis::parse(text).map_err(|why| anyhow!(why))).collect()
 }
 
 /// Reads INPUT and its configuration.

@@ -13,7 +13,7 @@ use super::configure;
 use super::console::{Console, indented, print, tell_error, width};
 use super::fail_on::{Comparison, Condition};
 use super::input::count;
-use super::sweep::{base, check, threads};
+use super::sweep::{axes, base, check, threads};
 use super::{Answer, Told};
 use crate::conf::Settings;
 use crate::experiment::{
@@ -102,12 +102,7 @@ pub(super) fn run(args: &TuneArgs, console: Console) -> anyhow::Result<Answer> {
     if let Some(scale) = args.data_scale.iter().find(|scale| !(scale.is_finite() && **scale > 0.0)) {
         bail!("--data-scale {scale}: is no factor; valid: numbers above 0, as 1,2,4");
     }
-    let axes: Vec<Axis> = args
-        .vary
-        .iter()
-        .map(|text| Axis::parse(text))
-        .collect::<Result<_, _>>()
-        .map_err(|why| anyhow!(why))?;
+    let axes = axes(&args.vary)?;
     let (mut base, input) = base(&args.input, &args.conf, args.seed, console)?;
     base.set_replications(args.replications);
     threads(args.threads)?;

@@ -23,4 +23,5 @@ pub use error::{ConfError, ErrorKind};
 pub use master::Master;
 pub use settings::{AdaptiveSettings, Collector, CollectorOption, DeployMode, EvictionPolicy, Settings};
 pub use spark_conf::{Entry, Origin, SparkConf};
+pub use start_checks::limit_under_heap;
 pub use version::SparkVersion;

@@ -218,6 +218,8 @@ fn knobs(r: &Reader<'_>) -> Knobs {
         },
         data_scale: r.real("spillcast.dataScale"),
         container_limit: r.opt_bytes("spillcast.containerLimit"),
+        container_swap: r.opt_bytes("spillcast.containerSwap").unwrap_or(0),
+        container_high: r.opt_bytes("spillcast.containerHigh"),
         host_memory: r.opt_bytes("spillcast.host.memory"),
         host_disk: r.opt_bytes("spillcast.host.disk"),
         host_swap: r.opt_bytes("spillcast.host.swap"),

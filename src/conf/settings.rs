@@ -435,6 +435,10 @@ pub struct Knobs {
     pub data_scale: f64,
     /// Bytes that an executor's process tree may use where no cluster manager sets a limit.
     pub container_limit: Option<u64>,
+    /// Bytes that an executor's container may have in swap beside its limit.
+    pub container_swap: u64,
+    /// Bytes of an executor's container above which the kernel takes pages from it and holds it back.
+    pub container_high: Option<u64>,
     /// Memory of every host, bytes, instead of its own.
     pub host_memory: Option<u64>,
     /// Room for Spark's local files on every host, bytes, instead of its own.

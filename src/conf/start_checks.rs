@@ -1,11 +1,12 @@
 //! Checks that Spark makes when it starts, on values that are fine by themselves: what would stop a real application
 //! before its first task, in the words of the version.
 
+use super::error::{ConfError, ErrorKind};
 use super::master::{MASTER_FORMS, Master};
 use super::reader::Reader;
 use super::settings::{CollectorOption, DeployMode, IoCodec, Settings};
 use super::size::{byte_string_as_bytes, memory_string_to_mb};
-use super::spark_conf::Origin;
+use super::spark_conf::{Entry, Origin, SparkConf};
 use crate::units::{HumanBytes, MIB};
 
 /// Least memory of a JVM: 1.5 times the 300 MiB that `UnifiedMemoryManager` reserves (HEAP-4).
@@ -65,7 +66,6 @@ pub(super) fn refuse_bad_starts(r: &mut Reader<'_>, settings: &Settings) {
     check_search_for_lost(r, settings);
     check_heap_options(r);
     check_collectors(r);
-    check_container_limit(r, settings);
     if let Some(text) = r.text("spark.io.compression.codec").filter(|text| codec(text).is_none()) {
         let message = format!("Codec [{text}] is not available.");
         r.refuse("spark.io.compression.codec", None, message, "one of lz4, lzf, snappy, zstd");
@@ -322,31 +322,29 @@ fn check_collectors(r: &mut Reader<'_>) {
     }
 }
 
-/// A limit that the heap alone passes: the JVM starts, and is killed once it has touched what it was given. Where pages of
-/// the container may be swapped out, they may be more than its memory.
-fn check_container_limit(r: &mut Reader<'_>, settings: &Settings) {
+/// The fault of a container whose limit the heap alone passes. Such a JVM starts, and is killed once it has touched what it
+/// was given, so a study may try it; who asks for one run has mistaken one for the other. Where pages of the container may
+/// be swapped out, they may be more than its memory.
+pub fn limit_under_heap(conf: &SparkConf, settings: &Settings) -> Option<ConfError> {
     const KEY: &str = "spillcast.containerLimit";
-    let Some(limit) = settings.knobs.container_limit.filter(|_| !r.conf.contains("spillcast.containerSwap"))
-    else {
-        return;
-    };
+    let limit = settings.knobs.container_limit.filter(|_| !conf.contains("spillcast.containerSwap"))?;
     let (name, heap) = match settings.master {
         Master::Local { .. } => ("spark.driver.memory", settings.driver.memory),
         _ => ("spark.executor.memory", settings.executor.memory),
     };
-    if limit > heap {
-        return;
-    }
+    let Entry { value, origin } = conf.entry(KEY)?;
     let message = format!(
         "{} is no more than the heap that is to lie in it ({name} of {})",
         HumanBytes(limit),
         HumanBytes(heap)
     );
-    let expected = format!(
+    let valid = format!(
         "more than {}m, with room for what a JVM has beside its heap, or a smaller {name}",
         heap / MIB
     );
-    r.refuse(KEY, None, message, expected);
+    let (key, kind) = (KEY.to_owned(), ErrorKind::OutOfRange);
+    let fault = ConfError { key, value, origin, kind, message, valid, condition: None, by_spark: false };
+    (limit <= heap).then_some(fault)
 }
 
 /// MODE-6.

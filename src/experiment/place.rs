@@ -33,9 +33,51 @@ pub fn place(settings: &Settings, cluster: &ClusterSpec, workload: &Workload) ->
         return Err(words.clone());
     }
     let hosts = if workload.observed.is_some() { with_room(hosts, &plan) } else { hosts };
+    check_containers(settings, &plan, &cluster)?;
     let mut processes = Processes::new(&plan, settings, &hosts).map_err(|error| error.to_string())?;
     processes.memory = memory(&cluster, settings, &plan);
     Ok(Placed { plan, processes })
+}
+
+/// Refuses containers' swap and `memory.high` where they could do nothing.
+fn check_containers(settings: &Settings, plan: &ClusterPlan, cluster: &ClusterSpec) -> Result<(), String> {
+    let knobs = &settings.knobs;
+    let limit = plan.executors.iter().filter_map(|executor| executor.container_limit).min();
+    let asked = [
+        ("spillcast.containerSwap", (knobs.container_swap > 0).then_some(knobs.container_swap)),
+        ("spillcast.containerHigh", knobs.container_high),
+    ];
+    for (key, bytes) in asked {
+        let Some(bytes) = bytes else { continue };
+        let value = HumanBytes(bytes);
+        if limit.is_none() && !plan.executors.is_empty() {
+            return Err(format!(
+                "{key}: {value}, but executors here have no container; valid with spillcast.containerLimit, or on YARN or \
+                 Kubernetes"
+            ));
+        }
+    }
+    if let (Some(high), Some(limit)) = (knobs.container_high, limit)
+        && high >= limit
+    {
+        return Err(format!(
+            "spillcast.containerHigh: {} is not below the container's limit ({}), which kills before it; valid: less than \
+             that",
+            HumanBytes(high),
+            HumanBytes(limit)
+        ));
+    }
+    let without = cluster.hosts.iter().find(|host| host.swap_bytes == 0);
+    if knobs.container_swap > 0
+        && let Some(host) = without
+    {
+        return Err(format!(
+            "spillcast.containerSwap: {}, but host `{}` has no swap; valid with `swap` in [[host]] or spillcast.host.swap",
+            HumanBytes(knobs.container_swap),
+            host.name
+        ));
+    }
+    Ok(())
 }
 
 /// Machines of a log: it tells how many cores were used, not how many there are, so that more slots mean more cores.

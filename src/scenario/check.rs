@@ -241,7 +241,7 @@ fn check_level(name: &str, value: &Spanned<DeValue>, sink: &mut Sink) {
         DeValue::Table(inner) => table(&View::new(inner, value.span()), &LEVEL, sink),
         DeValue::String(given) if LEVELS.contains(&given.as_ref()) => {}
         DeValue::String(given) => {
-            let help = Some(did_you_mean(given, &LEVELS));
+            let help = Some(did_you_mean(given, LEVELS));
             let message = format!("unknown storage level `{given}`");
             sink.error(UNKNOWN_WORD, value.span(), message, "not a storage level", help);
         }

@@ -265,7 +265,11 @@ pub(super) static STEP: Table = Table {
                 KEYS,
                 key("entry_bytes", Kind::Size, "Bytes of a group in the hash map: 16, key row, buffer row."),
                 key("collect_list", Kind::Flag, "Keeps all rows of a group (object aggregation)."),
-                key("value_bytes", Kind::Size, "Bytes that a row adds to such a group."),
+                key(
+                    "value_bytes",
+                    Kind::Size,
+                    "Bytes that a row adds to such a group; of the plain heap, up to 128 groups.",
+                ),
                 key("exchange", Kind::Flag, "False: the rows are partitioned by the key already."),
                 COMPRESSION,
                 NS_PER_ROW,

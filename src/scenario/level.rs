@@ -2,22 +2,7 @@
 
 use super::grammar::{Kind, Table, key};
 
-/// Names of Spark's storage levels.
-pub(super) const LEVELS: [&str; 13] = [
-    "NONE",
-    "DISK_ONLY",
-    "DISK_ONLY_2",
-    "DISK_ONLY_3",
-    "MEMORY_ONLY",
-    "MEMORY_ONLY_2",
-    "MEMORY_ONLY_SER",
-    "MEMORY_ONLY_SER_2",
-    "MEMORY_AND_DISK",
-    "MEMORY_AND_DISK_2",
-    "MEMORY_AND_DISK_SER",
-    "MEMORY_AND_DISK_SER_2",
-    "OFF_HEAP",
-];
+pub(super) use crate::conf::property::STORAGE_LEVELS as LEVELS;
 
 pub(super) static LEVEL: Table = Table::new(
     "a storage level",

@@ -323,7 +323,7 @@ fn dataset(text: &mut Text, dataset: &Dataset) {
 
 /// A level by its name, or by its flags where Spark has no name for it.
 fn level(level: StorageLevel) -> String {
-    let named = level::LEVELS.into_iter().find(|name| level_of(name) == Some(level));
+    let named = level::LEVELS.iter().copied().find(|name| level_of(name) == Some(level));
     named.map_or_else(
         || {
             let StorageLevel { use_disk, use_memory, use_off_heap, deserialized, replication } = level;

@@ -92,6 +92,15 @@ impl Draft {
         });
     }
 
+    /// The last operator holds `bytes` of plain heap in all its tasks, each as much as it has of the work.
+    pub(super) fn holds(&mut self, bytes: u64) {
+        if bytes > 0
+            && let Some(operator) = self.operators.last_mut()
+        {
+            operator.heap_bytes = PerTask::Total(bytes);
+        }
+    }
+
     pub(super) fn pipelined(
         &mut self,
         name: &str,

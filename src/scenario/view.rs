@@ -182,7 +182,7 @@ pub(super) fn level_of(name: &str) -> Option<StorageLevel> {
         "DISK_ONLY" => level(true, false, false),
         "MEMORY_ONLY" => level(false, true, true),
         "MEMORY_ONLY_SER" => level(false, true, false),
-        "MEMORY_AND_DISK" => level(true, true, true),
+        "MEMORY_AND_DISK" | "MEMORY_AND_DISK_DESER" => level(true, true, true),
         "MEMORY_AND_DISK_SER" => level(true, true, false),
         "OFF_HEAP" => StorageLevel { use_off_heap: true, ..level(true, true, false) },
         _ => return None,

@@ -2,8 +2,9 @@
 //! (AQE-1), huge ones of a join split between map outputs (AQE-2), shuffles read where they were written.
 //!
 //! Follows `CoalesceShufflePartitions`, `OptimizeSkewedJoin`, `OptimizeShuffleWithLocalRead` and `ShufflePartitionsUtil` of
-//! Spark 4.1. They see sizes as map statuses report them, a little too large. Left out: the averages that stand for blocks of
-//! shuffles of more than 2,000 partitions, `RebalancePartitions`.
+//! Spark 4.1. They see sizes as map statuses report them, on a scale of steps of a tenth (`MapStatus.compressSize`): what
+//! differs by less comes out equal. Left out: the averages that stand for blocks of shuffles of more than 2,000 partitions,
+//! `RebalancePartitions`.
 
 use std::ops::Range;
 
@@ -36,22 +37,37 @@ pub(super) struct Written {
     pub(super) shuffle: ShuffleIndex,
     /// Bytes of each partition.
     pub(super) partitions: Vec<f64>,
+    /// Rows in a byte.
+    pub(super) rows_per_byte: f64,
     /// Share of the bytes that each map task wrote.
     pub(super) maps: Vec<f64>,
 }
 
 impl Written {
-    /// Bytes of each partition as the map statuses report them.
+    /// Bytes of a partition as the map statuses report them.
     fn reported(&self) -> Vec<u64> {
-        self.partitions.iter().map(|&bytes| reported_bytes(bytes)).collect()
+        let maps = self.maps.len().max(1) as f64;
+        self.partitions.iter().map(|bytes| (self.reported_block(bytes / maps) * maps) as u64).collect()
+    }
+
+    /// What the statuses report on the mean for blocks of about `bytes`: rows fall into blocks at random, so that blocks
+    /// differ by the root of their rows, and some reach the next step.
+    fn reported_block(&self, bytes: f64) -> f64 {
+        /// Middles of five equal parts of the normal distribution.
+        const PARTS: [f64; 5] = [-1.28, -0.52, 0.0, 0.52, 1.28];
+        let spread = (bytes * self.rows_per_byte).max(1.0).sqrt().recip();
+        PARTS.iter().map(|part| reported_bytes(bytes * (1.0 + part * spread)) as f64).sum::<f64>() / 5.0
     }
 }
 
-/// Bytes that map statuses report for blocks of `bytes` in all. They say the next power of 1.1 of each (`MapStatus`); blocks
-/// differ by more than that step, over which the mean is 0.1 / ln 1.1.
+/// Bytes that a map status reports for a block of `bytes`: the next power of 1.1 (`MapStatus`).
 fn reported_bytes(bytes: f64) -> u64 {
-    const MEAN: f64 = 1.049;
-    (bytes * MEAN) as u64
+    const BASE: f64 = 1.1;
+    const STEPS_MAX: f64 = 255.0;
+    if bytes < 1.0 {
+        return 0;
+    }
+    BASE.powf((bytes.ln() / BASE.ln()).ceil().min(STEPS_MAX)) as u64
 }
 
 /// What each task of a stage reads of `written`, whose partitions belong together. Of `splittable` ones huge partitions are
@@ -294,6 +310,17 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_reported_on_a_scale_of_steps() {
+        assert_eq!([0.0, 1.0, 100.0, 1000.0].map(reported_bytes), [0, 1, 106, 1051]);
+        // Partitions that hardly differ come out equal, and fit two groups of half the sum.
+        let partitions = [1.000, 1.002, 1.001, 1.003, 0.999, 0.998, 1.0, 0.997].map(|share| share * 7.6e6);
+        let written =
+            Written { shuffle: 0, partitions: partitions.into(), rows_per_byte: 0.05, maps: vec![0.125; 8] };
+        let settings = settings();
+        assert_eq!(slices(&[written], &[], &settings, 2).len(), 2);
+    }
+
+    #[test]
     fn a_hot_partition_of_one_side_meets_the_whole_of_the_other() {
         let settings = AdaptiveSettings {
             skewed_partition_threshold: 1000,
@@ -302,8 +329,13 @@ mod tests {
             ..settings()
         };
         let written = [
-            Written { shuffle: 3, partitions: vec![400.0, 4000.0, 400.0], maps: vec![0.25; 4] },
-            Written { shuffle: 5, partitions: vec![10.0; 3], maps: vec![1.0] },
+            Written {
+                shuffle: 3,
+                partitions: vec![400.0, 4000.0, 400.0],
+                rows_per_byte: 1.0,
+                maps: vec![0.25; 4],
+            },
+            Written { shuffle: 5, partitions: vec![10.0; 3], rows_per_byte: 1.0, maps: vec![1.0] },
         ];
         let found = slices(&written, &[3, 5], &settings, 2);
         assert_eq!(found.len(), 6);

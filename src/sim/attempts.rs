@@ -255,7 +255,8 @@ impl World<'_> {
                 self.hosts[host].swap.leave(now, key as MemberId);
                 self.schedule_swap(host);
             }
-            None => {}
+            // Its end finds the task gone.
+            Some(Work::Sleep(_)) | None => {}
         }
     }
 
@@ -374,6 +375,13 @@ impl World<'_> {
         {
             task.work.push_back(Work::Swap(swap_ns));
         }
+        let sleep_ns = self.executors[executor].container.take_sleep();
+        self.lost.held_back_ns += sleep_ns;
+        if sleep_ns > 0
+            && let Some(task) = self.tasks[key].as_mut()
+        {
+            task.work.push_back(Work::Sleep(sleep_ns));
+        }
         let state = &self.executors[executor];
         if live > state.heap_usable {
             let (heap, usable) = (state.heap_max, state.heap_usable);
@@ -388,16 +396,17 @@ impl World<'_> {
             return Progress::Fail(Failure::HeapOom(end, text));
         }
         if let Some(limit) = state.record.container_bytes
-            && resident > limit
+            && resident > limit + self.container_swap(executor)
         {
-            self.executor_falls(Limit::Container, key, resident, limit);
-            return Progress::Fail(Failure::ContainerKilled(self.killed(resident, limit)));
+            let all = limit + self.container_swap(executor);
+            self.executor_falls(Limit::Container, key, resident, all);
+            return Progress::Fail(Failure::ContainerKilled(self.killed(executor, resident, limit)));
         }
         Progress::Continue
     }
 
     /// What the driver says of an executor whose process tree passed its limit (KILL-1, KILL-3).
-    fn killed(&self, resident: u64, limit: u64) -> String {
+    fn killed(&self, executor: usize, resident: u64, limit: u64) -> String {
         match self.settings.master {
             Master::Yarn => format!(
                 "Container killed by YARN for exceeding physical memory limits. {} of {} physical memory used. Consider \
@@ -408,12 +417,12 @@ impl World<'_> {
             Master::Kubernetes => format!(
                 "The executor exited with exit code 137(SIGKILL, possible container OOM): {} of {} used.",
                 HumanBytes(resident),
-                HumanBytes(limit)
+                self.container_text(executor, limit)
             ),
             _ => format!(
                 "Command exited with code 137: {} of {} that its container may use.",
                 HumanBytes(resident),
-                HumanBytes(limit)
+                self.container_text(executor, limit)
             ),
         }
     }

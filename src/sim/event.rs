@@ -17,10 +17,14 @@ pub(super) enum Event {
     Network { host: usize },
     /// Pages of a host have been swapped out.
     Swap { host: usize },
+    /// Pages of a host have come and gone for a while.
+    Pages { host: usize },
     /// Memory and swap of a host are full and the kernel gives up looking for pages.
     OutOfMemory { host: usize },
     /// A collection that the driver may miss begins, ends, or has lasted too long.
     LongPause { executor: usize },
+    /// A task has slept for memory above `memory.high`.
+    SleepOver { task: usize, task_id: u64 },
     /// A task's fixed delay is over.
     Delay { task: usize, task_id: u64 },
     /// Delay scheduling may allow the next level.

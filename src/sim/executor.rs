@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::World;
+use super::container::Container;
 use super::heartbeat::LongPauses;
 use super::processes::{ExecutorSetup, host_collector};
 use super::warmup::WarmUp;
@@ -82,6 +83,7 @@ pub(super) struct Executor {
     pub(super) swap_read_s: f64,
     /// Bytes of its process tree in memory and swap, at the last look.
     pub(super) footprint: u64,
+    pub(super) container: Container,
     updated: SimTime,
     pub(super) record: ExecutorRecord,
 }
@@ -130,6 +132,7 @@ impl Executor {
             missing_share: 0.0,
             swap_read_s: 0.0,
             footprint: 0,
+            container: Container::new(),
             updated: SimTime(record.added_ns),
             record,
         }

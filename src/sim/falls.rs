@@ -83,7 +83,8 @@ impl World<'_> {
             let (live, resident) = (record.metrics.peak_heap_used, record.metrics.peak_rss);
             self.approach(Limit::Heap, live.unwrap_or(0), heap, Some(index));
             if let Some(limit) = container {
-                self.approach(Limit::Container, resident.unwrap_or(0), limit, Some(index));
+                let all = limit + self.container_swap(index);
+                self.approach(Limit::Container, resident.unwrap_or(0), all, Some(index));
             }
         }
         for at in 0..self.hosts.len() {

@@ -44,6 +44,7 @@ pub(super) struct Timers {
     pub(super) disk: TimerId,
     pub(super) network: TimerId,
     pub(super) swap: TimerId,
+    pub(super) pages: TimerId,
 }
 
 impl Host {
@@ -97,11 +98,15 @@ pub(super) struct HostLedger {
     pub(super) tenants: Vec<Neighbour>,
     /// Bytes of the executors' processes together.
     executors: u64,
+    /// Bytes of swap that the executors' containers have for themselves.
+    pub(super) in_containers: u64,
     /// Bytes of Spark's local files.
     pub(super) files: u64,
     /// Demand and busy threads at the last balance, and when that was.
     seen: (u64, f64),
     seen_at: SimTime,
+    /// After what time without any event the pages are looked at again.
+    pub(super) look_after: SimDuration,
     /// Demand at the last point of the time line, and when that was.
     pointed: Option<(u64, SimTime)>,
     /// Everybody's pages while memory is short, or something is still in swap.
@@ -115,7 +120,7 @@ pub(super) struct HostLedger {
     updated: SimTime,
     /// Time during which tasks stood nearly still, ns.
     unresponsive_ns: f64,
-    worst_slowdown: f64,
+    pub(super) worst_slowdown: f64,
     pub(super) swap_in_pages: f64,
     pub(super) swap_out_pages: f64,
     pub(super) peak: u64,
@@ -136,7 +141,7 @@ pub(super) struct Neighbour {
 /// Less of a change than this is not worth a new balance, bytes.
 const STEP_BYTES: u64 = 2 << 20;
 /// A balance is drawn anew at least so often while memory is short, since tasks change what they do.
-const BALANCE_MAX_AGE: SimDuration = SimDuration::from_ms(500);
+pub(super) const BALANCE_MAX_AGE: SimDuration = SimDuration::from_ms(500);
 /// Points of the time line are at least so far apart unless memory moves.
 const POINT_EVERY: SimDuration = SimDuration::from_ms(100);
 /// From this slow-down on the tasks of a host stand nearly still.
@@ -163,9 +168,11 @@ impl HostLedger {
             tenants,
             setup,
             executors: 0,
+            in_containers: 0,
             files: 0,
             seen: (0, -1.0),
             seen_at: SimTime::ZERO,
+            look_after: BALANCE_MAX_AGE,
             pointed: None,
             ram: Ram::default(),
             shares: Vec::new(),
@@ -205,6 +212,11 @@ impl HostLedger {
         self.setup.memory_bytes.saturating_sub(self.setup.kernel_bytes)
     }
 
+    /// Swap space for what the host itself moves there.
+    pub(super) fn swap_room(&self, copies: f64) -> u64 {
+        self.setup.swap_bytes.saturating_sub((self.in_containers as f64 * copies) as u64)
+    }
+
     /// Counts what went on since the last look.
     pub(super) fn advance(&mut self, now: SimTime) {
         let elapsed = now.since(self.updated);
@@ -228,6 +240,7 @@ impl World<'_> {
     pub(super) fn note_footprint(&mut self, executor: usize, resident: u64) {
         let at = self.executors[executor].host;
         let resident = if self.executors[executor].alive { resident } else { 0 };
+        let resident = self.settle_container(executor, resident);
         let before = std::mem::replace(&mut self.executors[executor].footprint, resident);
         if let Some(ledger) = self.hosts[at].memory.as_deref_mut() {
             ledger.executors = ledger.executors + resident - before;
@@ -257,6 +270,9 @@ impl World<'_> {
         }
         ledger.advance(now);
         let since_last = now.since(ledger.seen_at).as_secs();
+        if seen.abs_diff(demand) >= STEP_BYTES {
+            ledger.look_after = BALANCE_MAX_AGE;
+        }
         ledger.seen = (demand, busy);
         ledger.seen_at = now;
         let mut page_in_us = 0.0;
@@ -304,18 +320,23 @@ impl World<'_> {
             })
             .collect();
         let read_s = ledger.setup.swap_device.read_us(1.0) / 1e6;
-        let full = demand > ledger.room() + ledger.setup.swap_bytes;
+        let full = demand > ledger.room() + ledger.swap_room(copies);
         let schedule = full && !ledger.kill_pending;
         ledger.kill_pending |= full;
         let still = ledger.unresponsive_ns > STANDSTILL_MAX_NS;
-        if demand > ledger.peak {
-            ledger.peak = demand;
+        let wanted = demand + (ledger.in_containers as f64 * copies) as u64;
+        if wanted > ledger.peak {
+            ledger.peak = wanted;
             ledger.record.peak_ns = now.0;
             let lines = self.ledger_lines(at);
             let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
             ledger.peak_lines = lines;
         }
+        self.plan_look_at_pages(at, &own);
         for (&executor, (slow, missing)) in own.iter().zip(slowdowns) {
+            self.executors[executor].gc_until(now);
+            let within = &self.executors[executor].container;
+            let (slow, missing) = (slow.max(within.slow), missing.max(within.missing));
             self.executors[executor].swap_slow = slow;
             self.executors[executor].missing_share = missing;
             self.executors[executor].swap_read_s = read_s;
@@ -380,7 +401,9 @@ impl World<'_> {
                     format!("executor {id}")
                 };
                 let who = if copy > 0 { format!("{who}, copy {}", copy + 1) } else { who };
-                lines.push(line(who, executor.footprint));
+                let mut own = line(who, executor.footprint);
+                own.swapped_bytes += executor.container.swapped;
+                lines.push(own);
             }
         }
         for (tenant, state) in ledger.setup.tenants.iter().zip(&ledger.tenants) {

@@ -14,7 +14,7 @@ impl World<'_> {
         let copies = self.hosts[at].copies;
         let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
         ledger.kill_pending = false;
-        if ledger.demand(copies) <= ledger.room() + ledger.setup.swap_bytes {
+        if ledger.demand(copies) <= ledger.room() + ledger.swap_room(copies) {
             return;
         }
         ledger.advance(now);
@@ -37,8 +37,8 @@ impl World<'_> {
             })
             .collect();
         for index in 0..applications {
-            let footprint = self.executors[own[index % own.len()]].footprint;
-            candidates.push(Candidate::of_bytes(footprint, 0, adj));
+            let executor = &self.executors[own[index % own.len()]];
+            candidates.push(Candidate::of_bytes(executor.footprint, executor.container.swapped, adj));
         }
         let Some(dies) = victim(&candidates, total) else {
             self.abort(

@@ -12,6 +12,7 @@ mod attempts;
 mod cache;
 mod cached_partitions;
 mod consumers;
+mod container;
 mod event;
 mod executor;
 mod falls;
@@ -19,6 +20,7 @@ mod files;
 mod heartbeat;
 mod host;
 mod kills;
+mod layout;
 mod pace;
 mod pages;
 mod plan;
@@ -188,6 +190,7 @@ impl<'a> World<'a> {
                     disk: queue.add_timer(Event::Disk { host: at }),
                     network: queue.add_timer(Event::Network { host: at }),
                     swap: queue.add_timer(Event::Swap { host: at }),
+                    pages: queue.add_timer(Event::Pages { host: at }),
                 };
                 Host::new(&host.name, host.cores, [disk, network], timers, processes.memory.get(at).cloned())
             })
@@ -343,7 +346,16 @@ impl<'a> World<'a> {
                 }
                 self.schedule_swap(host);
             }
+            Event::Pages { host } => self.look_at_pages(host),
             Event::OutOfMemory { host } => self.kill_somebody(host),
+            Event::SleepOver { task, task_id } => {
+                let sleeps = |task: &task::Task| {
+                    task.id == task_id && matches!(task.doing, Some(task::Work::Sleep(_)))
+                };
+                if self.tasks[task].as_ref().is_some_and(sleeps) {
+                    self.io_done(task);
+                }
+            }
             Event::LongPause { executor } => self.long_pause(executor),
             Event::Delay { task, task_id } => {
                 let waiting = self.tasks[task].as_ref().is_some_and(|t| t.id == task_id);

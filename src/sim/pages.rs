@@ -9,6 +9,7 @@ use crate::host::ram::Process;
 use crate::host::residency::{PageSet, Pattern};
 use crate::host::swap::PAGE_BYTES;
 use crate::memory::MemoryMode;
+use crate::units::SimDuration;
 
 /// Touches of pages in use by a running task, a second of its processor's time, beside what it allocates: rows in pages of
 /// maps and sorters. Assumed: a guess that was not fitted, error not known.
@@ -17,6 +18,10 @@ const TASK_TOUCHES_PER_S: f64 = 20_000.0;
 const BESIDE_HEAP_PERIOD_S: f64 = 5.0;
 /// Position of the live data among an executor's sets of pages.
 pub(super) const LIVE: usize = 0;
+/// Slow-downs that change by less than this share from look to look are steady.
+const STEADY: f64 = 0.01;
+/// Pages are looked at at least so often while some are in swap and tasks work.
+const LOOK_AFTER_MAX: SimDuration = SimDuration::from_ms(10_000);
 /// Names of processes that are no executors; those of a copy have its number in the upper half.
 const TENANT_ID: u64 = 1 << 62;
 const BESIDE_ID: u64 = 1 << 63;
@@ -33,12 +38,12 @@ impl World<'_> {
         let copies = self.hosts[at].copies;
         let ledger = self.hosts[at].memory.as_deref_mut().expect("a host that swaps has a ledger");
         // What swap has no place for stays in memory until the kernel kills.
-        let kept = ledger.room().max(demand.saturating_sub(ledger.setup.swap_bytes));
+        let kept = ledger.room().max(demand.saturating_sub(ledger.swap_room(copies)));
         // What is fresh in memory has not been there since the last look.
         let seconds = if ledger.shares.is_empty() { 0.0 } else { seconds };
         let found =
             ledger.ram.settle(processes, (kept / PAGE_BYTES) as f64, ledger.setup.swap_device, seconds);
-        let space = (ledger.setup.swap_bytes / PAGE_BYTES) as f64;
+        let space = (ledger.swap_room(copies) / PAGE_BYTES) as f64;
         let swapped = found.shares.iter().map(|share| share.swapped_pages).sum::<f64>().min(space);
         ledger.swap_in_pages += found.page_ins;
         ledger.swap_out_pages += found.page_outs;
@@ -48,11 +53,50 @@ impl World<'_> {
         found.page_in_us
     }
 
+    /// Sees to it that pages on their way are looked at again although nothing else happens.
+    pub(super) fn plan_look_at_pages(&mut self, at: usize, executors: &[usize]) {
+        let now = self.queue.now();
+        let timer = self.hosts[at].timers.pages;
+        let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
+        let moving = !ledger.shares.is_empty() || ledger.in_containers > 0;
+        // Where no task works nothing is slowed down, and the next event looks anyway.
+        let works = |&index: &usize| {
+            let executor = &self.executors[index];
+            executor.running.len() > executor.waiting.len()
+        };
+        let next = (moving && executors.iter().any(works)).then(|| now + ledger.look_after);
+        self.queue.set_timer(timer, next);
+    }
+
+    /// Time has gone by on a host with pages in swap.
+    pub(super) fn look_at_pages(&mut self, at: usize) {
+        let missing = |world: &Self| -> Vec<f64> {
+            let alive = world.alive_on(at).into_iter();
+            alive.map(|index| world.executors[index].swap_slow).collect()
+        };
+        let before = missing(self);
+        for executor in self.alive_on(at) {
+            self.refresh(executor);
+        }
+        self.update_ledger(at, true);
+        let steady =
+            before.iter().zip(missing(self)).all(|(before, now)| (now / before - 1.0).abs() < STEADY);
+        let executors = self.alive_on(at);
+        if let Some(ledger) = self.hosts[at].memory.as_deref_mut() {
+            let longer = SimDuration((ledger.look_after.0 * 2).min(LOOK_AFTER_MAX.0));
+            ledger.look_after = if steady { longer } else { super::host::BALANCE_MAX_AGE };
+        }
+        self.plan_look_at_pages(at, &executors);
+    }
+
     /// The processes of a host with their pages: executors, those of the other copies, neighbours, files in memory.
     pub(super) fn processes_on(&self, at: usize) -> Vec<Process> {
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return Vec::new() };
-        let own: Vec<Process> =
-            self.alive_on(at).into_iter().map(|index| self.executor_process(index)).collect();
+        let own: Vec<Process> = self
+            .alive_on(at)
+            .into_iter()
+            .map(|index| self.executor_process(index, self.executors[index].footprint))
+            .collect();
         let copies = self.hosts[at].copies as usize;
         let mut all: Vec<Process> = Vec::new();
         for copy in 0..copies as u64 {
@@ -74,16 +118,16 @@ impl World<'_> {
     }
 
     /// The pages of an executor's process: live data that tasks touch, the rest of the heap that allocation walks round, and
-    /// what is beside the heap.
-    fn executor_process(&self, index: usize) -> Process {
+    /// what is beside the heap, of `bytes` in all.
+    pub(super) fn executor_process(&self, index: usize, bytes: u64) -> Process {
         let executor = &self.executors[index];
         let rates = &self.workload.rates;
         let pages = |bytes: u64| (bytes / PAGE_BYTES) as f64;
         let off_heap = executor.manager.execution(MemoryMode::OffHeap).used()
             + executor.manager.storage(MemoryMode::OffHeap).used();
         let live = executor.live_heap(rates.heap_base_bytes);
-        let beside = (rates.non_heap_bytes + executor.python_bytes).min(executor.footprint);
-        let heap = executor.footprint.saturating_sub(beside + off_heap);
+        let beside = (rates.non_heap_bytes + executor.python_bytes).min(bytes);
+        let heap = bytes.saturating_sub(beside + off_heap);
         let live = live.min(heap);
         let garbage = pages(heap - live);
         let running = executor.running.len() as f64;

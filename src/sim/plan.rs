@@ -4,11 +4,12 @@
 //! other settings their sums are shared out anew: file splits by Spark's split rule, shuffle partitions by hashing the
 //! same keys again, coalesced where adaptive execution would do so (AQE-1).
 
-use super::adaptive::{self, Slice, Written};
+use super::adaptive::{self, Written};
+use super::layout::Layout;
 use crate::conf::Settings;
 use crate::memory::operators::WindowPartitions;
 use crate::workload::{
-    Distribution, Keys, Observed, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShuffleIndex,
+    Distribution, Observed, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShuffleIndex,
     ShufflePartitions, Stage, Workload, file_partitions, filled_blocks, needs_equal_keys, reblocked_bytes,
 };
 
@@ -219,7 +220,11 @@ impl Planner<'_> {
                     }
                 }
             };
-            let spread = |amount: &PerTask| self.spread(amount, &share, layout.as_observed, read_times);
+            let by = |amount: &PerTask, shares: &[f64]| {
+                let observed = self.observed().and_then(|_| layout.of_partitions(amount, part.as_ref()));
+                observed.unwrap_or_else(|| self.spread(amount, shares, layout.as_observed, read_times))
+            };
+            let spread = |amount: &PerTask| by(amount, &share);
             // Work follows the rows that come in: a hot key makes one task of an aggregation slow, not large.
             let work = operator.inputs.first().map_or(&share, |&input| &shares[input]);
             let (bytes, keys) = match &operator.kind {
@@ -242,9 +247,9 @@ impl Planner<'_> {
             };
             operators.push(OperatorPlan {
                 rows,
-                cpu_ns: self.spread(&operator.cpu_ns, work, layout.as_observed, read_times),
+                cpu_ns: by(&operator.cpu_ns, work),
                 // What user code and lists of values hold grows with the rows that come in, hot keys' included.
-                heap_bytes: self.spread(&operator.heap_bytes, work, layout.as_observed, read_times),
+                heap_bytes: by(&operator.heap_bytes, work),
                 bytes,
                 keys,
                 window_partitions,
@@ -389,11 +394,15 @@ impl Planner<'_> {
         let by_conf =
             first.partitions == ShufflePartitions::Conf && first.distribution != Distribution::Single;
         let settings = &self.settings.sql.adaptive;
-        let adaptive = by_conf && settings.enabled;
+        // Beside files or cached partitions a shuffle stays as it is (`CoalesceShufflePartitions`).
+        let alone = !stage.operators.iter().any(|operator| {
+            matches!(operator.kind, OperatorKind::Scan { .. } | OperatorKind::CachedScan { .. })
+        });
+        let adaptive = by_conf && settings.enabled && alone;
         let partitioned_alike = |o: &Observed| {
             !by_conf
                 || (o.shuffle_partitions == self.now.shuffle_partitions
-                    && o.adaptive == self.now.adaptive
+                    && (o.adaptive == self.now.adaptive || !alone)
                     && (splittable.is_empty() || o.skew_join == self.now.skew_join)
                     && (!adaptive || o.default_parallelism == self.now.default_parallelism))
         };
@@ -414,7 +423,8 @@ impl Planner<'_> {
             .map(|(&shuffle, shares)| {
                 let total = self.bytes_written(shuffle) as f64 * self.scale;
                 let partitions = shares.iter().map(|share| total * share).collect();
-                Written { shuffle, partitions, maps: self.map_shares[shuffle].clone() }
+                let rows_per_byte = self.rows_written(shuffle) as f64 * self.scale / total.max(1.0);
+                Written { shuffle, partitions, rows_per_byte, maps: self.map_shares[shuffle].clone() }
             })
             .collect();
         let slices = adaptive::slices(&written, splittable, settings, self.now.default_parallelism);
@@ -484,112 +494,4 @@ fn per_task(amount: &PerTask, even: &[f64], as_observed: bool) -> Vec<u64> {
 fn product<'a>(mut parts: impl Iterator<Item = &'a Vec<f64>>) -> Option<Vec<f64>> {
     let first = parts.next()?.clone();
     Some(parts.fold(first, |product, part| product.iter().zip(part).map(|(a, b)| a * b).collect()))
-}
-
-/// How a stage's input falls into tasks.
-struct Layout {
-    /// Share of the input of each task.
-    shares: Vec<f64>,
-    /// Partitions before coalescing; 0 where tasks read what map tasks wrote, whatever the partition.
-    partitions: usize,
-    /// What each task reads; empty: one partition a task.
-    slices: Vec<Slice>,
-    /// Values observed one a task hold.
-    as_observed: bool,
-}
-
-impl Layout {
-    fn even(tasks: usize, as_observed: bool) -> Self {
-        let shares = vec![1.0 / tasks.max(1) as f64; tasks];
-        Self { shares, partitions: tasks, slices: Vec::new(), as_observed }
-    }
-
-    fn by_size(sizes: &[u64], as_observed: bool) -> Self {
-        let total = sizes.iter().sum::<u64>().max(1) as f64;
-        let shares = sizes.iter().map(|&size| size as f64 / total).collect();
-        Self { shares, partitions: sizes.len(), slices: Vec::new(), as_observed }
-    }
-
-    /// The first task that reads `partition`.
-    fn task_of(&self, partition: usize) -> usize {
-        if self.slices.is_empty() {
-            return partition;
-        }
-        self.slices.partition_point(|slice| slice.partitions.end <= partition)
-    }
-
-    /// Rows of the window partitions of each task, whose rows are `rows`.
-    fn window_partitions(&self, keys: &Keys, rows: &[u64]) -> Vec<WindowPartitions> {
-        let all = rows.iter().sum::<u64>() as f64;
-        let smooth_keys = keys.distinct.saturating_sub(keys.hot.len() as u64);
-        let smooth_rows = all * (1.0 - keys.hot.iter().sum::<f64>()).max(0.0);
-        let others = if smooth_keys == 0 { 1 } else { (smooth_rows / smooth_keys as f64).ceil() as u64 };
-        let mut partitions =
-            vec![WindowPartitions { largest: others.max(1), others: others.max(1) }; rows.len()];
-        // Where shares are as observed, the hot keys are what made the largest tasks large; else they are hashed.
-        let mut by_rows: Vec<usize> = (0..rows.len()).collect();
-        by_rows.sort_by_key(|&task| std::cmp::Reverse(rows[task]));
-        let observed = keys.observed.len() == self.partitions;
-        for (key, share) in keys.hot.iter().enumerate() {
-            let task = if observed {
-                by_rows.get(key).copied()
-            } else {
-                Some(self.task_of(keys.home(key as u64, self.partitions)))
-            };
-            if let Some(task) = task.and_then(|task| partitions.get_mut(task)) {
-                task.largest = task.largest.max((all * share).round() as u64);
-            }
-        }
-        for (task, &rows) in partitions.iter_mut().zip(rows) {
-            task.largest = task.largest.min(rows).max(1);
-        }
-        partitions
-    }
-
-    /// Shares of the tasks, from those of the partitions, whatever their number; of a shuffle, in the parts of partitions
-    /// that tasks read.
-    fn group(&self, shares: impl Fn(usize) -> Vec<f64>, shuffle: Option<ShuffleIndex>) -> Vec<f64> {
-        if self.partitions == 0 {
-            return self.shares.clone();
-        }
-        let shares = shares(self.partitions);
-        if self.slices.is_empty() {
-            return shares;
-        }
-        let share = |slice: &Slice| {
-            let sum: f64 = shares[slice.partitions.clone()].iter().sum();
-            sum * shuffle.map_or(1.0, |shuffle| slice.part(shuffle))
-        };
-        self.slices.iter().map(share).collect()
-    }
-
-    /// The part of its partitions' rows of a shuffle that each task reads; `None`: the whole, in every task.
-    fn parts(&self, shuffle: ShuffleIndex) -> Option<Vec<f64>> {
-        let split = self.slices.iter().any(|slice| !slice.parts.is_empty());
-        split.then(|| self.slices.iter().map(|slice| slice.part(shuffle)).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hot_key_is_one_window_partition_wherever_it_falls() {
-        let keys = Keys { hot: vec![0.4, 0.1], distinct: 102, ..Keys::default() };
-        let rows = keys.shares(8).iter().map(|share| (share * 10_000.0) as u64).collect::<Vec<_>>();
-        let layout = Layout { shares: Vec::new(), partitions: 8, slices: Vec::new(), as_observed: false };
-        let partitions = layout.window_partitions(&keys, &rows);
-        assert!((3_990..=4_000).contains(&partitions[keys.home(0, 8)].largest), "{partitions:?}");
-        assert!(partitions.iter().all(|task| task.others == 50));
-        // All in one task: the larger of the two.
-        let layout = Layout { slices: vec![Slice { partitions: 0..8, parts: Vec::new() }], ..layout };
-        assert_eq!(layout.window_partitions(&keys, &[10_000])[0].largest, 4_000);
-        // Nobody counted the keys: small.
-        let unknown = Keys { distinct: 0, ..Keys::default() };
-        assert_eq!(
-            layout.window_partitions(&unknown, &[10_000])[0],
-            WindowPartitions { largest: 1, others: 1 }
-        );
-    }
 }

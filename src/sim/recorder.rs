@@ -16,6 +16,8 @@ pub(super) struct Lost {
     pub(super) drop_ns: u64,
     /// Waits of growing tasks for pages that are written out.
     pub(super) swap_out_ns: u64,
+    /// Sleeps of growing tasks above `memory.high` of their container.
+    pub(super) held_back_ns: u64,
 }
 
 /// Adds a task's metrics to a sum.
@@ -187,6 +189,11 @@ impl World<'_> {
                 ),
             },
         ];
+        causes.push(Cause {
+            kind: "memory.high",
+            lost_ns: self.lost.held_back_ns,
+            text: format!("held back above memory.high of the container: {}", share(self.lost.held_back_ns)),
+        });
         causes.push(self.swapping(share));
         causes.push(self.starting());
         causes.extend(self.skew());

@@ -10,11 +10,12 @@
 use std::collections::VecDeque;
 
 use super::World;
+use super::event::Event;
 use super::program::{Instruction, Phase};
 use crate::host::collector::HeapEnd;
 use crate::memory::operators::{OperatorIndex, Step, TaskOperators};
 use crate::record::{EventKind, Metrics};
-use crate::units::{SimTime, share_of};
+use crate::units::{SimDuration, SimTime, share_of};
 
 /// Physical work that takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) enum Work {
     Network(u64),
     /// Nanoseconds of the host's swap device, for pages that go out to make room.
     Swap(u64),
+    /// Nanoseconds of sleep that the kernel puts a thread to.
+    Sleep(u64),
 }
 
 /// An array below a page halved so often is too small to have its own time.
@@ -153,7 +156,7 @@ impl<'a> World<'a> {
                 task.doing = Some(work);
                 let host = self.executors[executor].host;
                 match work {
-                    Work::Cpu(0) | Work::Disk(0) | Work::Network(0) | Work::Swap(0) => {
+                    Work::Cpu(0) | Work::Disk(0) | Work::Network(0) | Work::Swap(0) | Work::Sleep(0) => {
                         task.doing = None;
                         continue;
                     }
@@ -169,6 +172,10 @@ impl<'a> World<'a> {
                     Work::Network(bytes) => {
                         self.hosts[host].network.join(now, key as u64, bytes);
                         self.schedule_network(host);
+                    }
+                    Work::Sleep(ns) => {
+                        let over = Event::SleepOver { task: key, task_id: task.id };
+                        self.queue.schedule(now + SimDuration(ns), over);
                     }
                     Work::Swap(ns) => {
                         self.hosts[host].swap.join(now, key as u64, ns);

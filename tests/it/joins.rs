@@ -5,16 +5,17 @@ use std::path::Path;
 
 use spillcast::cluster::{PlanInput, plan};
 use spillcast::conf::{Origin, Settings, SparkConf, SparkVersion};
-use spillcast::eventlog::{LogPart, import, read_app_log};
+use spillcast::eventlog::{Import, LogPart, import, read_app_log};
 use spillcast::record::{Outcome, RunRecord};
 use spillcast::sim::{Processes, SimOptions, replan, simulate};
-use spillcast::workload::{OperatorKind, Workload};
+use spillcast::workload::OperatorKind;
 
 const BIG_ORDERS: &str = "w11bigorders-base/local-1795261395639.zstd";
 const UNSHIPPED: &str = "w11unshipped-base/local-1795261307982.zstd";
 const ORDER_COUNTS: &str = "w11ordercounts-base/local-1795261666065.zstd";
 
-fn application(log: &str, changed: &[(&str, &str)]) -> (Workload, Settings) {
+/// A log's application and machines, and its configuration with some of it changed.
+pub(crate) fn application(log: &str, changed: &[(&str, &str)]) -> (Import, Settings) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/eventlog").join(log);
     let file = std::fs::File::open(path).unwrap();
     let (app_log, notes) = read_app_log([LogPart::new(log.to_owned(), file)]).unwrap();
@@ -26,11 +27,12 @@ fn application(log: &str, changed: &[(&str, &str)]) -> (Workload, Settings) {
     for (key, value) in changed {
         conf.set(key, value, Origin::Scenario(1));
     }
-    (imported.workload, Settings::resolve(&conf).unwrap())
+    let settings = Settings::resolve(&conf).unwrap();
+    (imported, settings)
 }
 
 pub(crate) fn run(log: &str, changed: &[(&str, &str)]) -> RunRecord {
-    let (workload, settings) = application(log, changed);
+    let (Import { workload, .. }, settings) = application(log, changed);
     let input = PlanInput { settings: &settings, hosts: &[], yarn: None, python: workload.python };
     let processes = Processes::new(&plan(&input), &settings, &[]).unwrap();
     let record = simulate(&workload, &settings, &processes, SimOptions { seed: 1, details: false });
@@ -118,7 +120,8 @@ fn an_aggregation_on_the_key_of_the_join_needs_no_exchange_of_its_own() {
 #[test]
 fn a_threshold_that_every_table_of_the_log_was_below_changes_nothing() {
     for log in [BIG_ORDERS, UNSHIPPED, ORDER_COUNTS] {
-        let (workload, settings) = application(log, &[("spark.sql.autoBroadcastJoinThreshold", "11m")]);
+        let (Import { workload, .. }, settings) =
+            application(log, &[("spark.sql.autoBroadcastJoinThreshold", "11m")]);
         assert_eq!(replan(&workload, &settings), Ok(None), "{log}");
     }
 }
@@ -127,7 +130,7 @@ fn a_threshold_that_every_table_of_the_log_was_below_changes_nothing() {
 fn a_finished_shuffle_below_the_adaptive_threshold_is_broadcast() {
     // Nothing is broadcast before anything runs; the customers' shuffle of 3.0 MB is then. The join is done as in the log,
     // but for that shuffle.
-    let (workload, settings) =
+    let (Import { workload, .. }, settings) =
         application(BIG_ORDERS, &[NEVER, ("spark.sql.adaptive.autoBroadcastJoinThreshold", "4m")]);
     let replanned = replan(&workload, &settings).unwrap().expect("the join on the customer changes").workload;
     assert_eq!(replanned.broadcasts, workload.broadcasts);
@@ -143,11 +146,12 @@ fn a_finished_shuffle_below_the_adaptive_threshold_is_broadcast() {
 
 #[test]
 fn a_query_whose_plan_the_log_cuts_short_is_refused_when_its_joins_would_change() {
-    let (mut workload, settings) = application(BIG_ORDERS, &[NEVER]);
+    let (Import { mut workload, .. }, settings) = application(BIG_ORDERS, &[NEVER]);
     "the log cut the text of its SortMergeJoin short".clone_into(&mut workload.queries[0].unknown);
     let why = replan(&workload, &settings).unwrap_err();
     assert!(why.starts_with("query of job 8 (") && why.ends_with("SortMergeJoin short"), "{why}");
-    let (mut workload, settings) = application(BIG_ORDERS, &[("spark.sql.adaptive.enabled", "false")]);
+    let (Import { mut workload, .. }, settings) =
+        application(BIG_ORDERS, &[("spark.sql.adaptive.enabled", "false")]);
     "its plan is empty".clone_into(&mut workload.queries[0].unknown);
     let replanned = replan(&workload, &settings).unwrap().expect("an assumption is said");
     assert!(replanned.assumed[0].contains("its joins are left as they ran"), "{:?}", replanned.assumed);

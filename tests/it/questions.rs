@@ -221,3 +221,26 @@ fn a_full_disk_has_a_ledger_and_a_remedy() {
         csv.lines().skip(1).filter_map(|line| line.split(',').nth(at)?.parse().ok()).collect();
     assert!(files.first() == Some(&0) && files.len() > 2 && files.last() <= Some(&peak), "{files:?} {peak}");
 }
+
+/// 16 again: a list of all rows of one group is plain heap, which partitions do not split and Spark does not spill.
+#[test]
+fn a_list_of_one_group_fills_the_heap() {
+    let steps = |groups: u32| {
+        query(&format!(
+            "{{ op = \"aggregate\", groups = {groups}, collect_list = true, value_bytes = 160 }}, {{ op = \"write\" }}"
+        ))
+    };
+    let conf = "\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"512m\"\n\"spark.sql.shuffle.partitions\" = 8\n";
+    let answer = why(&scenario(conf, &steps(1)), "");
+    assert_eq!((answer["class"].as_str(), &answer["outcome"]), (Some("javaHeap"), &"heap_oom".into()));
+    // Four million rows of 160 bytes in the one task that merges.
+    assert_eq!(holds(&answer, "userHeap"), 4_000_000 * 160);
+    let ledger = answer["fellFirst"]["ledger"].as_array().expect("a ledger");
+    assert!(ledger.iter().any(|holder| holder["name"] == "ObjectHashAggregate"), "{ledger:#?}");
+    let useless = answer["noHelp"].as_array().expect("what does not help");
+    assert!(useless.iter().any(|change| change.get("spark.sql.shuffle.partitions").is_some()), "{useless:?}");
+    let heap: u64 = fix(&answer, "spark.driver.memory").trim_end_matches('m').parse().expect("MiB");
+    assert!((670..760).contains(&heap), "{heap}");
+    // A hundred groups lie in as many partitions as there are, and two of those at once fit.
+    assert_eq!(why(&scenario(conf, &steps(100)), "")["class"], "none");
+}

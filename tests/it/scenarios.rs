@@ -93,6 +93,7 @@ fn every_scenario_has_its_story_here() {
         "cache-against-execution",
         "cache-thrash",
         "collect-to-driver",
+        "container-swap",
         "eviction-policies",
         "long-pauses",
         "off-heap",
@@ -216,6 +217,46 @@ fn tenant<'s>(story: &'s Story, name: &str) -> &'s Value {
 fn swapped(story: &Story) -> u64 {
     let ledger = story.json["ledger"].as_array().expect("a ledger");
     ledger.iter().map(|line| line["swapped"].as_u64().expect("bytes")).sum()
+}
+
+#[test]
+fn a_container_that_may_swap_outlives_its_limit() {
+    let lost = |story: &Story, kind: &str| {
+        let causes = story.json["causes"].as_array().expect("causes");
+        causes
+            .iter()
+            .find(|cause| cause["kind"] == kind)
+            .map_or(0.0, |cause| cause["lostMs"].as_f64().unwrap())
+    };
+    let reason = |story: &Story| story.json["reason"].as_str().expect("a reason").to_owned();
+    let base = story("container-swap", None);
+    assert_eq!((base.outcome(), base.total("swapOutBytes")), ("container_killed", 0));
+    assert!(reason(&base).contains("of 1.2 GiB that its container may use"), "{}", reason(&base));
+    // Too little swap puts the kill off, which then counts both.
+    let little = story("container-swap", Some("64m of swap"));
+    assert_eq!(little.outcome(), "container_killed");
+    assert!(
+        reason(&little).contains("1.3 GiB of 1.2 GiB of memory and 64.0 MiB of swap"),
+        "{}",
+        reason(&little)
+    );
+    assert!(little.wall_ms() > base.wall_ms());
+    // Enough lets it through, slower than with memory enough; collections wait for pages too.
+    let room = story("container-swap", Some("limit of 2g"));
+    let enough = story("container-swap", Some("1g of swap"));
+    assert_eq!((room.outcome(), enough.outcome()), ("ok", "ok"));
+    assert_eq!(room.total("swapOutBytes"), 0);
+    assert!(enough.total("swapOutBytes") > 100 << 20 && swapped(&enough) > 100 << 20);
+    assert!(enough.wall_ms() > 1.3 * room.wall_ms() && lost(&enough, "swap") > 0.0);
+    assert!(enough.total("jvmGcTime") > room.total("jvmGcTime"));
+    // `memory.high` moves the point from which it swaps; without swap it holds the tasks back, and kills nobody.
+    let lower = story("container-swap", Some("1g of swap, memory.high of 800m"));
+    assert_eq!(lower.outcome(), "ok");
+    assert!(swapped(&lower) > swapped(&enough) && lower.wall_ms() > enough.wall_ms());
+    let held_back = story("container-swap", Some("memory.high of 1200m, limit of 2g"));
+    assert_eq!((held_back.outcome(), held_back.total("swapOutBytes")), ("ok", 0));
+    assert!(held_back.wall_ms() > 10.0 * room.wall_ms());
+    assert!(lost(&held_back, "memory.high") > held_back.wall_ms() / 2.0);
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn properties_reach_their_field() {
         ("spillcast.storageLevel.orders", "DISK_ONLY"),
         ("spillcast.evictionPolicy", "LRC"),
         ("spillcast.dataScale", "2.5"),
-        ("spillcast.containerLimit", "5100273664"),
+        ("spillcast.containerLimit", "939524096"),
     ]);
     assert_eq!((s.master, s.deploy_mode), (Master::Yarn, DeployMode::Cluster));
     assert_eq!((s.driver.memory, s.executor.memory), (2 * GIB, 4 * GIB));
@@ -143,7 +143,7 @@ fn properties_reach_their_field() {
     assert_eq!(s.knobs.storage_level_of("orders"), Some("DISK_ONLY"));
     assert_eq!(s.knobs.storage_level_of("people"), Some("MEMORY_ONLY"));
     assert_eq!((s.knobs.eviction_policy, s.knobs.data_scale), (EvictionPolicy::Lrc, 2.5));
-    assert_eq!(s.knobs.container_limit, Some(5_100_273_664));
+    assert_eq!(s.knobs.container_limit, Some(939_524_096));
 }
 
 #[test]

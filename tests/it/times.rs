@@ -1,30 +1,17 @@
 //! Logs of real applications under other configurations: how long the jobs take and what spill files weigh, against what
 //! Spark 4.1.4 reported under those configurations.
 
-use std::path::Path;
-
 use spillcast::cluster::{PlanInput, plan};
-use spillcast::conf::{Origin, Settings, SparkConf, SparkVersion};
-use spillcast::eventlog::{LogPart, import, read_app_log};
 use spillcast::record::RunRecord;
 use spillcast::sim::{Processes, SimOptions, simulate};
+
+use super::joins::application;
 
 /// A query in `local[2]` that takes 9.9 s and does not spill.
 const BIG_ORDERS: &str = "w11bigorders-base/local-1795261395639.zstd";
 
 fn run(log: &str, changed: &[(&str, &str)]) -> RunRecord {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/eventlog").join(log);
-    let file = std::fs::File::open(path).unwrap();
-    let (app_log, notes) = read_app_log([LogPart::new(log.to_owned(), file)]).unwrap();
-    let imported = import(&app_log, &notes).unwrap();
-    let mut conf = SparkConf::new(SparkVersion::parse(&imported.spark_version).unwrap());
-    for (key, value) in &imported.properties {
-        conf.set(key, value, Origin::EventLog);
-    }
-    for (key, value) in changed {
-        conf.set(key, value, Origin::Scenario(1));
-    }
-    let settings = Settings::resolve(&conf).unwrap();
+    let (imported, settings) = application(log, changed);
     let input = PlanInput { settings: &settings, hosts: &[], yarn: None, python: false };
     let processes = Processes::new(&plan(&input), &settings, &imported.hosts).unwrap();
     simulate(&imported.workload, &settings, &processes, SimOptions { seed: 1, details: false })

@@ -263,7 +263,7 @@ const HARMLESS_PREFIXES: &[&str] = &[
     "spark.yarn.submit.",
 ];
 
-pub(super) use process::STORAGE_LEVELS;
+pub(crate) use process::STORAGE_LEVELS;
 
 /// A knob that takes a dataset's name after this beginning.
 pub const STORAGE_LEVEL_PREFIX: &str = "spillcast.storageLevel.";

@@ -5,7 +5,7 @@ use super::prelude::*;
 const FACTOR: super::Refusal = Entry("Ensure that memory overhead is a double greater than 0");
 
 /// Storage levels as `StorageLevel.fromString` and `PySpark` name them.
-pub(in super::super) const STORAGE_LEVELS: &[&str] = &[
+pub(crate) const STORAGE_LEVELS: &[&str] = &[
     "NONE",
     "DISK_ONLY",
     "DISK_ONLY_2",
@@ -64,6 +64,8 @@ pub(super) static ROWS: &[Property] = &[
     p("spillcast.evictionPolicy", Choice(&["lru", "fifo", "lfu", "lrc", "mrd", "cost", "belady"]), Value("lru"), Modelled, "Which cached block is dropped first; Spark has only lru."),
     p("spillcast.dataScale", Double, Value("1"), Modelled, "Factor on the size of all input data.").real(|x| x > 0.0 && x.is_finite(), Ours("a factor above 0")),
     p("spillcast.containerLimit", Size(Byte), Unset, Modelled, "Bytes that an executor's process tree may use where no cluster manager sets a limit.").positive(Ours("a limit above 0")),
+    p("spillcast.containerSwap", Size(Byte), Value("0"), Modelled, "Swap that an executor's container may use beside its limit (`memory.swap.max`; v1: memsw limit less memory limit); none in Kubernetes.").whole(0, i64::MAX, Ours("a size of 0 or more")),
+    p("spillcast.containerHigh", Size(Byte), Unset, Modelled, "`memory.high` of an executor's container, above which the kernel swaps and holds it back.").positive(Ours("a size above 0")),
     p("spillcast.host.memory", Size(Byte), Unset, Modelled, "Memory of every host, instead of the scenario's own.").positive(Ours("a memory above 0")),
     p("spillcast.host.disk", Size(Byte), Unset, Modelled, "Room for Spark's local files on every host, instead of the scenario's own.").positive(Ours("a size above 0")),
     p("spillcast.host.swap", Size(Byte), Unset, Modelled, "Swap space of every host, instead of the scenario's own.").whole(0, i64::MAX, Ours("a size of 0 or more")),

@@ -268,9 +268,19 @@ impl Builder<'_> {
 
     /// Key popularity of each shuffle, from the first stage that reads it.
     pub(super) fn observe_keys(&mut self, stages: &[Stage]) {
+        /// Keys a partition beyond which hashing them spreads rows evenly, within a tenth.
+        const MANY_KEYS: u64 = 100;
+        /// Keys a partition below which their number alone makes partitions as uneven as hot keys would.
+        const FEW_KEYS: u64 = 10;
         for stage in stages {
             let split = self.split_partitions(stage);
-            for operator in &stage.operators {
+            // What is read together falls alike.
+            let read = stage.operators.iter().filter_map(|operator| match operator.kind {
+                OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
+                _ => None,
+            });
+            let salt = read.map(|shuffle| self.shuffles[shuffle].keys.salt).min().unwrap_or(0);
+            for (at, operator) in stage.operators.iter().enumerate() {
                 let OperatorKind::ShuffleRead { shuffle, .. } = operator.kind else { continue };
                 let PerTask::Each(rows) = &operator.rows else { continue };
                 let rows = &unsplit(rows, &split);
@@ -278,6 +288,10 @@ impl Builder<'_> {
                 if !keys.observed.is_empty() {
                     continue;
                 }
+                keys.salt = salt;
+                let partitions = rows.len() as u64;
+                let groups = groups_above(stage, at).filter(|&groups| groups <= MANY_KEYS * partitions);
+                keys.distinct = groups.unwrap_or(0);
                 let total = rows.iter().sum::<u64>().max(1) as f64;
                 keys.observed = rows.iter().map(|&n| n as f64 / total).collect();
                 let mut sorted = rows.clone();
@@ -285,6 +299,9 @@ impl Builder<'_> {
                 let median = sorted[sorted.len() / 2];
                 // A partition far above the median is explained by one key on top of the smooth rest.
                 const HOT_FACTOR: u64 = 3;
+                if groups.is_some_and(|groups| groups < FEW_KEYS * partitions) {
+                    continue;
+                }
                 keys.hot = sorted
                     .iter()
                     .rev()
@@ -294,6 +311,18 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// Groups that an aggregation makes of the rows which an operator reads: the keys by which they were shuffled.
+fn groups_above(stage: &Stage, read: usize) -> Option<u64> {
+    stage.operators.iter().find_map(|operator| match operator.kind {
+        OperatorKind::HashAggregate { .. } | OperatorKind::ObjectHashAggregate { .. }
+            if operator.inputs == [read] =>
+        {
+            Some(operator.rows.total())
+        }
+        _ => None,
+    })
 }
 
 /// Rows of partitions from those of the tasks that read parts of them: what all parts of a partition read alike is counted

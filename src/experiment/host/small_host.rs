@@ -13,7 +13,7 @@ use crate::record::{Outcome, RunRecord};
 use crate::scenario;
 use crate::sim::{HostMemory, HostSpec, Processes, SimOptions, simulate};
 use crate::units::MIB;
-use crate::workload::{OperatorKind, PerTask, Workload};
+use crate::workload::Workload;
 
 /// The table.
 pub(super) const KIND: Kind = Kind {
@@ -275,14 +275,8 @@ fn one_group(rows: f64) -> Workload {
          {{ op = \"write\" }}]\n"
     );
     let (scenario, _) = scenario::parse(&text, "onegroup.toml");
-    let mut workload = scenario.expect("the scenario kept here is valid").workload;
     // One group never reaches the fallback to sorting (128 groups, AGG-8), so that its list stays on the plain heap.
-    let lists = PerTask::Total((rows * LISTED_BYTES as f64) as u64);
-    let operators = workload.stages.iter_mut().flat_map(|stage| &mut stage.operators);
-    for operator in operators.filter(|o| matches!(o.kind, OperatorKind::ObjectHashAggregate { .. })) {
-        operator.heap_bytes = lists.clone();
-    }
-    workload
+    scenario.expect("the scenario kept here is valid").workload
 }
 
 #[cfg(test)]

@@ -290,6 +290,58 @@ fn a_host_has_no_less_than_no_swap() {
     );
 }
 
+#[test]
+fn containers_swap_only_where_there_are_containers_and_swap() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/container-swap.toml");
+    let cases: [(&str, &[&str]); 5] = [
+        (
+            "--conf spillcast.containerSwap=-1g",
+            &["spillcast.containerSwap = -1g", "valid: a size of 0 or more"],
+        ),
+        ("--conf spillcast.containerHigh=0", &["spillcast.containerHigh = 0", "valid: a size above 0"]),
+        (
+            "--conf spillcast.containerSwap=1g --unset spillcast.containerLimit",
+            &["spillcast.containerSwap: 1.0 GiB", "no container", "valid with spillcast.containerLimit"],
+        ),
+        (
+            "--conf spillcast.containerHigh=2g",
+            &["spillcast.containerHigh: 2.0 GiB is not below the container's limit (1.2 GiB)", "valid: less"],
+        ),
+        (
+            "--conf spillcast.containerSwap=1g --conf spillcast.host.swap=0",
+            &["spillcast.containerSwap: 1.0 GiB, but host `node` has no swap", "valid with `swap`"],
+        ),
+    ];
+    for (flags, words) in cases {
+        refused(&format!("run {scenario} {flags}"), words);
+    }
+}
+
+#[test]
+fn requests_and_stolen_processors_are_possible_ones() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let shipped = include_str!("../../../scenarios/small-host.toml");
+    let cases: [(&str, &str, &[&str]); 4] = [
+        (
+            "request_time = \"3ms\"",
+            "request_time = \"3ms\"\nrequest_every = \"0ms\"",
+            &["`request_every` is 0, but must be more"],
+        ),
+        (
+            "request_time = \"3ms\"",
+            "request_time = \"3ms\"\nrequest_every = \"2ms\"",
+            &["`request_every` is no longer than `request_time`", "queue for ever"],
+        ),
+        ("cores = 2", "cores = 2\nstolen_cores = 2", &["`stolen_cores` is 2, but the host has 2"]),
+        ("cores = 2", "cores = 2\nstolen_cores = -1", &["`stolen_cores` is -1"]),
+    ];
+    for (from, to, words) in cases {
+        assert!(shipped.contains(from), "{from}");
+        let path = write(folder.path(), "host.toml", shipped.replacen(from, to, 1));
+        refused(&format!("run {path}"), words);
+    }
+}
+
 /// What issue 5 calls bad input of a host, one by one; what a scenario file says wrongly is in `scenario::faults`.
 #[test]
 fn a_heap_does_not_lie_in_a_smaller_container() {
@@ -308,6 +360,10 @@ fn a_heap_does_not_lie_in_a_smaller_container() {
     ];
     refused(&format!("run {file}"), &parts);
     refused(&format!("why {file}"), &parts[1..]);
+    refused(&format!("check {file}"), &parts);
+    // A study may cross the line: such a run starts and dies.
+    let study = format!("--vary spillcast.containerLimit=900m,2g --out {}", text(&folder.path().join("out")));
+    done(&format!("sweep {file} {study} --quiet"));
     // The heap alone is too much as well, since nothing is left beside it; more is not for a check to judge.
     refused(&format!("run {file} --conf spillcast.containerLimit=1g"), &["1.0 GiB is no more than the heap"]);
     done(&format!("run {file} --conf spillcast.containerLimit=1500m --quiet"));

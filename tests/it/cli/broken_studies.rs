@@ -103,6 +103,11 @@ fn a_shard_that_dies_is_named_with_the_command_that_goes_on() {
     }
     worker.kill().expect("killed");
     worker.wait().expect("gone");
+    // A fast machine may have ended it first: what a kill after three runs leaves.
+    let journal = parts[1].join("sweep.journal");
+    let lines = fs::read_to_string(&journal).expect("a journal");
+    let three: String = lines.split_inclusive('\n').take(3).collect();
+    fs::write(&journal, three + "0badcafe {\"point\"").expect("written");
     let merged = folder.path().join("merged");
     let merge = |parts: &[PathBuf]| {
         let names: Vec<&str> = parts.iter().map(|part| text(part)).collect();
