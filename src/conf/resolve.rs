@@ -226,7 +226,7 @@ fn knobs(r: &Reader<'_>) -> Knobs {
         tenants: match r.text("spillcast.tenants").as_deref().map(str::trim) {
             None | Some("all") => None,
             Some("none" | "") => Some(Vec::new()),
-            Some(names) => Some(names.split(',').map(|name| name.trim().to_owned()).collect()),
+            Some(names) => Some(names.split([',', '+']).map(|name| name.trim().to_owned()).collect()),
         },
         copies: r.opt_count("spillcast.copies").unwrap_or(1),
         collector: match r.text("spillcast.collector").as_deref() {

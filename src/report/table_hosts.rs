@@ -116,7 +116,7 @@ fn tenant_line(tenant: &TenantRecord) -> String {
     {
         let _ = write!(
             text,
-            "; requests {} (99 %: {}), on the quiet host {} ({})",
+            "; requests take {} at the median and {} at p99, on the quiet host {} and {}",
             millis(p50),
             millis(p99),
             millis(quiet),

@@ -69,7 +69,7 @@ pub(super) static ROWS: &[Property] = &[
     p("spillcast.host.memory", Size(Byte), Unset, Modelled, "Memory of every host, instead of the scenario's own.").positive(Ours("a memory above 0")),
     p("spillcast.host.disk", Size(Byte), Unset, Modelled, "Room for Spark's local files on every host, instead of the scenario's own.").positive(Ours("a size above 0")),
     p("spillcast.host.swap", Size(Byte), Unset, Modelled, "Swap space of every host, instead of the scenario's own.").whole(0, i64::MAX, Ours("a size of 0 or more")),
-    p("spillcast.tenants", Text, Value("all"), Modelled, "Which tenants of the scenario are there: all, none, or names with commas."),
+    p("spillcast.tenants", Text, Value("all"), Modelled, "Which tenants of the scenario are there: all, none, or names with commas (with `+` in lists of `--vary`)."),
     p("spillcast.copies", Int, Value("1"), Modelled, "Applications like this one that start on the same hosts at the same moment.").whole(1, 64, Ours("from 1 to 64")),
     p("spillcast.collector", Choice(&["G1", "Parallel", "Serial"]), Unset, Modelled, "Garbage collector of every JVM; unset, what its JVM options say or what JDK 17 picks."),
 ];

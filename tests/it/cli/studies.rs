@@ -1,5 +1,6 @@
 //! Studies: the same runs and the same bytes however they came about, and nothing lost or mixed up on the way.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -365,4 +366,35 @@ fn tuning_gives_lines_to_paste() {
     refused(&format!("{tune} --subject-to wall<=1"), &["--subject-to wall<=1: there is no column 'wall'"]);
     refused(&format!("{tune} --subject-to outcome=heap_oom"), &["valid of the outcome: outcome=ok"]);
     refused(&format!("{tune} --data-scale 0"), &["--data-scale 0: is no factor"]);
+}
+
+#[test]
+fn every_knob_of_a_small_host_can_be_swept() {
+    let folder = scratch();
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/small-host.toml");
+    let axes = [
+        ("spark.driver.memory", "512m,1g,2g"),
+        ("spark.master", "local[1],local[*]"),
+        ("spark.sql.shuffle.partitions", "1,200"),
+        ("spillcast.host.swap", "0,2g,4g"),
+        ("spillcast.host.memory", "4g,8g"),
+        ("spillcast.tenants", "all,none,airflow+postgres,kafka+postgres,kafka+airflow"),
+        ("spillcast.copies", "1,2"),
+    ];
+    for (number, (key, values)) in axes.into_iter().enumerate() {
+        let out = folder.path().join(number.to_string());
+        done(&format!(
+            "sweep {scenario} --driver-memory 2g --replications 1 --vary {key}={values} --out {}",
+            text(&out)
+        ));
+        let [rows, points] = tables(&out).try_into().expect("two tables");
+        let points: Vec<&str> = points.lines().skip(1).collect();
+        assert_eq!(points.len(), values.split(',').count(), "{key}");
+        assert!(!rows.contains("refused"), "{key}: {rows}");
+        // Each of them changes something.
+        let (header, first) = rows.split_once("\r\n").expect("a header");
+        let at = header.split(',').position(|name| name == "wallMs").expect("a time");
+        let walls: BTreeSet<&str> = first.lines().filter_map(|row| row.split(',').nth(at)).collect();
+        assert!(walls.len() > 1, "{key}");
+    }
 }
