@@ -336,7 +336,7 @@ impl World<'_> {
             self.executors[executor].swap_slow = slow;
             self.executors[executor].missing_share = missing;
             self.executors[executor].swap_read_s = read_s;
-            self.touch(executor);
+            self.change_speed(executor);
         }
         if schedule {
             let patience = SimDuration::from_secs_f64(GIVE_UP_S);
