@@ -299,7 +299,8 @@ impl Builder<'_> {
                 let median = sorted[sorted.len() / 2];
                 // A partition far above the median is explained by one key on top of the smooth rest.
                 const HOT_FACTOR: u64 = 3;
-                if groups.is_some_and(|groups| groups < FEW_KEYS * partitions) {
+                // With fewer keys than partitions each is one of its own.
+                if groups.is_some_and(|groups| (partitions..FEW_KEYS * partitions).contains(&groups)) {
                     continue;
                 }
                 keys.hot = sorted
