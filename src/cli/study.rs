@@ -68,7 +68,7 @@ impl Identity {
             version,
             study,
             input: input.to_owned(),
-            command: command_typed(std::env::args().skip(1)),
+            command: command_typed(std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned())),
             space: space.clone(),
             replications,
             confidence,
@@ -95,7 +95,8 @@ impl Identity {
             version: text("spillcast")?,
             study: text("study")?,
             input: text("input")?,
-            command: text("command")?,
+            // For people to paste; a folder without it is as good.
+            command: text("command").unwrap_or_else(|| "spillcast sweep … (as before)".to_owned()),
             space: space_from_json(value.get("space")?)?,
             replications: replications_from_json(value.get("replications")?)?,
             confidence: value.get("confidence")?.as_f64()?,

@@ -23,5 +23,5 @@ pub use error::{ConfError, ErrorKind};
 pub use master::Master;
 pub use settings::{AdaptiveSettings, Collector, CollectorOption, DeployMode, EvictionPolicy, Settings};
 pub use spark_conf::{Entry, Origin, SparkConf};
-pub use start_checks::limit_under_heap;
+pub use start_checks::{least_memory, limit_under_heap};
 pub use version::SparkVersion;

@@ -16,7 +16,7 @@ use crate::units::MIB;
 /// The settings of a conf, faults aside.
 pub(super) fn read(r: &Reader<'_>, master: Master) -> Settings {
     let version = r.version();
-    let knobs = knobs(r);
+    let knobs = knobs(r, &master);
     let cluster_mode = r.text("spark.submit.deployMode").as_deref() == Some("cluster");
     Settings {
         spark_version: version,
@@ -150,6 +150,7 @@ fn scheduling(r: &Reader<'_>) -> SchedulingSettings {
         fair: r.text("spark.scheduler.mode").as_deref() == Some("FAIR"),
         network_timeout: r.time("spark.network.timeout"),
         executor_timeout: r.time("spark.storage.blockManagerHeartbeatTimeoutMs"),
+        executor_timeout_is_own: r.conf.contains("spark.storage.blockManagerHeartbeatTimeoutMs"),
         network_timeout_interval: r.time("spark.network.timeoutInterval"),
         heartbeat_interval: r.time("spark.executor.heartbeatInterval"),
         default_parallelism: r.opt_count("spark.default.parallelism"),
@@ -195,7 +196,7 @@ fn sql(r: &Reader<'_>) -> SqlSettings {
     }
 }
 
-fn knobs(r: &Reader<'_>) -> Knobs {
+fn knobs(r: &Reader<'_>, master: &Master) -> Knobs {
     let level = |text: &str| {
         let text = text.trim();
         property::STORAGE_LEVELS.iter().copied().find(|level| level.eq_ignore_ascii_case(text))
@@ -217,7 +218,8 @@ fn knobs(r: &Reader<'_>) -> Knobs {
             _ => EvictionPolicy::Lru,
         },
         data_scale: r.real("spillcast.dataScale"),
-        container_limit: r.opt_bytes("spillcast.containerLimit"),
+        // Elsewhere the cluster manager sets the limit.
+        container_limit: r.opt_bytes("spillcast.containerLimit").filter(|_| !master.has_containers()),
         container_swap: r.opt_bytes("spillcast.containerSwap").unwrap_or(0),
         container_high: r.opt_bytes("spillcast.containerHigh"),
         host_memory: r.opt_bytes("spillcast.host.memory"),

@@ -300,6 +300,8 @@ pub struct SchedulingSettings {
     pub network_timeout: SimDuration,
     /// The same for executors; [`Self::network_timeout`] unless set by itself.
     pub executor_timeout: SimDuration,
+    /// Whether [`Self::executor_timeout`] was set by itself, so that [`Self::network_timeout`] does not move it.
+    pub executor_timeout_is_own: bool,
     /// How often the driver looks for lost executors.
     pub network_timeout_interval: SimDuration,
     /// Time between heartbeats.

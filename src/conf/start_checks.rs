@@ -1,5 +1,5 @@
 //! Checks that Spark makes when it starts, on values that are fine by themselves: what would stop a real application
-//! before its first task, in the words of the version.
+//! before its first task, in the words of the version. One check is ours: [`limit_under_heap`].
 
 use super::error::{ConfError, ErrorKind};
 use super::master::{MASTER_FORMS, Master};
@@ -135,7 +135,8 @@ fn check_off_heap(r: &mut Reader<'_>, settings: &Settings) {
     }
 }
 
-fn least_memory(settings: &Settings) -> u64 {
+/// Bytes of the smallest heap with which Spark starts a JVM (HEAP-4).
+pub fn least_memory(settings: &Settings) -> u64 {
     if settings.memory.legacy.is_some() { MIN_SYSTEM_MEMORY_LEGACY } else { MIN_SYSTEM_MEMORY }
 }
 
@@ -327,7 +328,7 @@ fn check_collectors(r: &mut Reader<'_>) {
 /// be swapped out, they may be more than its memory.
 pub fn limit_under_heap(conf: &SparkConf, settings: &Settings) -> Option<ConfError> {
     const KEY: &str = "spillcast.containerLimit";
-    let limit = settings.knobs.container_limit.filter(|_| !conf.contains("spillcast.containerSwap"))?;
+    let limit = settings.knobs.container_limit.filter(|_| settings.knobs.container_swap == 0)?;
     let (name, heap) = match settings.master {
         Master::Local { .. } => ("spark.driver.memory", settings.driver.memory),
         _ => ("spark.executor.memory", settings.executor.memory),

@@ -7,8 +7,6 @@
 //! A Java heap is collected now and then, and nothing is served until the collector has read back what it looks at. Left out:
 //! locks, the rest of a collection, and what the tenant's callers then do.
 
-use std::collections::BTreeMap;
-
 use super::process::collector_bytes;
 use super::ram::Process;
 use super::residency::{PageSet, Pattern};
@@ -267,18 +265,6 @@ impl Latency {
     pub fn p99_ms(&self) -> f64 {
         lowest(self.longest_ms(), 0.01, |ms| self.above(ms))
     }
-
-    fn to_bits(self) -> [u64; 8] {
-        let Self { usual_ms, own_ms, late_share, late_ms, stops: [first, second] } = self;
-        let all = [usual_ms, own_ms, late_share, late_ms, first.share, first.ms, second.share, second.ms];
-        all.map(f64::to_bits)
-    }
-
-    fn from_bits(bits: [u64; 8]) -> Self {
-        let [usual_ms, own_ms, late_share, late_ms, a, b, c, d] = bits.map(f64::from_bits);
-        let stops = [Stop { share: a, ms: b }, Stop { share: c, ms: d }];
-        Self { usual_ms, own_ms, late_share, late_ms, stops }
-    }
 }
 
 /// The lowest time up to `longest` that at most `share` of the requests exceed.
@@ -298,17 +284,44 @@ fn lowest(longest: f64, share: f64, above: impl Fn(f64) -> f64) -> f64 {
 /// Latencies over a time in which they changed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LatencyLog {
-    /// Seconds with each latency that held, by its bits: a busy host changes between a few of them all the time.
-    spans: BTreeMap<[u64; 8], f64>,
+    spans: Vec<Span>,
+    /// The span that holds now.
+    at: usize,
 }
 
+/// Time with one latency, not necessarily in one piece.
+#[derive(Clone, Debug, PartialEq)]
+struct Span {
+    strain: Strain,
+    latency: Latency,
+    seconds: f64,
+}
+
+/// A busy host changes between a few states all the time: so many of the latest are looked through.
+const LATEST: usize = 8;
+
 impl LatencyLog {
-    /// Adds a span of time.
-    pub fn add(&mut self, seconds: f64, latency: Latency) {
-        if seconds <= 0.0 {
+    /// From now on requests meet `strain`.
+    pub fn meet(&mut self, request: Request, strain: Strain) {
+        let from = self.spans.len().saturating_sub(LATEST);
+        if let Some(known) = self.spans[from..].iter().position(|span| span.strain == strain) {
+            self.at = from + known;
             return;
         }
-        *self.spans.entry(latency.to_bits()).or_default() += seconds;
+        self.at = self.spans.len();
+        self.spans.push(Span { strain, latency: request.latency(&strain), seconds: 0.0 });
+    }
+
+    /// Time goes by.
+    pub fn pass(&mut self, seconds: f64) {
+        if let Some(span) = self.spans.get_mut(self.at) {
+            span.seconds += seconds;
+        }
+    }
+
+    /// How long requests take now; `None` before the first strain.
+    pub fn now(&self) -> Option<Latency> {
+        self.spans.get(self.at).map(|span| span.latency)
     }
 
     /// The time that a share `rank` of all requests of that time, which come evenly, does not exceed; `None` without any time.
@@ -322,13 +335,12 @@ impl LatencyLog {
     }
 
     fn found(&self, rank: f64, above: impl Fn(&Latency, f64) -> f64) -> Option<f64> {
-        let spans: Vec<(f64, Latency)> =
-            self.spans.iter().map(|(bits, time)| (*time, Latency::from_bits(*bits))).collect();
-        let total: f64 = spans.iter().map(|span| span.0).sum();
-        let longest = spans.iter().map(|span| span.1.longest_ms()).fold(0.0, f64::max);
-        let share =
-            |ms: f64| spans.iter().map(|(time, latency)| time * above(latency, ms)).sum::<f64>() / total;
-        (!spans.is_empty()).then(|| lowest(longest, 1.0 - rank, share))
+        let total: f64 = self.spans.iter().map(|span| span.seconds).sum();
+        let longest = self.spans.iter().map(|span| span.latency.longest_ms()).fold(0.0, f64::max);
+        let share = |ms: f64| {
+            self.spans.iter().map(|span| span.seconds * above(&span.latency, ms)).sum::<f64>() / total
+        };
+        (total > 0.0).then(|| lowest(longest, 1.0 - rank, share))
     }
 }
 
@@ -390,7 +402,8 @@ mod tests {
     fn stops_by_the_hypervisor_are_few_and_long() {
         let at = |stolen_cores: f64| {
             let mut log = LatencyLog::default();
-            log.add(60.0, request(0.2, 0).latency(&Strain { stolen_cores, ..beside(2.0) }));
+            log.meet(request(0.2, 0), Strain { stolen_cores, ..beside(2.0) });
+            log.pass(60.0);
             let worst = log.worst_quantile_ms(0.99, Window { ms: 250.0, every_ms: 10.0 }).unwrap();
             (log.quantile_ms(0.99).unwrap(), worst)
         };
@@ -403,15 +416,20 @@ mod tests {
 
     #[test]
     fn a_hundredth_of_the_time_decides_the_tail() {
-        let calm = request(1.0, 0).latency(&beside(0.0));
-        let bad = request(100.0, 0).latency(&beside(0.0));
+        let request = Request { every_ms: Some(10.0), ..request(1.0, 0) };
+        let (calm, bad) = (beside(0.0), Strain { backlog_ms: 99.0, ..beside(0.0) });
         let mut log = LatencyLog::default();
-        assert_eq!(log.quantile_ms(0.5), None);
-        log.add(10.0, calm);
+        assert_eq!((log.quantile_ms(0.5), log.now()), (None, None));
+        log.meet(request, calm);
+        log.pass(10.0);
         let at = |log: &LatencyLog, rank: f64| log.quantile_ms(rank).unwrap();
         assert!((at(&log, 0.5) - 1.0).abs() < 1e-3 && (at(&log, 0.99) - 2.0).abs() < 1e-3);
         assert!(log.worst_quantile_ms(0.99, Window { ms: 250.0, every_ms: 10.0 }).unwrap() > 2.5);
-        log.add(1.0, bad);
+        log.meet(request, bad);
+        log.pass(1.0);
+        // Back and forth: the same two states.
+        log.meet(request, calm);
+        assert_eq!((log.spans.len(), log.at), (2, 0));
         assert!(at(&log, 0.5) < 1.5 && at(&log, 0.99) > 100.0);
     }
 

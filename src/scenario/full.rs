@@ -214,7 +214,9 @@ fn decode_kind(at: usize, table: &View, counts: &Counts, sink: &mut Sink) -> Ope
         },
         "cached_scan" => OperatorKind::CachedScan {
             dataset: which(table, "dataset", counts.datasets, sink),
-            lineage: positions(table, "lineage", at, "operator before this one", sink).first().copied(),
+            lineage: table.whole("lineage").and_then(|number| {
+                position(number, at, "operator before this one", table.span_of("lineage"), sink)
+            }),
         },
         "hash_aggregate" => OperatorKind::HashAggregate {
             key_value_bytes: size("key_value_bytes"),

@@ -405,7 +405,9 @@ fn kind(text: &mut Text, kind: &OperatorKind) {
         }
         OperatorKind::CachedScan { dataset, lineage } => {
             text.pair("dataset", dataset);
-            text.list("lineage", lineage.as_slice());
+            if let Some(operator) = lineage {
+                text.pair("lineage", operator);
+            }
         }
         OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows } => {
             text.pair("key_value_bytes", key_value_bytes);

@@ -2,6 +2,7 @@
 //! computed and put (BLOCK-1..12, BCAST-3..5). The bookkeeping of blocks is the memory layer's.
 
 use super::World;
+use super::executor::Executor;
 use super::task::{Failure, Progress, State, Work};
 use crate::memory::{
     BlockDropped, BlockId, EntryForm, MemoryMode, StorageLevel, TaskId, Unroll, UnrollOutcome, UnrollSettings,
@@ -196,8 +197,66 @@ impl World<'_> {
                 store.unlock(TaskId(id as i64), block);
             }
             self.write_block(key, partition);
+            self.replicate(key, block, level, partition);
         }
         Progress::Continue
+    }
+
+    /// Sends a block that was just put to as many other executors as its level asks for, while the task waits
+    /// (`BlockManager.replicate`). Spark draws them at random; here they take turns by partition.
+    fn replicate(&mut self, key: usize, block: BlockId, level: StorageLevel, partition: CachedPartition) {
+        let task = self.tasks[key].as_ref().expect("a task that puts a block exists");
+        let (task_id, executor, index) = (task.id, task.executor, task.index as usize);
+        let id = TaskId(task_id as i64);
+        let known = |state: &Executor| state.manager.store().lookup(block).is_some();
+        if level.replication < 2 || !known(&self.executors[executor]) {
+            return;
+        }
+        let peers: Vec<usize> = (0..self.executors.len())
+            .filter(|&peer| peer != executor && self.executors[peer].alive && !known(&self.executors[peer]))
+            .collect();
+        let copies = usize::from(level.replication) - 1;
+        for peer in (0..copies.min(peers.len())).map(|copy| peers[(index + copy) % peers.len()]) {
+            let size = Self::memory_size(level, partition);
+            let settings = self.unroll_settings();
+            let manager = &mut self.executors[peer].manager;
+            if !manager.store_mut().lock_new_for_writing(id, block, level) {
+                continue;
+            }
+            let mut in_memory = false;
+            if level.use_memory
+                && let Ok(mut unroll) = Unroll::start(manager, settings, id, block, level.memory_mode())
+            {
+                unroll.check(manager, size);
+                match unroll.finish(manager, size, Self::form(level)) {
+                    UnrollOutcome::Stored { .. } => in_memory = true,
+                    UnrollOutcome::Failed { held } => {
+                        manager.release_unroll_for_task(id, held, level.memory_mode());
+                    }
+                }
+            }
+            if !in_memory && level.use_disk {
+                manager.store_mut().set_on_disk(block);
+            }
+            manager.store_mut().unlock(id, block);
+            if !in_memory && !level.use_disk {
+                manager.forget_block(block);
+            }
+            let kind = if in_memory { EventKind::Put } else { EventKind::PutRefused };
+            self.event(kind, Some(peer), Some(task_id), size, &block.to_string());
+            let task = self.tasks[key].as_mut().expect("a task that puts a block exists");
+            task.work.push_back(Work::Network(partition.serialized_bytes));
+            self.drain_evictions_of(key, peer);
+        }
+    }
+
+    fn unroll_settings(&self) -> UnrollSettings {
+        let storage = &self.settings.storage;
+        UnrollSettings {
+            initial_threshold: storage.unroll_threshold,
+            check_period: storage.unroll_check_period,
+            growth_factor: storage.unroll_growth_factor,
+        }
     }
 
     fn write_block(&mut self, key: usize, partition: CachedPartition) {
@@ -251,12 +310,7 @@ impl World<'_> {
         ns_per_element: f64,
         from_disk: bool,
     ) -> Progress {
-        let storage = &self.settings.storage;
-        let settings = UnrollSettings {
-            initial_threshold: storage.unroll_threshold,
-            check_period: storage.unroll_check_period,
-            growth_factor: storage.unroll_growth_factor,
-        };
+        let settings = self.unroll_settings();
         let task = self.tasks[key].as_ref().expect("a task that unrolls exists");
         let (id, executor) = (TaskId(task.id as i64), task.executor);
         let manager = &mut self.executors[executor].manager;
@@ -359,6 +413,9 @@ impl World<'_> {
             }
         }
         self.drain_evictions(key);
+        if !from_disk {
+            self.replicate(key, block, level, partition);
+        }
         if again {
             // Written to disk because memory refused it, the block is read back and put once more (5.3).
             let decode = partition.serialized_bytes as f64 * self.workload.rates.serialize_ns_per_byte;
@@ -376,6 +433,7 @@ impl World<'_> {
         let (task_id, executor) = (task.id, task.executor);
         let id = TaskId(task_id as i64);
         task.broadcast_bytes += relation_bytes;
+        let settings = self.unroll_settings();
         let manager = &mut self.executors[executor].manager;
         let value = BlockId::Broadcast(index as u64);
         if manager.store().lookup(value).is_none() {
@@ -383,13 +441,8 @@ impl World<'_> {
             let level = StorageLevel::MEMORY_AND_DISK_SER;
             // A driver's own executor has the pieces already; they are the same blocks.
             let _ = manager.put_bytes(id, piece, pieces_bytes, MemoryMode::OnHeap, level);
-            let unroll = UnrollSettings {
-                initial_threshold: self.settings.storage.unroll_threshold,
-                check_period: self.settings.storage.unroll_check_period,
-                growth_factor: self.settings.storage.unroll_growth_factor,
-            };
             manager.store_mut().lock_new_for_writing(id, value, StorageLevel::MEMORY_AND_DISK);
-            let stored = match Unroll::start(manager, unroll, id, value, MemoryMode::OnHeap) {
+            let stored = match Unroll::start(manager, settings, id, value, MemoryMode::OnHeap) {
                 Ok(mut unroll) => {
                     unroll.check(manager, relation_bytes);
                     match unroll.finish(manager, relation_bytes, EntryForm::Values) {
@@ -430,8 +483,13 @@ impl World<'_> {
 
     /// Charges the task on whose behalf blocks were dropped with writing them, and records the drops (BLOCK-9).
     pub(super) fn drain_evictions(&mut self, key: usize) {
-        let task = self.tasks[key].as_ref().expect("a task that evicts exists");
-        let (task_id, executor) = (task.id, task.executor);
+        let executor = self.tasks[key].as_ref().expect("a task that evicts exists").executor;
+        self.drain_evictions_of(key, executor);
+    }
+
+    /// The same of the blocks of any executor.
+    fn drain_evictions_of(&mut self, key: usize, executor: usize) {
+        let task_id = self.tasks[key].as_ref().expect("a task that evicts exists").id;
         let dropped: Vec<BlockDropped> = self.executors[executor].manager.drain_events().collect();
         for drop in dropped {
             let BlockId::Rdd { rdd, split } = drop.block else { continue };

@@ -68,6 +68,8 @@ pub(super) struct Executor {
     priced: (TaskHeap, Pauses),
     /// It is among those that are to be settled.
     touched: bool,
+    /// Its speed may have changed.
+    stale: bool,
     /// Pause time so far, ns.
     pub(super) gc_ns: f64,
     /// Time of tasks that went into waiting for missing pages, ns.
@@ -121,6 +123,7 @@ impl Executor {
             gc_share: 0.0,
             priced: (NO_HEAP, pauses(collector, NO_HEAP)),
             touched: false,
+            stale: false,
             gc_ns: 0.0,
             swap_ns: 0.0,
             speed: 1.0,
@@ -225,7 +228,7 @@ impl World<'_> {
         let live = executor.live_heap(base);
         let resident = executor.resident(non_heap, live);
         self.note_footprint(index, resident);
-        self.touch(index);
+        self.change_speed(index);
         let executor = &mut self.executors[index];
         let used = |pool_mode| {
             (executor.manager.execution(pool_mode).used(), executor.manager.storage(pool_mode).used())
@@ -257,36 +260,48 @@ impl World<'_> {
         (live, resident)
     }
 
-    /// The pace of an executor, or when its next task is through, may have changed.
+    /// The next completion on an executor's processor may have changed.
     pub(super) fn touch(&mut self, index: usize) {
         if !std::mem::replace(&mut self.executors[index].touched, true) {
             self.touched.push(index);
         }
     }
 
-    /// Prices collection anew and announces the next completion on all executors that were touched. A task takes several
-    /// steps at one moment; what they cost and how fast its executor goes on matters only when the clock moves.
+    /// The speed of an executor may have changed, and with it the next completion.
+    pub(super) fn change_speed(&mut self, index: usize) {
+        self.executors[index].stale = true;
+        self.touch(index);
+    }
+
+    /// Sets the speed and announces the next completion of all executors for which they may have changed. A task takes
+    /// several steps at one moment; what collection costs after them matters only when the clock moves.
     pub(super) fn settle(&mut self) {
-        let now = self.queue.now();
-        let base = self.workload.rates.heap_base_bytes;
         let mut touched = std::mem::take(&mut self.touched);
         for index in touched.drain(..) {
-            let executor = &mut self.executors[index];
-            executor.touched = false;
-            executor.gc_until(now);
-            let heap = executor.task_heap(base);
-            let moved = executor.priced.0.moved_to(heap);
-            if moved > executor.heap_usable.saturating_sub(heap.objects + heap.arrays) / PRICED_PARTS {
-                executor.priced = (heap, pauses(executor.collector, heap));
+            self.executors[index].touched = false;
+            if std::mem::take(&mut self.executors[index].stale) {
+                self.price(index);
+                self.apply_speed(index);
             }
-            let pauses = executor.priced.1;
-            let processor = self.hosts[self.executors[index].host].processor_share();
-            let gc_share = self.bear_pauses(index, pauses, processor);
-            self.executors[index].gc_share = gc_share;
-            self.apply_speed(index);
             self.schedule_cpu(index);
         }
         self.touched = touched;
+    }
+
+    /// Prices collection in the heap as it is now.
+    fn price(&mut self, index: usize) {
+        let now = self.queue.now();
+        let executor = &mut self.executors[index];
+        executor.gc_until(now);
+        let heap = executor.task_heap(self.workload.rates.heap_base_bytes);
+        let moved = executor.priced.0.moved_to(heap);
+        if moved > executor.heap_usable.saturating_sub(heap.objects + heap.arrays) / PRICED_PARTS {
+            executor.priced = (heap, pauses(executor.collector, heap));
+        }
+        let pauses = executor.priced.1;
+        let processor = self.hosts[self.executors[index].host].processor_share();
+        let gc_share = self.bear_pauses(index, pauses, processor);
+        self.executors[index].gc_share = gc_share;
     }
 
     /// Sets the pace of an executor's tasks: its share of a processor, less collection, less missing pages.

@@ -13,7 +13,7 @@ use crate::engine::{SharedResource, TimerId};
 use crate::host::oom_killer::GIVE_UP_S;
 use crate::host::ram::{Ram, Share};
 use crate::host::swap::PAGE_BYTES;
-use crate::host::tenant::{ACTIVE, COLLECTOR, Latency, LatencyLog, Strain, Window};
+use crate::host::tenant::{ACTIVE, COLLECTOR, LatencyLog, Strain, Window};
 use crate::record::{HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord};
 use crate::units::{HumanDuration, SimDuration, SimTime};
 
@@ -133,7 +133,6 @@ pub(super) struct HostLedger {
 pub(super) struct Neighbour {
     pub(super) killed: Option<SimTime>,
     strain: Strain,
-    latency: Latency,
     log: LatencyLog,
     peak_swapped: f64,
 }
@@ -153,12 +152,9 @@ const QUARTER_MS: f64 = 250.0;
 
 impl HostLedger {
     fn new(setup: HostMemory) -> Self {
-        let tenants = setup.tenants.iter().map(|tenant| Neighbour {
+        let tenants = setup.tenants.iter().map(|_| Neighbour {
             killed: None,
             strain: Strain::default(),
-            latency: tenant
-                .request
-                .map_or_else(Latency::default, |request| request.latency(&Strain::default())),
             log: LatencyLog::default(),
             peak_swapped: 0.0,
         });
@@ -227,7 +223,7 @@ impl HostLedger {
         }
         for (neighbour, tenant) in self.tenants.iter_mut().zip(&self.setup.tenants) {
             if neighbour.killed.is_none() {
-                neighbour.log.add(seconds, neighbour.latency);
+                neighbour.log.pass(seconds);
                 neighbour.strain.backlog_ms =
                     tenant.request.map_or(0.0, |request| request.backlog_ms(&neighbour.strain, seconds));
             }
@@ -308,7 +304,7 @@ impl World<'_> {
                     stolen_cores: ledger.setup.stolen_cores,
                     ..state.strain
                 };
-                state.latency = request.latency(&state.strain);
+                state.log.meet(request, state.strain);
             }
         }
         let worst = ledger.shares.iter().take(own.len()).map(|share| share.slowdown).fold(1.0, f64::max);
@@ -340,7 +336,7 @@ impl World<'_> {
             self.executors[executor].swap_slow = slow;
             self.executors[executor].missing_share = missing;
             self.executors[executor].swap_read_s = read_s;
-            self.touch(executor);
+            self.change_speed(executor);
         }
         if schedule {
             let patience = SimDuration::from_secs_f64(GIVE_UP_S);
@@ -443,7 +439,7 @@ impl World<'_> {
         let latency = |name: &str| {
             let position = ledger.setup.tenants.iter().position(|tenant| tenant.name == name)?;
             ledger.setup.tenants[position].request?;
-            Some(ledger.tenants[position].latency)
+            ledger.tenants[position].log.now()
         };
         let points: Vec<HostPoint> = lines
             .into_iter()

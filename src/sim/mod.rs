@@ -286,7 +286,8 @@ impl<'a> World<'a> {
     /// A lost executor is replaced by one like it (FAIL-12).
     fn start_replacement(&mut self, lost: usize) {
         let setup = self.setups[lost].clone();
-        let id = self.executors.len().to_string();
+        let taken = self.executors.iter().filter_map(|executor| executor.record.id.parse::<u64>().ok());
+        let id = taken.max().map_or(0, |last| last + 1).to_string();
         self.add_executor(&setup, id);
         self.setups.push(setup);
         self.offer(None);

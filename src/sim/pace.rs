@@ -1,8 +1,9 @@
 //! How the pace of one application differs from run to run on one machine, where nothing else differs: the machine's mood
 //! of the day, a stage's luck, and the short interruptions that hit one task and not another.
 //!
-//! Used by replications of an observed workload, which has no other luck; a single run has none of it. Left out: anything
-//! but processor work (disks, networks, waiting for the driver), and spells that outlast a stage.
+//! Used by replications of an observed workload, which has no other luck; a single run has none of it. A run's factor is on
+//! all that takes time, disks, networks and the driver included: the measurement is of whole task times and does not tell
+//! them apart. A stage's and a task's are on processor work alone. Left out: spells that outlast a stage.
 //!
 //! Measured: repeated runs of one configuration among public logs (two machines of two cores, four applications, 25 to 438
 //! tasks of 1 ms to 5 s; 20 runs in 8 groups, 12 degrees of freedom between runs). Factors are log-normal; of the
@@ -79,7 +80,7 @@ mod tests {
             let mean = mean_and_deviation(tasks()).0;
             let deviation = mean_and_deviation(tasks().map(f64::ln)).1;
             assert!((mean - 1.0).abs() < 0.03, "{mean}");
-            assert!((deviation - measured).abs() < 0.1, "{deviation} at {ns} ns, measured {measured}");
+            assert!((deviation / measured - 1.0).abs() < 0.25, "{deviation} at {ns} ns, measured {measured}");
         }
     }
 

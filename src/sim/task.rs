@@ -563,12 +563,16 @@ impl<'a> World<'a> {
         let (stage, index) = (task.stage, task.index as usize);
         let phase = self.phase(stage, pc);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
-        let manager = &mut self.executors[task.executor].manager;
+        let executor = task.executor;
+        let manager = &mut self.executors[executor].manager;
         // Whoever gave out its last row frees its memory (AGG-5; a sort's iterator does likewise).
         for &drained in &phase.drain {
             if let Some(memory) = task.memory_operators[drained] {
                 task.operators.close(memory, manager);
             }
+        }
+        if !phase.drain.is_empty() {
+            self.change_speed(executor);
         }
         let Some(operator) = phase.write else { return Progress::Continue };
         let plan = &self.plan.stages[stage].operators[operator];

@@ -244,3 +244,37 @@ fn a_list_of_one_group_fills_the_heap() {
     // A hundred groups lie in as many partitions as there are, and two of those at once fit.
     assert_eq!(why(&scenario(conf, &steps(100)), "")["class"], "none");
 }
+
+/// 2 again: a heap in swap is walked from the disk, and the driver loses its executor meanwhile; more swap is no cure.
+#[test]
+fn a_collector_that_walks_swap_misses_heartbeats() {
+    let conf = "\"spark.master\" = \"local-cluster[1,2,6144]\"\n\"spark.executor.memory\" = \"6g\"\n\
+                \"spark.executor.extraJavaOptions\" = \"-XX:+UseSerialGC\"\n";
+    let host = "[[host]]\nname = \"vm\"\ncores = 2\nmemory = \"7g\"\nswap = \"8g\"\nswap_device = \"network\"\n\
+                [[tenant]]\nname = \"db\"\nresident = \"3g\"\nactive = \"3g\"\nperiod = \"2s\"\n\
+                [[table]]\nname = \"u\"\nrows = 20_000_000\nrow_bytes = 100\nsize = \"1g\"\nfiles = 4\nsplittable = false\n";
+    let steps = query("{ op = \"map\", heap = \"2200m\" }, { op = \"write\" }")
+        .replace("from = \"t\"", "from = \"u\"");
+    let answer = why(&scenario(conf, &format!("{host}{steps}")), "");
+    assert_eq!((&answer["outcome"], &answer["fellFirst"]["limit"]), (&"timeout".into(), &"heartbeat".into()));
+    let ms = |key: &str| answer["fellFirst"][key].as_f64().expect("a time");
+    assert!(ms("pauseMs") > ms("silentMs") && ms("silentMs") > ms("timeoutMs"), "{answer:#}");
+    assert_eq!(holds(&answer, "userHeap"), 4400 << 20);
+    assert_eq!(fix(&answer, "spillcast.tenants"), "none");
+    let useless = answer["noHelp"].as_array().expect("what does not help");
+    assert!(useless.iter().any(|change| change.get("spillcast.host.swap").is_some()), "{useless:?}");
+}
+
+/// A driver that runs the tasks stops with them, and finds its executor silent when it goes on.
+#[test]
+fn a_long_pause_in_local_mode_ends_the_job_at_its_end() {
+    let args = "run scenarios/long-pauses.toml --json --quiet --master local[4] --driver-memory 208g \
+                --conf spillcast.collector=Serial";
+    let run = json(args);
+    assert_eq!(run["outcome"], "timeout");
+    let reason = run["reason"].as_str().expect("a reason");
+    assert!(reason.contains("failed 1 times") && reason.contains("(executor driver)"), "{reason}");
+    assert!(reason.contains("Executor heartbeat timed out after"), "{reason}");
+    let patient = json(&format!("{args} --conf spark.network.timeout=300s"));
+    assert_eq!(patient["outcome"], "ok");
+}

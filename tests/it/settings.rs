@@ -84,7 +84,9 @@ fn defaults_resolve_in_every_version_and_every_default_parses() {
         // Spelling a default out changes nothing, except for the keys whose mere presence counts.
         let mut explicit = conf(version, &[]);
         for property in property::all() {
-            let presence = ["spark.executor.cores", "Factor"].iter().any(|part| property.name.contains(part));
+            let presence = ["spark.executor.cores", "Factor", "HeartbeatTimeoutMs"]
+                .iter()
+                .any(|part| property.name.contains(part));
             if let Some(entry) = explicit.effective(property.name).filter(|_| !presence) {
                 explicit.set(property.name, &entry.value, Origin::Scenario(1));
             }
@@ -143,7 +145,10 @@ fn properties_reach_their_field() {
     assert_eq!(s.knobs.storage_level_of("orders"), Some("DISK_ONLY"));
     assert_eq!(s.knobs.storage_level_of("people"), Some("MEMORY_ONLY"));
     assert_eq!((s.knobs.eviction_policy, s.knobs.data_scale), (EvictionPolicy::Lrc, 2.5));
-    assert_eq!(s.knobs.container_limit, Some(939_524_096));
+    assert_eq!(s.knobs.container_limit, None, "YARN's container has YARN's limit");
+    let standalone =
+        resolve(&[("spark.master", "spark://h:7077"), ("spillcast.containerLimit", "939524096")]);
+    assert_eq!(standalone.knobs.container_limit, Some(939_524_096));
 }
 
 #[test]

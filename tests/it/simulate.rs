@@ -234,6 +234,10 @@ fn a_killed_container_is_replaced_and_its_tasks_fail_together() {
     // Both tasks of the executor fail with it; the one that fails the fourth time ends the run.
     assert_eq!(failures(&record, "ExecutorLostFailure"), 7);
     assert!(record.reason.contains("exceeding physical memory limits"), "{}", record.reason);
+    let mut ids: Vec<&str> = record.executors.iter().map(|executor| executor.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "a replacement has an id that another had");
 }
 
 /// Maps on both executors; the reduce tasks on the small one kill it.

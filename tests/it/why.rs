@@ -235,6 +235,11 @@ fn a_missed_heartbeat_names_the_pause_and_what_it_walked() {
     for part in ["heartbeat timeout", "stops for a collection of", "the driver gives up executor"] {
         assert!(page.contains(part), "{part}: {page}");
     }
+    // Set by itself, the executors' time-out is the one that counts, whatever its value.
+    const OWN: &str = "spark.storage.blockManagerHeartbeatTimeoutMs";
+    let answer = done(&format!("why scenarios/long-pauses.toml --json --quiet --conf {OWN}=120s"));
+    let answer: Value = serde_json::from_str(&answer.out).expect("JSON");
+    assert_eq!(fix(&answer, OWN), format!("{seconds}s"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::bench::Change;
 use crate::cluster::container::executor_container;
-use crate::conf::{Collector, Master, Settings};
+use crate::conf::{Collector, Master, Settings, least_memory};
 use crate::record::{Holding, Limit};
 use crate::units::MIB;
 
@@ -12,8 +12,6 @@ const RAISE_MAX: u64 = 32;
 const PARTITIONS_RAISE_MAX: u64 = 64;
 /// Most partitions that are tried.
 const PARTITIONS_MAX: u64 = 20_000;
-/// Spark starts no driver or executor with less: one and a half times its reserved memory.
-const HEAP_MIN_MIB: u64 = 450;
 /// Largest `spark.memory.fraction` that is tried, in percent: more leaves user code no heap.
 const FRACTION_MAX: u64 = 90;
 /// Smallest, in percent.
@@ -112,7 +110,7 @@ pub fn heap(settings: &Settings) -> Lever {
 /// A smaller heap, for the sake of what lies beside it.
 pub fn smaller_heap(settings: &Settings) -> Lever {
     let Lever { key, from_text, from, write, .. } = heap(settings);
-    Lever { key, from_text, from, to: (from / 8).max(HEAP_MIN_MIB).min(from), write }
+    Lever { key, from_text, from, to: (from / 8).max(least_memory(settings) / MIB).min(from), write }
 }
 
 /// The driver's heap.
@@ -218,8 +216,11 @@ pub fn collector(now: Option<Collector>, to: Collector) -> Option<Lever> {
 /// How long the driver waits for a heartbeat, seconds.
 pub fn timeout(settings: &Settings) -> Lever {
     let scheduling = &settings.scheduling;
-    let own = scheduling.executor_timeout != scheduling.network_timeout;
-    let key = if own { "spark.storage.blockManagerHeartbeatTimeoutMs" } else { "spark.network.timeout" };
+    let key = if scheduling.executor_timeout_is_own {
+        "spark.storage.blockManagerHeartbeatTimeoutMs"
+    } else {
+        "spark.network.timeout"
+    };
     let from = (scheduling.executor_timeout.0 / 1_000_000_000).max(1);
     Lever::new(key, from, from * RAISE_MAX, |value| format!("{value}s"))
 }

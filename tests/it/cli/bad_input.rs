@@ -342,7 +342,7 @@ fn requests_and_stolen_processors_are_possible_ones() {
     }
 }
 
-/// What issue 5 calls bad input of a host, one by one; what a scenario file says wrongly is in `scenario::faults`.
+/// What a scenario file says wrongly is in `scenario::faults`.
 #[test]
 fn a_heap_does_not_lie_in_a_smaller_container() {
     let folder = scratch();
@@ -369,6 +369,9 @@ fn a_heap_does_not_lie_in_a_smaller_container() {
     done(&format!("run {file} --conf spillcast.containerLimit=1500m --quiet"));
     let cluster = "--master local-cluster[2,1,1024] --executor-memory 1g --conf spillcast.containerLimit=1g";
     refused(&format!("run {file} {cluster}"), &["spark.executor.memory of 1.0 GiB"]);
+    // No swap said is no swap, and a cluster manager's container has the manager's limit.
+    refused(&format!("run {file} --conf spillcast.containerSwap=0"), &["600.0 MiB is no more than the heap"]);
+    done(&format!("run {file} --master yarn --executor-memory 1g --quiet"));
 }
 
 #[test]

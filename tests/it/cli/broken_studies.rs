@@ -21,6 +21,15 @@ fn journal_lines(out: &Path) -> usize {
     fs::read_to_string(out.join("sweep.journal")).map_or(0, |text| text.matches('\n').count())
 }
 
+#[test]
+fn a_folder_whose_name_is_no_text_is_a_folder() {
+    let folder = scratch();
+    let file = job(folder.path());
+    let out = format!("\"$(printf '{}/o\\377')\"", folder.path().display());
+    let swept = in_a_shell("", &format!("sweep {} --vary spark.executor.cores=1 --out {out}", text(&file)));
+    assert_eq!(swept.code, Some(0), "{}", swept.err);
+}
+
 /// A limit on the size of files stands for a disk: what does not fit is refused in the same place.
 #[test]
 fn a_disk_that_is_full_keeps_what_was_done() {
