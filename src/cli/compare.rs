@@ -309,6 +309,8 @@ fn row(difference: &Difference) -> Row {
     let Difference { name, unit, means, paired, .. } = difference;
     let words = if paired.mean == 0.0 {
         "the same".to_owned()
+    } else if amount(*unit, paired.mean.abs()) == amount(*unit, 0.0) {
+        "about the same".to_owned()
     } else {
         match paired.interval {
             Some(interval) if interval.low < interval.high => format!(

@@ -59,7 +59,7 @@ fn lines_and_torn<'t>(
             if line.trim().is_empty() {
                 continue;
             }
-            return Some(match (serde_json::from_str(&line), &mut torn) {
+            return Some(match (serde_json::from_str(line.trim_end()), &mut torn) {
                 (Ok(Value::Object(map)), _) => Ok((number, map)),
                 (Ok(_), _) => {
                     Err(anyhow!("{place}: is no JSON object; valid: {{\"spark.executor.memory\": \"2g\"}}"))

@@ -174,10 +174,11 @@ fn replications(args: &SweepArgs) -> anyhow::Result<Replications> {
 
 /// Refuses keys and values that mean nothing, before any run.
 pub(super) fn check(base: &Base, space: &Space, yes: bool, console: Console) -> anyhow::Result<()> {
+    let source = if space.axes().is_some() { "--vary" } else { "--points" };
     let unknown: Vec<String> = space.keys().iter().filter_map(|key| base.check_key(key).err()).collect();
     if !unknown.is_empty() {
         for why in &unknown {
-            tell_error(&format!("--vary {why}"));
+            tell_error(&format!("{source} {why}"));
         }
         return Err(Told.into());
     }
@@ -188,8 +189,9 @@ pub(super) fn check(base: &Base, space: &Space, yes: bool, console: Console) -> 
         bail!("{} points are more than a million; --yes starts them", space.len());
     }
     for key in space.keys().iter().filter(|key| !base.is_modelled(key)) {
-        console
-            .warn(&format!("--vary {key}: nothing here depends on this property; its points will be alike"));
+        console.warn(&format!(
+            "{source} {key}: nothing here depends on this property; its points will be alike"
+        ));
     }
     let mut told = Vec::new();
     for point in space.distinct_values() {

@@ -157,7 +157,7 @@ fn misses(run: &RunRecord, limits: &[Limit]) -> (f64, String) {
         let words = if cause.is_empty() { String::new() } else { format!(": {cause}") };
         return (10.0 + 1.0 / (1.0 + done), format!("{}{words}", run.outcome.as_str()));
     }
-    let mut worst = (0.0, String::new());
+    let (mut worst, mut why) = (0.0_f64, Vec::new());
     for limit in limits {
         let value = match SUMMARY.cell(limit.column, run, run) {
             Some(Value::Int(number)) => number as f64,
@@ -174,11 +174,12 @@ fn misses(run: &RunRecord, limits: &[Limit]) -> (f64, String) {
         let miss = (value - limit.limit).abs() / limit.limit.abs().max(1.0);
         // A value on a limit that is not allowed misses by next to nothing, but misses.
         let miss = miss.clamp(f64::EPSILON, 9.0);
-        if !kept && miss > worst.0 {
-            worst = (miss, format!("{} is {value}, the limit {}", limit.column, limit.limit));
+        if !kept {
+            worst = worst.max(miss);
+            why.push(format!("{} is {value}, the limit {}", limit.column, limit.limit));
         }
     }
-    worst
+    (worst, why.join("; "))
 }
 
 #[cfg(test)]
@@ -193,6 +194,9 @@ mod tests {
         assert_eq!((miss, why.as_str()), (1.0, "wallMs is 2000, the limit 1000"));
         assert_eq!(misses(&run, &[Limit { limit: 2_000.0, ..limit.clone() }]).0, 0.0);
         assert!(misses(&run, &[Limit { limit: 2_000.0, inclusive: false, ..limit.clone() }]).0 > 0.0);
+        let other = Limit { column: "tasks", at_most: false, inclusive: true, limit: 4.0 };
+        let (miss, why) = misses(&run, &[limit.clone(), other]);
+        assert_eq!((miss, why.as_str()), (1.0, "wallMs is 2000, the limit 1000; tasks is 0, the limit 4"));
         run.outcome = Outcome::HeapOom;
         assert!(misses(&run, &[limit]).0 > 9.0);
     }
