@@ -57,6 +57,17 @@ pub(super) fn whole(folder: &Path) -> (String, Vec<String>) {
 }
 
 #[test]
+fn an_answer_without_a_folder_shows_every_point_and_keeps_nothing() {
+    let command = "sweep scenarios/python-overhead.toml --vary spark.executor.memoryOverhead=384m,2g";
+    let ran = done(&format!("{command} --vary spark.executor.cores=1,2 --replications 1"));
+    for line in ["  384m  1  1 min 51 s, nothing spilled", "  384m  2  dies: container_killed"] {
+        assert!(ran.out.contains(line), "no {line:?} in {}", ran.out);
+    }
+    assert!(ran.err.contains("4 runs, not kept; --out DIR keeps"), "{}", ran.err);
+    refused(&format!("{command} --shard 1/2"), &["--shard needs --out DIR"]);
+}
+
+#[test]
 fn threads_change_no_byte() {
     let folder = scratch();
     let (command, expected) = whole(folder.path());
