@@ -382,13 +382,13 @@ impl Planner<'_> {
                 let scaled = (sizes.len() as f64 * f64::from(*tasks) / ruled as f64).round().max(1.0);
                 Layout::even(scaled as usize, false)
             }
-            Partitioning::Shuffle { shuffles, tasks, splittable } => {
-                self.reduce_layout(stage, shuffles, *tasks, splittable)
+            Partitioning::Shuffle { shuffles, tasks, may_split } => {
+                self.reduce_layout(stage, shuffles, *tasks, may_split)
             }
         }
     }
 
-    fn reduce_layout(&self, stage: &Stage, shuffles: &[usize], tasks: u32, splittable: &[usize]) -> Layout {
+    fn reduce_layout(&self, stage: &Stage, shuffles: &[usize], tasks: u32, may_split: &[usize]) -> Layout {
         let first = &self.workload.shuffles[shuffles[0]];
         let partitions = self.partitions_written(shuffles[0]) as usize;
         let by_conf =
@@ -403,7 +403,7 @@ impl Planner<'_> {
             !by_conf
                 || (o.shuffle_partitions == self.now.shuffle_partitions
                     && (o.adaptive == self.now.adaptive || !alone)
-                    && (splittable.is_empty() || o.skew_join == self.now.skew_join)
+                    && (may_split.is_empty() || o.skew_join == self.now.skew_join)
                     && (!adaptive || o.default_parallelism == self.now.default_parallelism))
         };
         if tasks > 0 && self.observed().is_some_and(partitioned_alike) {
@@ -427,7 +427,7 @@ impl Planner<'_> {
                 Written { shuffle, partitions, rows_per_byte, maps: self.map_shares[shuffle].clone() }
             })
             .collect();
-        let slices = adaptive::slices(&written, splittable, settings, self.now.default_parallelism);
+        let slices = adaptive::slices(&written, may_split, settings, self.now.default_parallelism);
         if settings.local_shuffle_reader && read_locally(stage) {
             let shares = adaptive::local_shares(&written[0].maps, slices.len());
             return Layout { shares, slices: Vec::new(), partitions: 0, as_observed: false };
