@@ -108,7 +108,12 @@ pub(super) fn text(identity: &Identity, answer: &StudyAnswer, spots: &[Spot]) ->
         let sure = match answer.compared {
             0 => String::new(),
             compared => {
-                format!(" ({:.0} % sure for all {compared} values together)", (1.0 - SIGNIFICANT) * 100.0)
+                let together = if compared == 1 {
+                    String::new()
+                } else {
+                    format!(" for all {compared} values together")
+                };
+                format!(" ({:.0} % sure{together})", (1.0 - SIGNIFICANT) * 100.0)
             }
         };
         say(

@@ -129,7 +129,10 @@ fn shards_and_pipes_give_the_same_study() {
     let merged = folder.path().join("merged");
     refused(
         &format!("merge {} {} --out {}", parts[0], parts[2], text(&merged)),
-        &["3 points of 9 lack runs (1, 4, 7)", "shard 2/3 is missing; this makes it: spillcast sweep "],
+        &[
+            "runs are missing of 3 points among 9 (1, 4, 7)",
+            "shard 2/3 is missing; this makes it: spillcast sweep ",
+        ],
     );
     done(&format!("merge {} --out {}", parts.join(" "), text(&merged)));
     assert_eq!(tables(&merged), expected);
