@@ -19,6 +19,8 @@ use crate::report::plot::sweep::{Measured, Picture, VariedAxis, curve::Curve, he
 
 /// Points of the front of time against memory that text shows.
 const FRONT_SHOWN: usize = 8;
+/// Points that text shows one by one; more are for tables and pictures.
+const POINTS_SHOWN: usize = 32;
 /// Values of an axis that a heat map still shows: a cell has to be seen.
 const CELLS_MAX: usize = 250;
 
@@ -89,12 +91,29 @@ pub(super) fn text(identity: &Identity, answer: &StudyAnswer, spots: &[Spot]) ->
             0,
         );
     }
+    if spots.len() <= POINTS_SHOWN {
+        say("", 0);
+        let keys = space.keys().join(", ");
+        say(&format!("Points ({keys}): mean time of the jobs and memory spilled where runs end well"), 0);
+        let values: Vec<Vec<&str>> = spots.iter().map(|spot| space.values(spot.point)).collect();
+        let width_of = |column: usize| values.iter().map(|values| values[column].chars().count()).max();
+        let widths: Vec<usize> = (0..space.keys().len()).filter_map(width_of).collect();
+        for (spot, values) in spots.iter().zip(&values) {
+            let cells = values.iter().zip(&widths).map(|(value, width)| format!("{value:<width$}  "));
+            say(&format!("{}{}", cells.collect::<String>(), ending(spot)), 2);
+        }
+    }
     if !answer.bands.is_empty() {
         say("", 0);
         let sure = match answer.compared {
             0 => String::new(),
             compared => {
-                format!(" ({:.0} % sure for all {compared} values together)", (1.0 - SIGNIFICANT) * 100.0)
+                let together = if compared == 1 {
+                    String::new()
+                } else {
+                    format!(" for all {compared} values together")
+                };
+                format!(" ({:.0} % sure{together})", (1.0 - SIGNIFICANT) * 100.0)
             }
         };
         say(
@@ -122,6 +141,22 @@ pub(super) fn text(identity: &Identity, answer: &StudyAnswer, spots: &[Spot]) ->
         }
     }
     out
+}
+
+/// How the runs of a point end.
+fn ending(spot: &Spot) -> String {
+    let spilled = match spot.spilled {
+        Some(0.0) | None => "nothing spilled".to_owned(),
+        Some(bytes) => format!("{} spilled", amount(Unit::Bytes, bytes)),
+    };
+    match (spot.wall_ms, spot.failure) {
+        (Some(wall), None) => format!("{}, {spilled}", amount(Unit::Ms, wall)),
+        (Some(wall), Some(failure)) => {
+            format!("{}, {spilled}; some runs end as {}", amount(Unit::Ms, wall), failure.as_str())
+        }
+        (None, Some(failure)) => format!("dies: {}", failure.as_str()),
+        (None, None) => "no run".to_owned(),
+    }
 }
 
 fn tell_band(band: &Band, say: &mut impl FnMut(&str, usize)) {

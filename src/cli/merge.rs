@@ -131,7 +131,7 @@ fn complete(folder: &Folder, parts: &[PathBuf]) -> anyhow::Result<()> {
     let named: Vec<String> = missing.iter().take(NAMED).map(u64::to_string).collect();
     let more = if missing.len() > NAMED { ", ..." } else { "" };
     let mut text = format!(
-        "{} of {} lack runs ({}{more}); what is there is kept in {}",
+        "runs are missing of {} among {} ({}{more}); what is there is kept in {}",
         count(missing.len(), "point"),
         identity.space.len(),
         named.join(", "),

@@ -28,6 +28,11 @@ pub(super) fn say_when_interrupted(text: String) {
     *KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text;
 }
 
+/// Has Ctrl-C remove a folder.
+pub(super) fn remove_when_interrupted(path: &Path) {
+    UNFINISHED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(path.to_owned());
+}
+
 /// Makes Ctrl-C (and a polite kill) remove what is unfinished and end the process.
 pub(super) fn clean_up_when_interrupted() {
     let handler = move || {

@@ -12,7 +12,7 @@ use twox_hash::XxHash64;
 
 use super::input::count;
 use super::journal::{self, Journal};
-use super::output::Unfinished;
+use super::output::{self, Unfinished};
 use crate::experiment::{Axis, Base, Overview, Replications, Shard, Space, Summariser};
 use crate::record::study::{Spot, SweepRow};
 use crate::report::sweep::Rows;
@@ -251,9 +251,20 @@ pub(super) struct Folder {
     pub(super) journal: Journal,
     /// Runs that are there, once parts are put together.
     taken: Option<BTreeSet<(u64, u32)>>,
+    /// Goes away with the study.
+    scratch: Option<tempfile::TempDir>,
 }
 
 impl Folder {
+    /// A folder for a study of which nothing is kept but what is printed.
+    pub(super) fn scratch(identity: Identity) -> anyhow::Result<Self> {
+        let scratch = tempfile::tempdir().context("no folder for the runs")?;
+        output::remove_when_interrupted(scratch.path());
+        let mut folder = Self::open(&scratch.path().join("study"), identity)?;
+        folder.scratch = Some(scratch);
+        Ok(folder)
+    }
+
     /// Opens the folder of a study, makes it where there is none, and refuses one that belongs to something else.
     pub(super) fn open(path: &Path, identity: Identity) -> anyhow::Result<Self> {
         let name = path.display();
@@ -289,7 +300,13 @@ impl Folder {
                 files.publish()?;
             }
         }
-        Ok(Self { path: path.to_owned(), identity, journal: Journal::open(path)?, taken: None })
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            journal: Journal::open(path)?,
+            taken: None,
+            scratch: None,
+        })
     }
 
     /// Writes the tables of a study whose runs are all there, then the pictures that `draw` makes of its points. Gives the
@@ -370,11 +387,19 @@ impl Folder {
 
     /// What is in the folder, for people.
     pub(super) fn told(&self) -> String {
-        format!("{} in {}", count(self.journal.runs.len(), "run"), self.path.display())
+        let runs = count(self.journal.runs.len(), "run");
+        match self.scratch {
+            Some(_) => format!("{runs}, not kept; --out DIR keeps tables and pictures"),
+            None => format!("{runs} in {}", self.path.display()),
+        }
     }
 
     /// What Ctrl-C leaves.
     pub(super) fn kept(&self) -> String {
+        if self.scratch.is_some() {
+            return "nothing was kept; with --out DIR the same command goes on where it was stopped"
+                .to_owned();
+        }
         format!("what was done is kept in {}, and the same command goes on from there", self.path.display())
     }
 }

@@ -64,8 +64,9 @@ pub(super) struct SweepArgs {
     /// Start even with more than a million points.
     #[arg(long, help_heading = "Study")]
     yes: bool,
-    /// Folder for sweep.csv, sweep-summary.csv and the pictures. The same command goes on where it was stopped.
-    #[arg(long, short, value_name = "DIR", required_unless_present_any = ["jsonl", "list_points"], help_heading = "Output")]
+    /// Folder for sweep.csv, sweep-summary.csv and the pictures. The same command goes on where it was stopped. Without it
+    /// the answer is printed and nothing is kept.
+    #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
     /// Write each run as a line of JSON to standard output instead of a folder.
     #[arg(long, conflicts_with_all = ["out", "list_points"], help_heading = "Output")]
@@ -116,12 +117,17 @@ pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> 
     if args.jsonl {
         return pipe::stream(&study, &identity).map(|()| Answer::Done);
     }
-    let target = args.out.as_deref().context("--out DIR is missing")?;
+    if shard.is_some() && args.out.is_none() {
+        bail!("--shard needs --out DIR: `merge` puts the folders together");
+    }
     let measured = match &args.measured {
         Some(path) => conclusion::read_measured(path, &space)?,
         None => Vec::new(),
     };
-    let folder = Folder::open(target, identity)?;
+    let folder = match &args.out {
+        Some(target) => Folder::open(target, identity)?,
+        None => Folder::scratch(identity)?,
+    };
     into_folder(&study, folder, &measured, args.json, console)
 }
 

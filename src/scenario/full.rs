@@ -183,7 +183,7 @@ fn decode_partitioning(table: &View, counts: &Counts, sink: &mut Sink) -> Partit
         Some("shuffle") => Partitioning::Shuffle {
             shuffles: positions(table, "shuffles", counts.shuffles, "shuffle", sink),
             tasks: tasks.unwrap_or(0),
-            splittable: positions(table, "splittable", counts.shuffles, "shuffle", sink),
+            may_split: positions(table, "may_split", counts.shuffles, "shuffle", sink),
         },
         Some("dataset") => Partitioning::Dataset(which(table, "dataset", counts.datasets, sink)),
         _ => Partitioning::Fixed(tasks.unwrap_or(1)),

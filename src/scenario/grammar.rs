@@ -433,7 +433,7 @@ pub(super) static PARTITIONING: Table = Table {
             &[
                 required("shuffles", Kind::Wholes, "The shuffles read, by position."),
                 key("tasks", ID, "Tasks observed, 0 for none."),
-                key("splittable", Kind::Wholes, "Those whose huge partitions adaptive execution may split."),
+                key("may_split", Kind::Wholes, "Those whose huge partitions adaptive execution may split."),
             ],
         ),
         ("dataset", &[required("dataset", MANY, "The cached dataset, by position.")]),

@@ -500,7 +500,8 @@ impl Lowering<'_> {
                 (_, ShufflePartitions::Conf) => self.settings.shuffle_partitions,
             }
         });
-        Draft::after(parents, Partitioning::Shuffle { shuffles, tasks: 0, splittable: Vec::new() }, tasks)
+        // What may be split shows once the stage is whole.
+        Draft::after(parents, Partitioning::Shuffle { shuffles, tasks: 0, may_split: Vec::new() }, tasks)
     }
 
     /// The job by which a global sort samples its input: the same stage once more, returning a few keys.

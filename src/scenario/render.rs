@@ -346,9 +346,9 @@ fn stage(text: &mut Text, stage: &Stage) {
         Partitioning::Files { bytes, files, tasks } => {
             format!("kind = \"files\", bytes = {bytes}, files = {files}, tasks = {tasks}")
         }
-        Partitioning::Shuffle { shuffles, tasks, splittable } => {
+        Partitioning::Shuffle { shuffles, tasks, may_split } => {
             let read = format!("kind = \"shuffle\", shuffles = {}, tasks = {tasks}", list(shuffles));
-            if splittable.is_empty() { read } else { format!("{read}, splittable = {}", list(splittable)) }
+            if may_split.is_empty() { read } else { format!("{read}, may_split = {}", list(may_split)) }
         }
         Partitioning::Dataset(dataset) => format!("kind = \"dataset\", dataset = {dataset}"),
     };

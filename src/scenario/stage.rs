@@ -3,8 +3,8 @@
 use super::costs;
 use super::distribution::{Class, expected_distinct};
 use crate::workload::{
-    Distribution, Keys, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShuffleIndex,
-    ShufflePartitions, Stage, StageIndex,
+    Distribution, JoinKind, Keys, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShuffleIndex,
+    ShufflePartitions, Stage, StageIndex, may_split,
 };
 
 /// A stage whose end is open.
@@ -208,7 +208,11 @@ impl Draft {
         self.operators.iter().map(|operator| operator.cpu_ns.total() as f64).sum()
     }
 
-    pub(super) fn into_stage(self, id: u32, name: &str, result_bytes: PerTask) -> Stage {
+    pub(super) fn into_stage(mut self, id: u32, name: &str, result_bytes: PerTask) -> Stage {
+        if let Partitioning::Shuffle { may_split: sides, .. } = &mut self.partitioning {
+            // Joins of the short form are inner ones, left side first.
+            *sides = may_split(&self.operators, |_| Some((JoinKind::Inner, false)));
+        }
         Stage {
             id,
             name: name.to_owned(),

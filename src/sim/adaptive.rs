@@ -70,18 +70,18 @@ fn reported_bytes(bytes: f64) -> u64 {
     BASE.powf((bytes.ln() / BASE.ln()).ceil().min(STEPS_MAX)) as u64
 }
 
-/// What each task of a stage reads of `written`, whose partitions belong together. Of `splittable` ones huge partitions are
+/// What each task of a stage reads of `written`, whose partitions belong together. Of `may_split` ones huge partitions are
 /// split.
 pub(super) fn slices(
     written: &[Written],
-    splittable: &[ShuffleIndex],
+    may_split: &[ShuffleIndex],
     settings: &AdaptiveSettings,
     default_parallelism: u32,
 ) -> Vec<Slice> {
     let count = written.first().map_or(0, |first| first.partitions.len());
     let reported: Vec<Vec<u64>> = written.iter().map(Written::reported).collect();
     let splits = if settings.skew_join_enabled {
-        skewed(written, &reported, splittable, settings)
+        skewed(written, &reported, may_split, settings)
     } else {
         vec![Vec::new(); count]
     };
@@ -168,12 +168,12 @@ fn coalesce(sizes: &[u64], target: u64, least: u64) -> Vec<Range<usize>> {
 fn skewed(
     written: &[Written],
     reported: &[Vec<u64>],
-    splittable: &[ShuffleIndex],
+    may_split: &[ShuffleIndex],
     settings: &AdaptiveSettings,
 ) -> Vec<Vec<Vec<(ShuffleIndex, f64)>>> {
     let count = written.first().map_or(0, |first| first.partitions.len());
     let mut found: Vec<Vec<Vec<(ShuffleIndex, f64)>>> = vec![Vec::new(); count];
-    for (of, sizes) in written.iter().zip(reported).filter(|(of, _)| splittable.contains(&of.shuffle)) {
+    for (of, sizes) in written.iter().zip(reported).filter(|(of, _)| may_split.contains(&of.shuffle)) {
         let by_factor = (median(sizes) as f64 * settings.skewed_partition_factor) as u64;
         let threshold = settings.skewed_partition_threshold.max(by_factor);
         let usual: Vec<u64> = sizes.iter().copied().filter(|&size| size <= threshold).collect();

@@ -4,6 +4,8 @@
 //! other settings their sums are shared out anew: file splits by Spark's split rule, shuffle partitions by hashing the
 //! same keys again, coalesced where adaptive execution would do so (AQE-1).
 
+use std::collections::BTreeSet;
+
 use super::adaptive::{self, Written};
 use super::layout::Layout;
 use crate::conf::Settings;
@@ -95,17 +97,18 @@ pub fn plan(workload: &Workload, settings: &Settings, default_parallelism: u32) 
         settings,
         now,
         scale: settings.knobs.data_scale,
-        block_factors: Vec::new(),
+        block_factors: vec![1.0; workload.shuffles.len()],
         map_shares: vec![vec![1.0]; workload.shuffles.len()],
     };
-    planner.block_factors = planner.block_factors();
     let shuffle_partitions: Vec<u32> =
         (0..workload.shuffles.len()).map(|s| planner.partitions_written(s)).collect();
-    let mut stages = Vec::with_capacity(workload.stages.len());
-    for stage in &workload.stages {
-        let planned = planner.stage(stage);
-        planner.remember_maps(stage, &planned);
-        stages.push(planned);
+    let mut stages = vec![StagePlan::default(); workload.stages.len()];
+    for index in writers_first(workload) {
+        let stage = &workload.stages[index];
+        let layout = planner.layout(stage);
+        planner.count_blocks(stage, &layout);
+        stages[index] = planner.stage(stage, &layout);
+        planner.remember_maps(stage, &stages[index]);
     }
     super::sampling::skip_needless(workload, &shuffle_partitions, &mut stages);
     Plan { stages, shuffle_partitions }
@@ -136,7 +139,7 @@ struct Planner<'a> {
     settings: &'a Settings,
     now: Observed,
     scale: f64,
-    /// By shuffle: bytes for one observed, as the number of blocks decides; empty until that is known.
+    /// By shuffle: bytes for one observed, as the number of blocks decides; 1 until the stage that writes it is planned.
     block_factors: Vec<f64>,
     /// By shuffle: share of its bytes that each map task writes; one map task until the stage that writes it is planned.
     map_shares: Vec<Vec<f64>>,
@@ -157,31 +160,26 @@ impl Planner<'_> {
         partitions(&self.workload.shuffles[index], self.settings, self.rows_written(index))
     }
 
-    /// By shuffle: bytes now for one observed, as more or fewer and smaller blocks are written.
-    fn block_factors(&self) -> Vec<f64> {
-        let mut found = vec![1.0; self.workload.shuffles.len()];
-        for stage in &self.workload.stages {
-            let Some(Operator { kind: OperatorKind::ShuffleWrite { shuffle, bytes }, rows, .. }) =
-                stage.operators.last()
-            else {
-                continue;
-            };
-            let of = &self.workload.shuffles[*shuffle];
-            if of.blocks == 0 || bytes.total() == 0 {
-                continue;
-            }
-            let maps = self.layout(stage).shares.len() as u64;
-            let rows = (rows.total() as f64 * self.scale) as u64;
-            let bytes = (bytes.total() as f64 * self.scale) as u64;
-            let blocks = filled_blocks(maps, u64::from(self.partitions_written(*shuffle)), rows);
-            let now = reblocked_bytes(bytes, rows, of.record_bytes, of.blocks, blocks);
-            found[*shuffle] = now as f64 / bytes.max(1) as f64;
+    /// Bytes now for one observed of the shuffle that a stage writes, as more or fewer and smaller blocks are written.
+    fn count_blocks(&mut self, stage: &Stage, layout: &Layout) {
+        let Some(Operator { kind: OperatorKind::ShuffleWrite { shuffle, bytes }, rows, .. }) =
+            stage.operators.last()
+        else {
+            return;
+        };
+        let of = &self.workload.shuffles[*shuffle];
+        if of.blocks == 0 || bytes.total() == 0 {
+            return;
         }
-        found
+        let maps = layout.shares.len() as u64;
+        let rows = (rows.total() as f64 * self.scale) as u64;
+        let bytes = (bytes.total() as f64 * self.scale) as u64;
+        let blocks = filled_blocks(maps, u64::from(self.partitions_written(*shuffle)), rows);
+        let now = reblocked_bytes(bytes, rows, of.record_bytes, of.blocks, blocks);
+        self.block_factors[*shuffle] = now as f64 / bytes.max(1) as f64;
     }
 
-    fn stage(&self, stage: &Stage) -> StagePlan {
-        let layout = self.layout(stage);
+    fn stage(&self, stage: &Stage, layout: &Layout) -> StagePlan {
         let tasks = layout.shares.len();
         let mut operators: Vec<OperatorPlan> = Vec::with_capacity(stage.operators.len());
         // The share of each operator's rows that each task gets, by operator.
@@ -208,7 +206,7 @@ impl Planner<'_> {
                     layout.group(|partitions| keys.shares(partitions), Some(*shuffle))
                 }
                 OperatorKind::HashAggregate { .. } | OperatorKind::ObjectHashAggregate { .. } => {
-                    self.groups_share(stage, operator.inputs.first().copied(), &layout)
+                    self.groups_share(stage, operator.inputs.first().copied(), layout)
                 }
                 _ => {
                     let first = operator.inputs.first();
@@ -241,7 +239,7 @@ impl Planner<'_> {
             let rows = spread(&operator.rows);
             let window_partitions = match operator.kind {
                 OperatorKind::Window => {
-                    self.window_partitions(stage, operator.inputs.first().copied(), &layout, &rows)
+                    self.window_partitions(stage, operator.inputs.first().copied(), layout, &rows)
                 }
                 _ => Vec::new(),
             };
@@ -382,13 +380,13 @@ impl Planner<'_> {
                 let scaled = (sizes.len() as f64 * f64::from(*tasks) / ruled as f64).round().max(1.0);
                 Layout::even(scaled as usize, false)
             }
-            Partitioning::Shuffle { shuffles, tasks, splittable } => {
-                self.reduce_layout(stage, shuffles, *tasks, splittable)
+            Partitioning::Shuffle { shuffles, tasks, may_split } => {
+                self.reduce_layout(stage, shuffles, *tasks, may_split)
             }
         }
     }
 
-    fn reduce_layout(&self, stage: &Stage, shuffles: &[usize], tasks: u32, splittable: &[usize]) -> Layout {
+    fn reduce_layout(&self, stage: &Stage, shuffles: &[usize], tasks: u32, may_split: &[usize]) -> Layout {
         let first = &self.workload.shuffles[shuffles[0]];
         let partitions = self.partitions_written(shuffles[0]) as usize;
         let by_conf =
@@ -403,7 +401,7 @@ impl Planner<'_> {
             !by_conf
                 || (o.shuffle_partitions == self.now.shuffle_partitions
                     && (o.adaptive == self.now.adaptive || !alone)
-                    && (splittable.is_empty() || o.skew_join == self.now.skew_join)
+                    && (may_split.is_empty() || o.skew_join == self.now.skew_join)
                     && (!adaptive || o.default_parallelism == self.now.default_parallelism))
         };
         if tasks > 0 && self.observed().is_some_and(partitioned_alike) {
@@ -427,7 +425,7 @@ impl Planner<'_> {
                 Written { shuffle, partitions, rows_per_byte, maps: self.map_shares[shuffle].clone() }
             })
             .collect();
-        let slices = adaptive::slices(&written, splittable, settings, self.now.default_parallelism);
+        let slices = adaptive::slices(&written, may_split, settings, self.now.default_parallelism);
         if settings.local_shuffle_reader && read_locally(stage) {
             let shares = adaptive::local_shares(&written[0].maps, slices.len());
             return Layout { shares, slices: Vec::new(), partitions: 0, as_observed: false };
@@ -460,9 +458,48 @@ impl Planner<'_> {
                 _ => None,
             }
         });
-        let factor = self.block_factors.get(shuffle).copied().unwrap_or(1.0);
-        (written.sum::<u64>() as f64 * factor) as u64
+        (written.sum::<u64>() as f64 * self.block_factors[shuffle]) as u64
     }
+}
+
+/// Stages by position, those that write a shuffle before those that read it: what a reader gets of a split or coalesced
+/// shuffle depends on its map tasks. Otherwise in their own order.
+fn writers_first(workload: &Workload) -> Vec<usize> {
+    let stages = &workload.stages;
+    let mut writer: Vec<Option<usize>> = vec![None; workload.shuffles.len()];
+    for (index, stage) in stages.iter().enumerate().rev() {
+        if let Some(OperatorKind::ShuffleWrite { shuffle, .. }) =
+            stage.operators.last().map(|last| &last.kind)
+        {
+            writer[*shuffle] = Some(index);
+        }
+    }
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); stages.len()];
+    let mut waits = vec![0_usize; stages.len()];
+    for (index, stage) in stages.iter().enumerate() {
+        let reads = stage.operators.iter().filter_map(|operator| match operator.kind {
+            OperatorKind::ShuffleRead { shuffle, .. } => writer[shuffle].filter(|&writer| writer != index),
+            _ => None,
+        });
+        for writer in reads {
+            readers[writer].push(index);
+            waits[index] += 1;
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..stages.len()).filter(|&index| waits[index] == 0).collect();
+    let mut left: BTreeSet<usize> = (0..stages.len()).filter(|&index| waits[index] > 0).collect();
+    let mut order = Vec::with_capacity(stages.len());
+    // Stages that wait for each other cannot run; planned all the same, in their own order.
+    while let Some(index) = ready.pop_first().or_else(|| left.pop_first()) {
+        order.push(index);
+        for &reader in &readers[index] {
+            waits[reader] -= 1;
+            if waits[reader] == 0 && left.remove(&reader) {
+                ready.insert(reader);
+            }
+        }
+    }
+    order
 }
 
 /// Whether a stage probes a broadcast table with a shuffle that was written for another join: each task may then read it

@@ -216,8 +216,9 @@ impl World<'_> {
         let held: u64 = self.stages.iter().map(|stage| stage.busy_ns).sum();
         let lost = held.saturating_sub(totals.executor_run_time_ns);
         let text = format!(
-            "starting and ending {} tasks: {} beside their run time ({:.0} % of what they hold their slots for), {} each",
+            "starting and ending {} {}: {} beside their run time ({:.0} % of what they hold their slots for), {} each",
             totals.tasks,
+            if totals.tasks == 1 { "task" } else { "tasks" },
             HumanDuration(SimDuration(lost)),
             lost as f64 / held.max(1) as f64 * 100.0,
             HumanDuration(SimDuration(lost / totals.tasks.max(1)))

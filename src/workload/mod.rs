@@ -7,14 +7,14 @@
 //! partitioning), then `crate::sim`.
 
 mod keys;
+mod may_split;
 mod partition;
 mod query;
-mod splittable;
 
 pub use keys::Keys;
+pub use may_split::{may_split, needs_equal_keys};
 pub use partition::{PerTask, file_partitions, filled_blocks, reblocked_bytes, split_bytes};
 pub use query::{Join, JoinKind, JoinSettings, Place, Query, Side, Step, StepIndex, StepKind, Strategy};
-pub use splittable::{needs_equal_keys, splittable};
 
 use crate::memory::StorageLevel;
 
@@ -141,7 +141,7 @@ pub enum Partitioning {
         /// Tasks observed, 0 for none; valid while the partitioning settings are those of [`Workload::observed`].
         tasks: u32,
         /// Those of the shuffles whose huge partitions adaptive execution may split for a join (AQE-2).
-        splittable: Vec<ShuffleIndex>,
+        may_split: Vec<ShuffleIndex>,
     },
     /// One task a partition of a cached dataset.
     Dataset(DatasetIndex),

@@ -55,6 +55,11 @@ impl Story {
 
 /// Runs a shipped scenario, or one of its variants.
 fn story(name: &str, variant: Option<&str>) -> Story {
+    story_under(name, variant, "")
+}
+
+/// The same under more arguments.
+fn story_under(name: &str, variant: Option<&str>, more: &str) -> Story {
     let path = format!("scenarios/{name}.toml");
     let mut args = format!("run {path} --json --quiet");
     if let Some(variant) = variant {
@@ -66,6 +71,9 @@ fn story(name: &str, variant: Option<&str>) -> Story {
         for entry in &found.unwrap_or_else(|| panic!("{name}: no variant {variant:?}")).conf {
             args = format!("{args} --conf {}={}", entry.key, entry.value);
         }
+    }
+    if !more.is_empty() {
+        args = format!("{args} {more}");
     }
     let folder = scratch();
     let json = done(&format!("{args} --out {}", text(&folder.path().join("out")))).out;
@@ -136,6 +144,17 @@ fn skewed_join_spills_in_the_slow_task_alone() {
     let adaptive = story("skewed-join", Some("adaptive"));
     assert!(adaptive.last_stage().len() < 32);
     assert!(adaptive.spilling_tasks() * 2 > adaptive.last_stage().len());
+}
+
+#[test]
+fn adaptive_execution_splits_the_hot_partition_of_a_join_by_hand() {
+    let split = story("skewed-join", Some("adaptive, split"));
+    let off = "--conf spark.sql.adaptive.skewJoin.enabled=false";
+    let whole = story_under("skewed-join", Some("adaptive, split"), off);
+    assert!(split.last_stage().len() > whole.last_stage().len());
+    assert_eq!((split.spilling_tasks(), whole.spilling_tasks()), (0, 1));
+    assert!(split.straggler().1 < 2.0 && whole.straggler().1 > 3.0, "{:?}", split.straggler().1);
+    assert!(split.wall_ms() < 0.9 * whole.wall_ms());
 }
 
 #[test]

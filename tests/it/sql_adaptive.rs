@@ -1,6 +1,11 @@
 //! Decisions of adaptive execution over written shuffles, against what Spark 4.1.4 did with the same join of a hot key:
 //! tasks, largest peak, sum of peaks. Logs and application: `tests/data/eventlog/sql`.
 
+use spillcast::conf::{Origin, Settings, SparkConf, SparkVersion};
+use spillcast::scenario;
+use spillcast::sim::{Plan, plan};
+use spillcast::workload::{Workload, filled_blocks, reblocked_bytes};
+
 use crate::joins::run;
 
 const ON: (&str, &str) = ("spark.sql.adaptive.enabled", "true");
@@ -58,4 +63,83 @@ fn a_shuffle_is_read_where_it_was_written_once_the_other_side_is_broadcast() {
 fn small_rests_join_their_neighbours_only_below_the_least_size() {
     // Real: 15 tasks, of which three read the shuffles.
     assert_eq!(run(BASE, &[ON]).totals.tasks, 15);
+}
+
+/// A join of a hot key by hand, whose rows are shuffled once more.
+fn by_hand() -> Workload {
+    let text = r#"
+        name = "hot"
+        conf = { "spark.sql.shuffle.partitions" = 8, "spark.sql.autoBroadcastJoinThreshold" = "-1" }
+        [[table]]
+        name = "l"
+        rows = 2_000_000
+        row_bytes = 40
+        partitions = 16
+        [[table]]
+        name = "r"
+        rows = 100_000
+        row_bytes = 40
+        partitions = 4
+        [[query]]
+        name = "q"
+        from = "l"
+        steps = [
+          { op = "join", with = "r", kind = "sort_merge", keys = { hot = [0.5] } },
+          { op = "repartition" },
+          { op = "write" },
+        ]
+    "#;
+    let (scenario, findings) = scenario::parse(text, "hot.toml");
+    scenario.unwrap_or_else(|| panic!("{findings:?}")).workload
+}
+
+fn planned(workload: &Workload) -> Plan {
+    let mut conf = SparkConf::new(SparkVersion::DEFAULT);
+    for (key, value) in [
+        ("spark.sql.shuffle.partitions", "8"),
+        ("spark.sql.adaptive.advisoryPartitionSizeInBytes", "4m"),
+        LOW_THRESHOLD,
+    ] {
+        conf.set(key, value, Origin::Scenario(1));
+    }
+    plan(workload, &Settings::resolve(&conf).unwrap(), 2)
+}
+
+#[test]
+fn a_shuffle_that_is_read_by_an_earlier_stage_of_the_list_is_split_too() {
+    let workload = by_hand();
+    let usual = planned(&workload);
+    assert!(usual.stages.iter().any(|stage| stage.tasks > 8), "nothing is split");
+    let mut turned = workload.clone();
+    turned.stages.reverse();
+    let last = workload.stages.len() - 1;
+    for stage in &mut turned.stages {
+        stage.parents.iter_mut().for_each(|parent| *parent = last - *parent);
+    }
+    for job in &mut turned.jobs {
+        job.stages.iter_mut().for_each(|stage| *stage = last - *stage);
+    }
+    let tasks = |plan: &Plan| plan.stages.iter().map(|stage| stage.tasks).collect::<Vec<_>>();
+    let mut found = tasks(&planned(&turned));
+    found.reverse();
+    assert_eq!(found, tasks(&usual));
+}
+
+#[test]
+fn the_tasks_of_a_split_join_count_as_map_tasks_of_the_shuffle_that_they_write() {
+    /// Blocks of eight map tasks, as without the split.
+    const BEFORE: u64 = 64;
+    let mut workload = by_hand();
+    let (writer, shuffle) = (2, 2);
+    let unscaled: u64 = planned(&workload).stages[writer].operators.last().unwrap().bytes.iter().sum();
+    workload.shuffles[shuffle].blocks = BEFORE;
+    let plan = planned(&workload);
+    let maps = plan.stages[writer].tasks;
+    assert!(maps > 8, "{maps} tasks: nothing is split");
+    let rows = workload.stages[writer].operators.last().unwrap().rows.total();
+    let blocks = filled_blocks(maps as u64, 8, rows);
+    let expected = reblocked_bytes(unscaled, rows, workload.shuffles[shuffle].record_bytes, BEFORE, blocks);
+    let found: u64 = plan.stages[writer].operators.last().unwrap().bytes.iter().sum();
+    // Each task's bytes are rounded down.
+    assert!(found.abs_diff(expected) <= maps as u64 && found != unscaled, "{found}, expected {expected}");
 }

@@ -21,7 +21,7 @@ use crate::host::PYTHON_WORKER_BYTES;
 use crate::sim::partitioning;
 use crate::workload::{
     Broadcast, JoinKind, Operator, OperatorKind, Partitioning, PerTask, Rates, Shuffle, Side, Stage,
-    Strategy, Workload, splittable,
+    Strategy, Workload, may_split,
 };
 
 /// Resident bytes of a PySpark driver process, which local mode counts among the Python workers.
@@ -392,8 +392,8 @@ impl<'a> Builder<'a> {
             })
             .collect();
         if !shuffles.is_empty() {
-            let splittable = splittable(operators, |operator| self.join_kind(at, placed[operator]?));
-            return Partitioning::Shuffle { shuffles, tasks, splittable };
+            let may_split = may_split(operators, |operator| self.join_kind(at, placed[operator]?));
+            return Partitioning::Shuffle { shuffles, tasks, may_split };
         }
         for operator in operators {
             if let OperatorKind::CachedScan { dataset, .. } = operator.kind

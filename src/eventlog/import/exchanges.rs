@@ -290,7 +290,9 @@ impl Builder<'_> {
                 }
                 keys.salt = salt;
                 let partitions = rows.len() as u64;
-                let groups = groups_above(stage, at).filter(|&groups| groups <= MANY_KEYS * partitions);
+                // A stage that died may tell of none.
+                let groups =
+                    groups_above(stage, at).filter(|groups| (1..=MANY_KEYS * partitions).contains(groups));
                 keys.distinct = groups.unwrap_or(0);
                 let total = rows.iter().sum::<u64>().max(1) as f64;
                 keys.observed = rows.iter().map(|&n| n as f64 / total).collect();
@@ -299,8 +301,7 @@ impl Builder<'_> {
                 let median = sorted[sorted.len() / 2];
                 // A partition far above the median is explained by one key on top of the smooth rest.
                 const HOT_FACTOR: u64 = 3;
-                // With fewer keys than partitions each is one of its own.
-                if groups.is_some_and(|groups| (partitions..FEW_KEYS * partitions).contains(&groups)) {
+                if groups.is_some_and(|groups| groups < FEW_KEYS * partitions) {
                     continue;
                 }
                 keys.hot = sorted

@@ -3,7 +3,7 @@
 use super::restage::{Draft, End, Restager};
 use crate::workload::{
     JoinKind, Operator, OperatorKind, Partitioning, PerTask, Place, ShuffleIndex, Side, Stage, StageIndex,
-    StepKind, Strategy, splittable,
+    StepKind, Strategy, may_split,
 };
 
 impl Restager<'_> {
@@ -105,8 +105,8 @@ impl Restager<'_> {
             })
             .collect();
         if !shuffles.is_empty() {
-            let splittable = splittable(&draft.operators, |at| self.join_kind(draft.from[at]?));
-            return Partitioning::Shuffle { shuffles, tasks: 0, splittable };
+            let may_split = may_split(&draft.operators, |at| self.join_kind(draft.from[at]?));
+            return Partitioning::Shuffle { shuffles, tasks: 0, may_split };
         }
         match model.map(|stage| &stage.partitioning) {
             Some(Partitioning::Shuffle { .. }) | None => Partitioning::Fixed(1),

@@ -126,7 +126,14 @@ fn a_shard_that_dies_is_named_with_the_command_that_goes_on() {
     let makes = format!("shard 3/3 is missing; this makes it: spillcast {command} --shard 3/3 --out DIR");
     refused(
         &merge(&parts[..2]),
-        &["lack runs", "what is there is kept in", "shard 2/3 in ", "is not finished", &goes_on, &makes],
+        &[
+            "runs are missing of",
+            "what is there is kept in",
+            "shard 2/3 in ",
+            "is not finished",
+            &goes_on,
+            &makes,
+        ],
     );
     // One that died before its first run is no stranger.
     fs::create_dir(&parts[2]).expect("made");
@@ -152,7 +159,7 @@ fn a_pipe_that_dies_within_a_line_is_completed_by_the_command_that_merge_names()
     let merged = folder.path().join("merged");
     let merge = format!("merge {} --out {}", text(&file), text(&merged));
     let makes = format!("this makes what is missing: spillcast {command} --out {}", text(&merged));
-    refused(&merge, &["runs.jsonl:11: is cut off", "lack runs", &makes]);
+    refused(&merge, &["runs.jsonl:11: is cut off", "runs are missing of", &makes]);
     let again = done(&format!("{command} --out {}", text(&merged)));
     assert!(again.err.contains("9 runs of this study are there already"), "{}", again.err);
     assert_eq!(tables(&merged), expected);
@@ -185,7 +192,7 @@ fn a_shard_that_stopped_before_its_precision_is_not_taken_for_whole() {
     let merged = folder.path().join("merged");
     refused(
         &format!("merge {} --out {}", text(&cut), text(&merged)),
-        &["1 point of 1 lack runs (0)", "shard 1/1 in ", "is not finished"],
+        &["runs are missing of 1 point among 1 (0)", "shard 1/1 in ", "is not finished"],
     );
     done(&format!("merge {} --out {}", text(&whole), text(&merged)));
 }

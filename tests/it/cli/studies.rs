@@ -57,6 +57,17 @@ pub(super) fn whole(folder: &Path) -> (String, Vec<String>) {
 }
 
 #[test]
+fn an_answer_without_a_folder_shows_every_point_and_keeps_nothing() {
+    let command = "sweep scenarios/python-overhead.toml --vary spark.executor.memoryOverhead=384m,2g";
+    let ran = done(&format!("{command} --vary spark.executor.cores=1,2 --replications 1"));
+    for line in ["  384m  1  1 min 51 s, nothing spilled", "  384m  2  dies: container_killed"] {
+        assert!(ran.out.contains(line), "no {line:?} in {}", ran.out);
+    }
+    assert!(ran.err.contains("4 runs, not kept; --out DIR keeps"), "{}", ran.err);
+    refused(&format!("{command} --shard 1/2"), &["--shard needs --out DIR"]);
+}
+
+#[test]
 fn threads_change_no_byte() {
     let folder = scratch();
     let (command, expected) = whole(folder.path());
@@ -118,7 +129,10 @@ fn shards_and_pipes_give_the_same_study() {
     let merged = folder.path().join("merged");
     refused(
         &format!("merge {} {} --out {}", parts[0], parts[2], text(&merged)),
-        &["3 points of 9 lack runs (1, 4, 7)", "shard 2/3 is missing; this makes it: spillcast sweep "],
+        &[
+            "runs are missing of 3 points among 9 (1, 4, 7)",
+            "shard 2/3 is missing; this makes it: spillcast sweep ",
+        ],
     );
     done(&format!("merge {} --out {}", parts.join(" "), text(&merged)));
     assert_eq!(tables(&merged), expected);

@@ -93,7 +93,7 @@ fn stages() -> impl PropStrategy<Value = Vec<Stage>> {
             tasks
         }),
         (prop::collection::vec(0..2usize, 0..3), any::<u32>(), prop::collection::vec(0..2usize, 0..3))
-            .prop_map(|(shuffles, tasks, splittable)| Partitioning::Shuffle { shuffles, tasks, splittable }),
+            .prop_map(|(shuffles, tasks, may_split)| Partitioning::Shuffle { shuffles, tasks, may_split }),
         (0..2usize).prop_map(Partitioning::Dataset),
     ];
     let stage = (any::<u32>(), free_text(), partitioning, operators(), amounts(), amounts(), amounts());

@@ -8,7 +8,7 @@ use super::{JoinKind, Operator, OperatorKind, ShuffleIndex, Side};
 
 /// The shuffles of a stage whose huge partitions may be split. `join` tells the kind of a join by its position, and whether
 /// its first input is the right side.
-pub fn splittable(
+pub fn may_split(
     operators: &[Operator],
     join: impl Fn(usize) -> Option<(JoinKind, bool)>,
 ) -> Vec<ShuffleIndex> {
