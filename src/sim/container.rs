@@ -87,10 +87,15 @@ impl World<'_> {
         Some(Room { memory, high, swap: self.container_swap(index) })
     }
 
-    /// Bytes that an executor's container may have in swap.
+    /// Bytes that an executor's container may have in swap: what it was given, and no more than the host has left beside what
+    /// others have there. Of what is left the same container of each copy gets as much.
     pub(super) fn container_swap(&self, index: usize) -> u64 {
-        let ledger = self.hosts[self.executors[index].host].memory.as_deref();
-        self.settings.knobs.container_swap.min(ledger.map_or(0, |ledger| ledger.setup.swap_bytes))
+        let host = &self.hosts[self.executors[index].host];
+        let Some(ledger) = host.memory.as_deref() else { return 0 };
+        let own = self.executors[index].container.swapped;
+        let hosts = (ledger.swapped_pages * PAGE_BYTES as f64).ceil() as u64;
+        let left = ledger.swap_room(host.copies).saturating_sub(hosts);
+        self.settings.knobs.container_swap.min(own + (left as f64 / host.copies) as u64)
     }
 
     /// Moves pages between an executor's container and its swap, now that its processes have `bytes`; returns what of them

@@ -61,6 +61,8 @@ pub(super) struct LongPauses {
     filled: f64,
     /// When that was last brought up to date; none while collections are short.
     since: Option<SimTime>,
+    /// Bytes a nanosecond that its tasks have allocated since then.
+    rate: f64,
     /// What the next collection would take, ns.
     next_ns: u64,
     stop: Option<Stop>,
@@ -99,7 +101,10 @@ impl World<'_> {
         if long.is_stopped() {
             return 1.0;
         }
+        // Tasks that wait for pages allocate the slower; the collections that they bring take as long as ever.
+        let slow = executor.swap_slow;
         let rate = executor.allocation_rate_per_ns() * processor;
+        let share_of = |pauses_per_work: f64| pauses_per_work / (slow + pauses_per_work);
         let spread = pauses.ns_per_byte * rate;
         if pauses.longest_ns <= self.heartbeats().bearable() as f64 || !pauses.every_bytes.is_finite() {
             let long = &mut self.executors[index].long_pauses;
@@ -109,12 +114,14 @@ impl World<'_> {
                     self.queue.set_timer(timer, None);
                 }
             }
-            return spread / (1.0 + spread);
+            return share_of(spread);
         }
+        let share = share_of((spread - pauses.longest_ns / pauses.every_bytes * rate).max(0.0));
         let now = self.queue.now();
         let long = &mut self.executors[index].long_pauses;
         let elapsed = long.since.replace(now).map_or(0, |since| now.since(since).0);
-        long.filled += elapsed as f64 * rate;
+        long.filled += elapsed as f64 * long.rate;
+        long.rate = rate * (1.0 - share) / slow;
         long.next_ns = pauses.longest_ns.min(u64::MAX as f64 / 4.0) as u64;
         let timer = match long.timer {
             Some(timer) => timer,
@@ -123,10 +130,10 @@ impl World<'_> {
         let long = &mut self.executors[index].long_pauses;
         long.timer = Some(timer);
         let left = (pauses.every_bytes - long.filled).max(0.0);
-        let due = (rate > 0.0).then(|| now + SimDuration((left / rate).min(u64::MAX as f64 / 4.0) as u64));
+        let due = (long.rate > 0.0)
+            .then(|| now + SimDuration((left / long.rate).min(u64::MAX as f64 / 4.0) as u64));
         self.queue.set_timer(timer, due);
-        let spread = (spread - pauses.longest_ns / pauses.every_bytes * rate).max(0.0);
-        spread / (1.0 + spread)
+        share
     }
 
     /// A long collection begins, ends, or has lasted too long for the driver.

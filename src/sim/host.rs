@@ -118,7 +118,9 @@ pub(super) struct HostLedger {
     pub(super) debt_pages: f64,
     pub(super) kill_pending: bool,
     updated: SimTime,
-    /// Time during which tasks stood nearly still, ns.
+    /// Tasks of this application have stood nearly still since the last balance.
+    standing_still: bool,
+    /// How long they have by now, without a break, ns.
     unresponsive_ns: f64,
     pub(super) worst_slowdown: f64,
     pub(super) swap_in_pages: f64,
@@ -145,7 +147,7 @@ pub(super) const BALANCE_MAX_AGE: SimDuration = SimDuration::from_ms(500);
 const POINT_EVERY: SimDuration = SimDuration::from_ms(100);
 /// From this slow-down on the tasks of a host stand nearly still.
 const STANDSTILL: f64 = 20.0;
-/// So long a standstill ends the application: nobody waits longer (`spark.network.timeout` is 120 s; five of them).
+/// So long a standstill without a break ends the application: nobody waits longer (`spark.network.timeout` is 120 s; five of them).
 const STANDSTILL_MAX_NS: f64 = 600e9;
 /// The worst request of so long a time is what some probes keep, ms.
 const QUARTER_MS: f64 = 250.0;
@@ -176,6 +178,7 @@ impl HostLedger {
             debt_pages: 0.0,
             kill_pending: false,
             updated: SimTime::ZERO,
+            standing_still: false,
             unresponsive_ns: 0.0,
             worst_slowdown: 1.0,
             swap_in_pages: 0.0,
@@ -218,9 +221,9 @@ impl HostLedger {
         let elapsed = now.since(self.updated);
         self.updated = self.updated.max(now);
         let seconds = elapsed.as_secs();
-        if self.shares.iter().any(|share| share.slowdown >= STANDSTILL) {
-            self.unresponsive_ns += elapsed.0 as f64;
-        }
+        // Once tasks get on again the next standstill counts from its own start.
+        self.unresponsive_ns =
+            if self.standing_still { self.unresponsive_ns + elapsed.0 as f64 } else { 0.0 };
         for (neighbour, tenant) in self.tenants.iter_mut().zip(&self.setup.tenants) {
             if neighbour.killed.is_none() {
                 neighbour.log.pass(seconds);
@@ -309,6 +312,11 @@ impl World<'_> {
         }
         let worst = ledger.shares.iter().take(own.len()).map(|share| share.slowdown).fold(1.0, f64::max);
         ledger.worst_slowdown = ledger.worst_slowdown.max(worst);
+        // A neighbour or a copy at a standstill is no task of this application's, nor is an executor without any.
+        let works = |&(executor, share): &(&usize, &Share)| {
+            share.slowdown >= STANDSTILL && !self.executors[*executor].running.is_empty()
+        };
+        ledger.standing_still = own.iter().zip(&ledger.shares).any(|pair| works(&pair));
         let slowdowns: Vec<(f64, f64)> = (0..own.len())
             .map(|index| {
                 let share = ledger.shares.get(index);
@@ -513,5 +521,36 @@ impl World<'_> {
             self.record.totals.swap_in_bytes = Some(swap_in);
             self.record.totals.swap_out_bytes = Some(swap_out);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::swap::SwapDevice;
+
+    #[test]
+    fn a_standstill_counts_from_its_own_start() {
+        let mut ledger = HostLedger::new(HostMemory {
+            memory_bytes: 4 << 30,
+            kernel_bytes: 0,
+            stolen_cores: 0.0,
+            swap_bytes: 4 << 30,
+            swap_device: SwapDevice::LOCAL_SSD,
+            disk_bytes_per_s: 1e9,
+            disk_bytes: None,
+            local_dir_in_memory: false,
+            beside_bytes: 0,
+            executor_oom_score_adj: 0,
+            copies: 1,
+            tenants: Vec::new(),
+        });
+        let mut until = |seconds: u64, standing_still: bool| {
+            ledger.standing_still = standing_still;
+            ledger.advance(SimTime(seconds * 1_000_000_000));
+            ledger.unresponsive_ns / 1e9
+        };
+        assert_eq!([until(400, true), until(500, true)], [400.0, 500.0]);
+        assert_eq!([until(501, false), until(700, true)], [0.0, 199.0]);
     }
 }

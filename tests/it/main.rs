@@ -10,6 +10,8 @@ mod determinism;
 mod eventlog;
 #[cfg(feature = "experiment")]
 mod experiment;
+#[cfg(feature = "cli")]
+mod host_pressure;
 #[cfg(feature = "eventlog")]
 mod joins;
 mod legacy;

@@ -260,14 +260,14 @@ fn a_container_that_may_swap_outlives_its_limit() {
         reason(&little)
     );
     assert!(little.wall_ms() > base.wall_ms());
-    // Enough lets it through, slower than with memory enough; collections wait for pages too.
+    // Enough lets it through, slower than with memory enough; its collections are young ones, which wait for nothing.
     let room = story("container-swap", Some("limit of 2g"));
     let enough = story("container-swap", Some("1g of swap"));
     assert_eq!((room.outcome(), enough.outcome()), ("ok", "ok"));
     assert_eq!(room.total("swapOutBytes"), 0);
     assert!(enough.total("swapOutBytes") > 100 << 20 && swapped(&enough) > 100 << 20);
     assert!(enough.wall_ms() > 1.3 * room.wall_ms() && lost(&enough, "swap") > 0.0);
-    assert!(enough.total("jvmGcTime") > room.total("jvmGcTime"));
+    assert!(enough.total("jvmGcTime").abs_diff(room.total("jvmGcTime")) * 20 < room.total("jvmGcTime"));
     // `memory.high` moves the point from which it swaps; without swap it holds the tasks back, and kills nobody.
     let lower = story("container-swap", Some("1g of swap, memory.high of 800m"));
     assert_eq!(lower.outcome(), "ok");
@@ -315,12 +315,14 @@ fn a_large_heap_makes_a_small_host_swap_or_kill() {
     assert!(swapped(&large) > 100 << 20 && large.total("swapInBytes") > 0);
     assert_eq!(swapped(&room), 0);
     assert!(large.wall_ms() > room.wall_ms(), "{} against {}", large.wall_ms(), room.wall_ms());
-    // Two of them want what is needed, not only what was once touched: nobody dies, and nobody gets on.
+    // Two of them want what is needed, not only what was once touched: nobody dies, and nobody gets far. Three stand still.
     let two = story("small-host", Some("two jobs, 2g heaps"));
-    assert_eq!(two.outcome(), "timeout");
-    let reason = two.json["reason"].as_str().expect("a reason");
+    assert_eq!(two.outcome(), "ok");
+    assert!(swapped(&two) > 5 * swapped(&large) && two.wall_ms() > 10.0 * large.wall_ms());
+    let three = story("small-host", Some("three jobs, 2g heaps"));
+    assert_eq!(three.outcome(), "timeout");
+    let reason = three.json["reason"].as_str().expect("a reason");
     assert!(reason.contains("thrashes") && reason.contains("10 min"), "{reason}");
-    assert!(swapped(&two) > 5 * swapped(&large) && two.wall_ms() > 2.0 * large.wall_ms());
     let kafka = |story: &Story| tenant(story, "kafka")["p99Ms"].as_f64().expect("a time");
     assert!(kafka(&two) > 10.0 * kafka(&room), "{} against {}", kafka(&two), kafka(&room));
     // More swap changes nothing once it suffices; none kills the largest, which is Spark.

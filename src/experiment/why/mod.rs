@@ -173,7 +173,9 @@ fn levers(bench: &Bench<'_>, settings: &Settings, trial: &Trial, class: Class) -
     if limit == Limit::Disk {
         levers.extend(machine::disk(settings, &bench.scenario().cluster));
     }
-    if matches!(limit, Limit::Host | Limit::Memory) {
+    // A collection may be that long for its pages in swap.
+    let swapped = limit == Limit::Heartbeat && trial.record.totals.swap_out_bytes > Some(0);
+    if matches!(limit, Limit::Host | Limit::Memory) || swapped {
         levers.extend(machine::levers(settings, &bench.scenario().cluster));
     }
     levers

@@ -1,0 +1,108 @@
+//! Memory pressure from outside Spark: neighbours at a standstill, containers that share one swap, collections of an executor
+//! that waits for pages or has nothing to do.
+
+use serde_json::Value;
+
+use crate::cli::{done, scratch, text};
+
+/// Two tasks at a time scan a large table beside a neighbour, where pages come from a spinning disk.
+fn beside_a_hog(hog: &str, gigabytes: u32) -> String {
+    format!(
+        "name = \"x\"\nseed = 1\n[conf]\n\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"512m\"\n\
+         [[host]]\nname = \"node\"\ncores = 4\nmemory = \"4g\"\nswap = \"16g\"\nswap_device = \"spinning\"\n\
+         [[tenant]]\nname = \"hog\"\nresident = \"{hog}\"\nactive = \"{hog}\"\nperiod = \"20s\"\n\
+         request_time = \"3ms\"\nrequest_memory = \"10m\"\nrequest_every = \"10ms\"\n\
+         [[table]]\nname = \"t\"\nrows = {gigabytes}0_000_000\nrow_bytes = 50\nsize = \"{gigabytes}g\"\n\
+         files = {}\n[[query]]\nname = \"q\"\nfrom = \"t\"\nsteps = [{{ op = \"write\" }}]\n",
+        50 * gigabytes
+    )
+}
+
+fn run(scenario: &str, flags: &str) -> Value {
+    let folder = scratch();
+    let file = folder.path().join("x.toml");
+    std::fs::write(&file, scenario).expect("written");
+    let args = format!("run {} --json --quiet {flags}", text(&file));
+    serde_json::from_str(&done(&args).out).expect("JSON")
+}
+
+fn number(run: &Value, path: &str) -> f64 {
+    run.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path}"))
+}
+
+/// The neighbour crawls for a quarter of an hour, Spark does not.
+#[test]
+fn a_neighbour_at_a_standstill_ends_no_application() {
+    let run = run(&beside_a_hog("4g", 40), "--driver-memory 3500m");
+    assert!(number(&run, "/wallMs") > 600e3 && number(&run, "/tenants/0/p50Ms") > 60e3);
+    assert_eq!(run["outcome"], "ok", "{}", run["reason"]);
+}
+
+/// The collector works for what is allocated, however long that takes.
+#[test]
+fn the_same_allocation_costs_the_same_young_collections_on_a_slow_host() {
+    let scenario = beside_a_hog("5g", 8);
+    let (slow, quiet) = (run(&scenario, ""), run(&scenario, "--conf spillcast.tenants=none"));
+    let [waited, alone] = [&slow, &quiet].map(|run| number(run, "/totals/executorRunTime"));
+    assert!(waited > 1.5 * alone, "{waited} {alone}");
+    let [slow, quiet] = [&slow, &quiet].map(|run| number(run, "/totals/jvmGcTime"));
+    assert!((slow / quiet - 1.0).abs() < 0.1, "{slow} {quiet}");
+}
+
+/// Four containers with 2 GiB of swap each, on a host that has 2 GiB.
+#[test]
+fn containers_share_the_swap_that_the_host_has() {
+    let args = "run scenarios/container-swap.toml --json --quiet --conf spillcast.containerLimit=600m \
+                --conf spillcast.containerSwap=2g --conf spillcast.copies=4 --conf spillcast.host.swap=";
+    let run =
+        |swap: &str| -> Value { serde_json::from_str(&done(&format!("{args}{swap}")).out).expect("JSON") };
+    let swapped = |run: &Value| -> f64 {
+        let lines = run["ledger"].as_array().expect("a ledger").iter();
+        lines.map(|line| line["swapped"].as_f64().expect("bytes")).sum()
+    };
+    let (short, enough) = (run("2g"), run("4g"));
+    let all = f64::from(1 << 30) * 2.0;
+    assert!(swapped(&short) <= all && swapped(&enough) > all);
+    assert_eq!((&short["outcome"], &enough["outcome"]), (&"container_killed".into(), &"ok".into()));
+    let reason = short["reason"].as_str().expect("a reason");
+    assert!(reason.contains("600.0 MiB of memory and 512.0 MiB of swap"), "{reason}");
+}
+
+/// Collections of a 2.8 GiB heap come every half minute of work; the second executor has none for as long.
+#[test]
+fn an_idle_executor_fills_no_heap() {
+    let table = |name: &str, rows: &str, size: &str, files: u32| {
+        format!(
+            "[[table]]\nname = \"{name}\"\nrows = {rows}\nrow_bytes = 100\nsize = \"{size}\"\nfiles = {files}\n\
+             splittable = false\n"
+        )
+    };
+    let query = |from: &str| {
+        format!("[[query]]\nname = \"{from}\"\nfrom = \"{from}\"\nsteps = [{{ op = \"write\" }}]\n")
+    };
+    let scenario = format!(
+        "name = \"x\"\nseed = 1\n[conf]\n\"spark.master\" = \"yarn\"\n\"spark.executor.instances\" = 2\n\
+         \"spark.executor.cores\" = 1\n\"spark.executor.memory\" = \"4g\"\n\"spark.driver.memory\" = \"8g\"\n\
+         \"spark.executor.extraJavaOptions\" = \"-XX:+UseSerialGC\"\n\"spark.network.timeout\" = \"2s\"\n\
+         \"spark.executor.heartbeatInterval\" = \"1900ms\"\n\"spark.network.timeoutInterval\" = \"900ms\"\n\
+         [rates]\nheap_base_bytes = \"2800m\"\n[[host]]\nname = \"w\"\ncount = 2\ncores = 16\nmemory = \"256g\"\n\
+         {}{}{}{}{}",
+        table("two", "400_000", "40m", 2),
+        table("one", "100_000_000", "20g", 1),
+        query("two"),
+        query("one"),
+        query("two").replace("name = \"two\"", "name = \"again\""),
+    );
+    let folder = scratch();
+    let (file, out) = (folder.path().join("x.toml"), folder.path().join("out"));
+    std::fs::write(&file, scenario).expect("written");
+    done(&format!("run {} --quiet --out {}", text(&file), text(&out)));
+    let events = std::fs::read_to_string(out.join("events.csv")).expect("events");
+    let starts: Vec<f64> = events
+        .lines()
+        .filter(|line| line.contains(",long_pause,"))
+        .map(|line| line.split(',').next().and_then(|time| time.parse().ok()).expect("a time"))
+        .collect();
+    // The lonely task moves from one to the other, and each starts with an empty heap but for a tenth of a second of work.
+    assert!(starts.len() == 4 && starts.windows(2).all(|pair| pair[1] - pair[0] > 25e3), "{starts:?}");
+}
