@@ -114,15 +114,17 @@ impl Ram {
         }
         let held: f64 = moving.iter().map(|moving| moving.resident).sum();
         let reclaim = swap_out_bytes_per_s(device.write_us()) / PAGE_BYTES as f64;
-        let seconds = seconds.max((held - memory_pages) / reclaim).max(1e-4);
-        let window = window(&moving, memory_pages, seconds);
-        let inactive = inactive_share(memory_pages);
+        let seconds = seconds.max((held - memory_pages) / reclaim);
         let (mut page_ins, mut page_outs) = (0.0, 0.0);
-        for moving in &mut moving {
-            let (resident, ins) = moving.after(window, inactive, seconds);
-            page_ins += ins;
-            page_outs += ins + moving.resident - resident;
-            moving.resident = resident;
+        if seconds > 0.0 {
+            let window = window(&moving, memory_pages, seconds);
+            let inactive = inactive_share(memory_pages);
+            for moving in &mut moving {
+                let (resident, ins) = moving.after(window, inactive, seconds);
+                page_ins += ins;
+                page_outs += ins + moving.resident - resident;
+                moving.resident = resident;
+            }
         }
         let mut found = moving.iter();
         let shares: Vec<Vec<Moving>> = processes
@@ -312,6 +314,23 @@ mod tests {
         let burst = look(300_000.0, 1.0);
         let later = (0..60).map(|_| look(300_000.0, 1.0)).last().unwrap();
         assert!(burst > 0.1 && later < 0.3 * burst, "{burst} {later}");
+    }
+
+    #[test]
+    fn what_moves_does_not_depend_on_the_number_of_looks_at_one_moment() {
+        let all = [process(1, 100_000.0, 10_000.0, 1.0), process(2, 100_000.0, 100.0, 0.1)];
+        let moved = |looks: usize| {
+            let mut ram = Ram::default();
+            ram.settle(&all, 150_000.0, SwapDevice::LOCAL_SSD, 1.0);
+            let looks = (0..looks).map(|_| ram.settle(&all, 150_000.0, SwapDevice::LOCAL_SSD, 0.0));
+            let moved: f64 = looks.map(|found| found.page_ins + found.page_outs).sum();
+            let last = ram.settle(&all, 150_000.0, SwapDevice::LOCAL_SSD, 1.0);
+            (moved, last.page_ins)
+        };
+        // The window is found to a part in a billion, and what is over by as much still has to go.
+        let (once, often) = (moved(1), moved(1_000));
+        assert!(once.0 < 0.1 && often.0 < 0.1, "{once:?} {often:?}");
+        assert!((often.1 / once.1 - 1.0).abs() < 1e-3, "{once:?} {often:?}");
     }
 
     #[test]
