@@ -140,7 +140,7 @@ pub(crate) fn workload(size: Size) -> Workload {
                 stage_tasks,
                 1,
                 &[0],
-                Partitioning::Shuffle { shuffles: vec![0], tasks: 0, may_split: Vec::new() },
+                Partitioning::Shuffle { shuffles: vec![0], tasks: 0, may_split: Vec::new(), local: false },
                 reduce,
             ),
         ],

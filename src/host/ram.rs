@@ -155,6 +155,10 @@ impl Moving {
     /// Rate at which a page of it that is in memory leaves, per second.
     fn leaves_per_s(self, window: f64, inactive: f64) -> f64 {
         let touches = self.set.touches_per_s;
+        // Everything fits.
+        if window >= WINDOW_MAX_S {
+            return 0.0;
+        }
         match self.set.pattern {
             // A walk finds every page that it left less than a window ago.
             Pattern::Sequential if touches > 0.0 => (1.0 - round_share(touches * window)) / window,
@@ -284,6 +288,15 @@ mod tests {
     fn who_fits_is_not_slowed() {
         let found = &settled(&[process(1, 1_000.0, 1e5, 1.0)], 1_000.0, SwapDevice::LOCAL_SSD)[0];
         assert_eq!((found.slowdown, found.swapped_pages), (1.0, 0.0));
+    }
+
+    #[test]
+    fn where_everything_fits_nothing_goes_to_swap_however_rarely_it_is_touched() {
+        let mut ram = Ram::default();
+        let out = |pages: f64| {
+            ram.settle(&[process(1, pages, 0.0, 0.0)], 1_000_000.0, SwapDevice::LOCAL_SSD, 30.0).page_outs
+        };
+        assert_eq!([500_000.0, 900_000.0, 900_000.0].map(out), [0.0; 3]);
     }
 
     #[test]

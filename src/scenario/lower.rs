@@ -501,7 +501,8 @@ impl Lowering<'_> {
             }
         });
         // What may be split shows once the stage is whole.
-        Draft::after(parents, Partitioning::Shuffle { shuffles, tasks: 0, may_split: Vec::new() }, tasks)
+        let partitioning = Partitioning::Shuffle { shuffles, tasks: 0, may_split: Vec::new(), local: false };
+        Draft::after(parents, partitioning, tasks)
     }
 
     /// The job by which a global sort samples its input: the same stage once more, returning a few keys.

@@ -269,6 +269,9 @@ fn observed(text: &mut Text, observed: &Observed) {
     if !observed.skew_join.is_empty() {
         text.pair("skew_join", &quote(&observed.skew_join));
     }
+    if observed.local_reader {
+        text.pair("local_reader", &true);
+    }
     text.some("max_partition_bytes", observed.max_partition_bytes);
     text.some("open_cost_bytes", observed.open_cost_bytes);
     text.some("default_parallelism", u64::from(observed.default_parallelism));
@@ -346,9 +349,12 @@ fn stage(text: &mut Text, stage: &Stage) {
         Partitioning::Files { bytes, files, tasks } => {
             format!("kind = \"files\", bytes = {bytes}, files = {files}, tasks = {tasks}")
         }
-        Partitioning::Shuffle { shuffles, tasks, may_split } => {
-            let read = format!("kind = \"shuffle\", shuffles = {}, tasks = {tasks}", list(shuffles));
-            if may_split.is_empty() { read } else { format!("{read}, may_split = {}", list(may_split)) }
+        Partitioning::Shuffle { shuffles, tasks, may_split, local } => {
+            let mut read = format!("kind = \"shuffle\", shuffles = {}, tasks = {tasks}", list(shuffles));
+            if !may_split.is_empty() {
+                read = format!("{read}, may_split = {}", list(may_split));
+            }
+            if *local { format!("{read}, local = true") } else { read }
         }
         Partitioning::Dataset(dataset) => format!("kind = \"dataset\", dataset = {dataset}"),
     };

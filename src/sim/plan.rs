@@ -82,6 +82,7 @@ pub fn partitioning(settings: &Settings, default_parallelism: u32) -> Observed {
         } else {
             "off".to_owned()
         },
+        local_reader: adaptive.enabled && adaptive.local_shuffle_reader,
         max_partition_bytes: settings.sql.files_max_partition_bytes,
         open_cost_bytes: settings.sql.files_open_cost,
         default_parallelism: default_parallelism.max(1),
@@ -380,13 +381,21 @@ impl Planner<'_> {
                 let scaled = (sizes.len() as f64 * f64::from(*tasks) / ruled as f64).round().max(1.0);
                 Layout::even(scaled as usize, false)
             }
-            Partitioning::Shuffle { shuffles, tasks, may_split } => {
-                self.reduce_layout(stage, shuffles, *tasks, may_split)
+            Partitioning::Shuffle { shuffles, tasks, may_split, local } => {
+                let local = *local || read_locally(stage);
+                self.reduce_layout(stage, shuffles, *tasks, may_split, local)
             }
         }
     }
 
-    fn reduce_layout(&self, stage: &Stage, shuffles: &[usize], tasks: u32, may_split: &[usize]) -> Layout {
+    fn reduce_layout(
+        &self,
+        stage: &Stage,
+        shuffles: &[usize],
+        tasks: u32,
+        may_split: &[usize],
+        local: bool,
+    ) -> Layout {
         let first = &self.workload.shuffles[shuffles[0]];
         let partitions = self.partitions_written(shuffles[0]) as usize;
         let by_conf =
@@ -402,12 +411,16 @@ impl Planner<'_> {
                 || (o.shuffle_partitions == self.now.shuffle_partitions
                     && (o.adaptive == self.now.adaptive || !alone)
                     && (may_split.is_empty() || o.skew_join == self.now.skew_join)
+                    && (!local || o.local_reader == self.now.local_reader)
                     && (!adaptive || o.default_parallelism == self.now.default_parallelism))
         };
         if tasks > 0 && self.observed().is_some_and(partitioned_alike) {
             let mut layout = Layout::even(tasks as usize, true);
-            layout.partitions = tasks as usize;
-            layout.shares = first.keys.shares(tasks as usize);
+            if adaptive && local && settings.local_shuffle_reader {
+                layout.partitions = 0;
+            } else {
+                layout.shares = first.keys.shares(tasks as usize);
+            }
             return layout;
         }
         let shares: Vec<Vec<f64>> =
@@ -426,7 +439,7 @@ impl Planner<'_> {
             })
             .collect();
         let slices = adaptive::slices(&written, may_split, settings, self.now.default_parallelism);
-        if settings.local_shuffle_reader && read_locally(stage) {
+        if settings.local_shuffle_reader && local {
             let shares = adaptive::local_shares(&written[0].maps, slices.len());
             return Layout { shares, slices: Vec::new(), partitions: 0, as_observed: false };
         }

@@ -66,6 +66,8 @@ pub struct Observed {
     pub adaptive: String,
     /// The same of the settings that split partitions of joins.
     pub skew_join: String,
+    /// Whether adaptive execution may read shuffles where they were written.
+    pub local_reader: bool,
     /// `spark.sql.files.maxPartitionBytes`.
     pub max_partition_bytes: u64,
     /// `spark.sql.files.openCostInBytes`.
@@ -142,6 +144,9 @@ pub enum Partitioning {
         tasks: u32,
         /// Those of the shuffles whose huge partitions adaptive execution may split for a join (AQE-2).
         may_split: Vec<ShuffleIndex>,
+        /// The tasks observed read what map tasks wrote, whatever the partition: adaptive execution needed no rows of equal
+        /// keys together (`spark.sql.adaptive.localShuffleReader.enabled`).
+        local: bool,
     },
     /// One task a partition of a cached dataset.
     Dataset(DatasetIndex),

@@ -3,10 +3,10 @@
 
 use spillcast::conf::{Origin, Settings, SparkConf, SparkVersion};
 use spillcast::scenario;
-use spillcast::sim::{Plan, plan};
-use spillcast::workload::{Workload, filled_blocks, reblocked_bytes};
+use spillcast::sim::{Plan, partitioning, plan};
+use spillcast::workload::{Partitioning, PerTask, Workload, filled_blocks, reblocked_bytes};
 
-use crate::joins::run;
+use crate::joins::{application, run};
 
 const ON: (&str, &str) = ("spark.sql.adaptive.enabled", "true");
 const OFF: (&str, &str) = ("spark.sql.adaptive.enabled", "false");
@@ -93,16 +93,22 @@ fn by_hand() -> Workload {
     scenario.unwrap_or_else(|| panic!("{findings:?}")).workload
 }
 
-fn planned(workload: &Workload) -> Plan {
+fn small_parts(local_reader: bool) -> Settings {
     let mut conf = SparkConf::new(SparkVersion::DEFAULT);
+    let local_reader = local_reader.to_string();
     for (key, value) in [
         ("spark.sql.shuffle.partitions", "8"),
-        ("spark.sql.adaptive.advisoryPartitionSizeInBytes", "4m"),
+        SMALL_PARTS,
         LOW_THRESHOLD,
+        ("spark.sql.adaptive.localShuffleReader.enabled", &local_reader),
     ] {
         conf.set(key, value, Origin::Scenario(1));
     }
-    plan(workload, &Settings::resolve(&conf).unwrap(), 2)
+    Settings::resolve(&conf).unwrap()
+}
+
+fn planned(workload: &Workload) -> Plan {
+    plan(workload, &small_parts(true), 2)
 }
 
 #[test]
@@ -142,4 +148,40 @@ fn the_tasks_of_a_split_join_count_as_map_tasks_of_the_shuffle_that_they_write()
     let found: u64 = plan.stages[writer].operators.last().unwrap().bytes.iter().sum();
     // Each task's bytes are rounded down.
     assert!(found.abs_diff(expected) <= maps as u64 && found != unscaled, "{found}, expected {expected}");
+}
+
+#[test]
+fn what_was_read_locally_is_read_by_partitions_without_local_readers() {
+    let mut workload = by_hand();
+    let last = workload.stages.len() - 1;
+    let Partitioning::Shuffle { tasks, local, .. } = &mut workload.stages[last].partitioning else {
+        panic!("the last stage reads no shuffle");
+    };
+    (*tasks, *local) = (3, true);
+    for operator in &mut workload.stages[last].operators {
+        operator.rows = PerTask::Each(vec![1_000_000, 600_000, 400_000]);
+    }
+    for observed in [true, false] {
+        workload.observed = Some(partitioning(&small_parts(observed), 2));
+        let tasks = [true, false].map(|now| plan(&workload, &small_parts(now), 2).stages[last].tasks);
+        assert!(
+            tasks[usize::from(!observed)] == 3 && tasks[usize::from(observed)] > 3,
+            "{observed}: {tasks:?}"
+        );
+    }
+}
+
+#[test]
+fn slices_of_map_outputs_are_not_taken_for_partitions() {
+    let (imported, _) = application("w11unshipped-base/local-1795261307982.zstd", &[]);
+    let stages = &imported.workload.stages;
+    let local = stages.iter().filter_map(|stage| match &stage.partitioning {
+        Partitioning::Shuffle { shuffles, local: true, .. } => Some(shuffles.clone()),
+        _ => None,
+    });
+    let local: Vec<_> = local.collect();
+    // The build side of a broadcast that adaptive execution made of a shuffled join.
+    assert_eq!(local, [[1]]);
+    let observed = |shuffle: usize| imported.workload.shuffles[shuffle].keys.observed.len();
+    assert_eq!((observed(0), observed(1)), (2, 0));
 }

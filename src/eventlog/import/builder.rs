@@ -393,7 +393,8 @@ impl<'a> Builder<'a> {
             .collect();
         if !shuffles.is_empty() {
             let may_split = may_split(operators, |operator| self.join_kind(at, placed[operator]?));
-            return Partitioning::Shuffle { shuffles, tasks, may_split };
+            let local = self.reads_locally(at, placed);
+            return Partitioning::Shuffle { shuffles, tasks, may_split, local };
         }
         for operator in operators {
             if let OperatorKind::CachedScan { dataset, .. } = operator.kind

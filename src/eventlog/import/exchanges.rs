@@ -10,8 +10,8 @@ use super::stages::StageRun;
 use crate::eventlog::app_log::PlanNode;
 use crate::host::USED_SHARE_MAX;
 use crate::workload::{
-    Broadcast, Distribution, Keys, Operator, OperatorKind, PerTask, Shuffle, ShufflePartitions, Stage,
-    filled_blocks,
+    Broadcast, Distribution, Keys, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShufflePartitions,
+    Stage, filled_blocks,
 };
 
 /// Bytes of a spilled row for one of the same row shuffled: sorted rows lie beside their like (0.69 for aggregated longs,
@@ -235,6 +235,27 @@ impl Builder<'_> {
         }
     }
 
+    /// Whether the tasks of a run read a shuffle where it was written (`AQEShuffleRead local`); `placed` has the nodes of its
+    /// operators.
+    pub(super) fn reads_locally(&self, at: usize, placed: &[Option<u32>]) -> bool {
+        let Some((execution, index)) = self.fragment_of[at] else { return false };
+        let cut = &self.plans[&execution];
+        let node = |at: u32| &cut.plan.nodes[at as usize];
+        let mut readers = cut.fragments[index].nodes.iter().filter(|&&reader| {
+            node(reader).name == "AQEShuffleRead" && node(reader).simple_string.ends_with(" local")
+        });
+        readers.any(|&reader| {
+            // Query stages and reused exchanges lie between.
+            let mut below = reader;
+            while boundary(node(below)) == Boundary::Inner
+                && let [child] = node(below).children[..]
+            {
+                below = child;
+            }
+            placed.contains(&Some(below))
+        })
+    }
+
     /// Tasks of a stage that read parts of one partition, which adaptive execution split for a join (AQE-2): they read the
     /// same rows of the other side, so that its rows are read more often than they were written. By task, whether it goes
     /// on with the partition of the task before.
@@ -273,6 +294,10 @@ impl Builder<'_> {
         /// Keys a partition below which their number alone makes partitions as uneven as hot keys would.
         const FEW_KEYS: u64 = 10;
         for stage in stages {
+            // What map tasks wrote tells nothing of partitions.
+            if matches!(stage.partitioning, Partitioning::Shuffle { local: true, .. }) {
+                continue;
+            }
             let split = self.split_partitions(stage);
             // What is read together falls alike.
             let read = stage.operators.iter().filter_map(|operator| match operator.kind {

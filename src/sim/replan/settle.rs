@@ -106,7 +106,7 @@ impl Restager<'_> {
             .collect();
         if !shuffles.is_empty() {
             let may_split = may_split(&draft.operators, |at| self.join_kind(draft.from[at]?));
-            return Partitioning::Shuffle { shuffles, tasks: 0, may_split };
+            return Partitioning::Shuffle { shuffles, tasks: 0, may_split, local: false };
         }
         match model.map(|stage| &stage.partitioning) {
             Some(Partitioning::Shuffle { .. }) | None => Partitioning::Fixed(1),

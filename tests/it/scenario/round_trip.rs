@@ -92,8 +92,18 @@ fn stages() -> impl PropStrategy<Value = Vec<Stage>> {
             files,
             tasks
         }),
-        (prop::collection::vec(0..2usize, 0..3), any::<u32>(), prop::collection::vec(0..2usize, 0..3))
-            .prop_map(|(shuffles, tasks, may_split)| Partitioning::Shuffle { shuffles, tasks, may_split }),
+        (
+            prop::collection::vec(0..2usize, 0..3),
+            any::<u32>(),
+            prop::collection::vec(0..2usize, 0..3),
+            any::<bool>()
+        )
+            .prop_map(|(shuffles, tasks, may_split, local)| Partitioning::Shuffle {
+                shuffles,
+                tasks,
+                may_split,
+                local
+            }),
         (0..2usize).prop_map(Partitioning::Dataset),
     ];
     let stage = (any::<u32>(), free_text(), partitioning, operators(), amounts(), amounts(), amounts());
@@ -343,6 +353,7 @@ fn workloads() -> impl PropStrategy<Value = Workload> {
                     )| {
                         Observed {
                             shuffle_partitions,
+                            local_reader: adaptive.len() % 2 == 1,
                             skew_join: adaptive.chars().rev().collect(),
                             adaptive,
                             max_partition_bytes,
