@@ -114,15 +114,17 @@ impl Ram {
         }
         let held: f64 = moving.iter().map(|moving| moving.resident).sum();
         let reclaim = swap_out_bytes_per_s(device.write_us()) / PAGE_BYTES as f64;
-        let seconds = seconds.max((held - memory_pages) / reclaim).max(1e-4);
-        let window = window(&moving, memory_pages, seconds);
-        let inactive = inactive_share(memory_pages);
+        let seconds = seconds.max((held - memory_pages) / reclaim);
         let (mut page_ins, mut page_outs) = (0.0, 0.0);
-        for moving in &mut moving {
-            let (resident, ins) = moving.after(window, inactive, seconds);
-            page_ins += ins;
-            page_outs += ins + moving.resident - resident;
-            moving.resident = resident;
+        if seconds > 0.0 {
+            let window = window(&moving, memory_pages, seconds);
+            let inactive = inactive_share(memory_pages);
+            for moving in &mut moving {
+                let (resident, ins) = moving.after(window, inactive, seconds);
+                page_ins += ins;
+                page_outs += ins + moving.resident - resident;
+                moving.resident = resident;
+            }
         }
         let mut found = moving.iter();
         let shares: Vec<Vec<Moving>> = processes
@@ -153,6 +155,10 @@ impl Moving {
     /// Rate at which a page of it that is in memory leaves, per second.
     fn leaves_per_s(self, window: f64, inactive: f64) -> f64 {
         let touches = self.set.touches_per_s;
+        // Everything fits.
+        if window >= WINDOW_MAX_S {
+            return 0.0;
+        }
         match self.set.pattern {
             // A walk finds every page that it left less than a window ago.
             Pattern::Sequential if touches > 0.0 => (1.0 - round_share(touches * window)) / window,
@@ -285,6 +291,15 @@ mod tests {
     }
 
     #[test]
+    fn where_everything_fits_nothing_goes_to_swap_however_rarely_it_is_touched() {
+        let mut ram = Ram::default();
+        let out = |pages: f64| {
+            ram.settle(&[process(1, pages, 0.0, 0.0)], 1_000_000.0, SwapDevice::LOCAL_SSD, 30.0).page_outs
+        };
+        assert_eq!([500_000.0, 900_000.0, 900_000.0].map(out), [0.0; 3]);
+    }
+
+    #[test]
     fn alone_the_slowdown_is_that_of_a_working_set() {
         // Measured: 10 us of work between touches at overcommit 1.4: 3.5 times.
         let found = &settled(&[process(1, 183_500.0, 1e5, 1.0)], 131_072.0, SwapDevice::LOCAL_SSD)[0];
@@ -312,6 +327,23 @@ mod tests {
         let burst = look(300_000.0, 1.0);
         let later = (0..60).map(|_| look(300_000.0, 1.0)).last().unwrap();
         assert!(burst > 0.1 && later < 0.3 * burst, "{burst} {later}");
+    }
+
+    #[test]
+    fn what_moves_does_not_depend_on_the_number_of_looks_at_one_moment() {
+        let all = [process(1, 100_000.0, 10_000.0, 1.0), process(2, 100_000.0, 100.0, 0.1)];
+        let moved = |looks: usize| {
+            let mut ram = Ram::default();
+            ram.settle(&all, 150_000.0, SwapDevice::LOCAL_SSD, 1.0);
+            let looks = (0..looks).map(|_| ram.settle(&all, 150_000.0, SwapDevice::LOCAL_SSD, 0.0));
+            let moved: f64 = looks.map(|found| found.page_ins + found.page_outs).sum();
+            let last = ram.settle(&all, 150_000.0, SwapDevice::LOCAL_SSD, 1.0);
+            (moved, last.page_ins)
+        };
+        // The window is found to a part in a billion, and what is over by as much still has to go.
+        let (once, often) = (moved(1), moved(1_000));
+        assert!(once.0 < 0.1 && often.0 < 0.1, "{once:?} {often:?}");
+        assert!((often.1 / once.1 - 1.0).abs() < 1e-3, "{once:?} {often:?}");
     }
 
     #[test]

@@ -108,8 +108,8 @@ pub struct Strain {
     pub miss_share: f64,
     /// A fault takes so long, us.
     pub page_in_us: f64,
-    /// Work that is due and not yet done, ms.
-    pub backlog_ms: f64,
+    /// Requests that are due and not yet done.
+    pub waiting: f64,
     /// Its collector stops it for so long, ms.
     pub pause_ms: f64,
     /// And once in so long, ms.
@@ -194,11 +194,12 @@ impl Request {
         self.quiet_ms * (1.0 + SLEEPER_SHARE * crowd * long) + faults * strain.page_in_us / 1e3
     }
 
-    /// Work that is due and not done after `seconds` more of the same, ms.
-    pub fn backlog_ms(self, strain: &Strain, seconds: f64) -> f64 {
+    /// Requests that are due and not done after `seconds` more of the same. Each costs what it costs when it is served: pages
+    /// that are back by then are waited for no more.
+    pub fn waiting(self, strain: &Strain, seconds: f64) -> f64 {
         let Some(every) = self.every_ms else { return 0.0 };
-        let load = self.service_ms(strain) / every.max(1e-3);
-        (strain.backlog_ms + (load - 1.0) * seconds * 1e3).max(0.0)
+        let (come, served) = (1.0 / every.max(1e-3), 1.0 / self.service_ms(strain).max(1e-6));
+        (strain.waiting + (come - served) * seconds * 1e3).max(0.0)
     }
 
     /// How long it takes.
@@ -208,7 +209,7 @@ impl Request {
         let long = self.quiet_ms / (self.quiet_ms + TURN_MS);
         let own = self.quiet_ms * (1.0 + SLEEPER_SHARE * crowd * long);
         Latency {
-            usual_ms: self.service_ms(strain) + strain.backlog_ms,
+            usual_ms: self.service_ms(strain) * (1.0 + strain.waiting),
             own_ms: (OWN_TAIL - 1.0) * own / f64::ln(50.0),
             late_share: LATE_SHARE * (strain.busy / cores).clamp(0.0, 1.0).powf(cores),
             late_ms: SLICE_MS * (1.0 + cores.min(8.0).log2().floor()),
@@ -281,9 +282,10 @@ fn lowest(longest: f64, share: f64, above: impl Fn(f64) -> f64) -> f64 {
     high
 }
 
-/// Latencies over a time in which they changed.
+/// Latencies over a time in which they changed. None is longer than that time: who waits longer is not served in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LatencyLog {
+    /// One for each state that is not among the latest: while requests queue, one for each look.
     spans: Vec<Span>,
     /// The span that holds now.
     at: usize,
@@ -319,6 +321,11 @@ impl LatencyLog {
         }
     }
 
+    /// Time that went by, ms.
+    pub fn passed_ms(&self) -> f64 {
+        self.spans.iter().map(|span| span.seconds).sum::<f64>() * 1e3
+    }
+
     /// How long requests take now; `None` before the first strain.
     pub fn now(&self) -> Option<Latency> {
         self.spans.get(self.at).map(|span| span.latency)
@@ -335,12 +342,12 @@ impl LatencyLog {
     }
 
     fn found(&self, rank: f64, above: impl Fn(&Latency, f64) -> f64) -> Option<f64> {
-        let total: f64 = self.spans.iter().map(|span| span.seconds).sum();
+        let total = self.passed_ms() / 1e3;
         let longest = self.spans.iter().map(|span| span.latency.longest_ms()).fold(0.0, f64::max);
         let share = |ms: f64| {
             self.spans.iter().map(|span| span.seconds * above(&span.latency, ms)).sum::<f64>() / total
         };
-        (total > 0.0).then(|| lowest(longest, 1.0 - rank, share))
+        (total > 0.0).then(|| lowest(longest, 1.0 - rank, share).min(total * 1e3))
     }
 }
 
@@ -379,16 +386,16 @@ mod tests {
     fn requests_that_take_longer_than_the_time_between_them_queue() {
         let request = Request { every_ms: Some(10.0), ..request(1.0, 1 << 20) };
         let slow = Strain { miss_share: 0.5, page_in_us: 100.0, ..Strain::default() };
-        // 128 faults of 0.1 ms each and its own work: 13.8 ms, of which 3.8 are left over each time.
-        let backlog_ms = request.backlog_ms(&slow, 1.0);
-        assert!((backlog_ms - 380.0).abs() < 1.0, "{backlog_ms}");
-        let late = Strain { backlog_ms, ..slow };
-        assert!(request.latency(&late).p50_ms() > 380.0);
-        // When the pages are back, nine of ten milliseconds are free for what was left.
+        // 128 faults of 0.1 ms each and its own work: 13.8 ms, so that 72.5 of 100 are done.
+        let waiting = request.waiting(&slow, 1.0);
+        assert!((waiting - 27.5).abs() < 0.1, "{waiting}");
+        let late = Strain { waiting, ..slow };
+        assert!((request.latency(&late).p50_ms() - 28.5 * 13.8).abs() < 1.0);
+        // When the pages are back, each takes its millisecond: nine of ten are free for those that are left.
         let back = Strain { miss_share: 0.0, ..late };
-        assert!((request.backlog_ms(&back, 0.2) - 200.0).abs() < 1.0);
-        assert_eq!(request.backlog_ms(&back, 10.0), 0.0);
-        assert_eq!(Request { every_ms: None, ..request }.backlog_ms(&slow, 1.0), 0.0);
+        assert!((request.waiting(&back, 0.02) - 9.5).abs() < 0.1);
+        assert_eq!(request.waiting(&back, 0.1), 0.0);
+        assert_eq!(Request { every_ms: None, ..request }.waiting(&slow, 1.0), 0.0);
     }
 
     #[test]
@@ -417,7 +424,7 @@ mod tests {
     #[test]
     fn a_hundredth_of_the_time_decides_the_tail() {
         let request = Request { every_ms: Some(10.0), ..request(1.0, 0) };
-        let (calm, bad) = (beside(0.0), Strain { backlog_ms: 99.0, ..beside(0.0) });
+        let (calm, bad) = (beside(0.0), Strain { waiting: 99.0, ..beside(0.0) });
         let mut log = LatencyLog::default();
         assert_eq!((log.quantile_ms(0.5), log.now()), (None, None));
         log.meet(request, calm);
@@ -431,6 +438,17 @@ mod tests {
         log.meet(request, calm);
         assert_eq!((log.spans.len(), log.at), (2, 0));
         assert!(at(&log, 0.5) < 1.5 && at(&log, 0.99) > 100.0);
+    }
+
+    #[test]
+    fn no_request_is_seen_to_take_longer_than_the_time_that_was_watched() {
+        let mut log = LatencyLog::default();
+        let request = Request { every_ms: Some(10.0), ..request(1.0, 1 << 30) };
+        // A quarter of a million faults of 10 ms each: 44 minutes.
+        log.meet(request, Strain { miss_share: 1.0, page_in_us: 1e4, ..beside(0.0) });
+        log.pass(60.0);
+        assert_eq!([0.5, 0.99].map(|rank| log.quantile_ms(rank)), [Some(60e3); 2]);
+        assert!(log.now().is_some_and(|latency| latency.p50_ms() > 2_600e3));
     }
 
     #[test]

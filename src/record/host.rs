@@ -59,6 +59,9 @@ pub struct TenantRecord {
     pub quiet_p50_ms: Option<f64>,
     /// 99 % of them take no longer on the quiet host, ms.
     pub quiet_p99_ms: Option<f64>,
+    /// So long it was asked during the run, ms. A request that would take longer is not served in it; then the following are
+    /// this time.
+    pub asked_ms: Option<f64>,
     /// Half of them took no longer during the run, ms.
     pub p50_ms: Option<f64>,
     /// 99 % of them took no longer during the run, ms.

@@ -114,14 +114,22 @@ fn tenant_line(tenant: &TenantRecord) -> String {
     if let (Some(quiet), Some(quiet_99), Some(p50), Some(p99)) =
         (tenant.quiet_p50_ms, tenant.quiet_p99_ms, tenant.p50_ms, tenant.p99_ms)
     {
-        let _ = write!(
-            text,
-            "; requests take {} at the median and {} at p99, on the quiet host {} and {}",
-            millis(p50),
-            millis(p99),
-            millis(quiet),
-            millis(quiet_99)
-        );
+        let asked = tenant.asked_ms.unwrap_or(f64::INFINITY);
+        let (quiet, quiet_99) = (millis(quiet), millis(quiet_99));
+        let _ = if p50 >= asked {
+            write!(
+                text,
+                "; half of its requests are not served within {}, on the quiet host they take {quiet}",
+                millis(asked)
+            )
+        } else {
+            let tail = if p99 >= asked { format!("over {}", millis(asked)) } else { millis(p99) };
+            write!(
+                text,
+                "; requests take {} at the median and {tail} at p99, on the quiet host {quiet} and {quiet_99}",
+                millis(p50)
+            )
+        };
     }
     text
 }

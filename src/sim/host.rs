@@ -227,8 +227,8 @@ impl HostLedger {
         for (neighbour, tenant) in self.tenants.iter_mut().zip(&self.setup.tenants) {
             if neighbour.killed.is_none() {
                 neighbour.log.pass(seconds);
-                neighbour.strain.backlog_ms =
-                    tenant.request.map_or(0.0, |request| request.backlog_ms(&neighbour.strain, seconds));
+                neighbour.strain.waiting =
+                    tenant.request.map_or(0.0, |request| request.waiting(&neighbour.strain, seconds));
             }
         }
     }
@@ -472,6 +472,13 @@ impl World<'_> {
     /// Closes the hosts' ledgers into the record.
     pub(super) fn close_hosts(&mut self) {
         let now = self.queue.now();
+        // Who would wait longer than the run is not served in it.
+        let most = now.0 as f64 / 1e6;
+        for point in &mut self.record.host_timeline {
+            for ms in [&mut point.p50_ms, &mut point.p99_ms] {
+                *ms = ms.map(|ms| ms.min(most));
+            }
+        }
         let mut known = false;
         let (mut swap_in, mut swap_out) = (0, 0);
         for host in &mut self.hosts {
@@ -509,6 +516,7 @@ impl World<'_> {
                     killed_ns: state.killed.map(|at| at.0),
                     quiet_p50_ms: quiet.map(|latency| latency.p50_ms()),
                     quiet_p99_ms: quiet.map(|latency| latency.p99_ms()),
+                    asked_ms: tenant.request.map(|_| state.log.passed_ms()),
                     p50_ms: during(0.5),
                     p99_ms: during(0.99),
                     worst_of_quarter_p99_ms: every

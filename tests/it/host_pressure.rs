@@ -38,6 +38,21 @@ fn a_neighbour_at_a_standstill_ends_no_application() {
     assert_eq!(run["outcome"], "ok", "{}", run["reason"]);
 }
 
+/// A page of the neighbour's takes so long that its queue would be served in days; the run does not see that.
+#[test]
+fn no_request_takes_longer_than_the_run() {
+    let scenario = beside_a_hog("5g", 8);
+    let found = run(&scenario, "");
+    let [p99, wall] = ["/tenants/0/p99Ms", "/wallMs"].map(|path| number(&found, path));
+    assert!(p99 <= wall + 10e3, "{p99} {wall}");
+    let folder = scratch();
+    let file = folder.path().join("x.toml");
+    std::fs::write(&file, scenario).expect("written");
+    let page = done(&format!("run {} --quiet", text(&file))).out;
+    let words: Vec<&str> = page.split_whitespace().collect();
+    assert!(words.join(" ").contains("half of its requests are not served within"), "{page}");
+}
+
 /// The collector works for what is allocated, however long that takes.
 #[test]
 fn the_same_allocation_costs_the_same_young_collections_on_a_slow_host() {

@@ -73,8 +73,18 @@ pub static TENANTS: Table<TenantRecord> = Table {
         column("quietP99Ms", Unit::Ms, "99 % of them take no longer on the quiet host.", |_, t| {
             ms(t.quiet_p99_ms)
         }),
-        column("p50Ms", Unit::Ms, "Half of its requests took no longer during the run.", |_, t| ms(t.p50_ms)),
-        column("p99Ms", Unit::Ms, "99 % of them took no longer during the run.", |_, t| ms(t.p99_ms)),
+        column(
+            "p50Ms",
+            Unit::Ms,
+            "Half of its requests took no longer during the run; the time of the run (until it was killed) where half were not served in it.",
+            |_, t| ms(t.p50_ms),
+        ),
+        column(
+            "p99Ms",
+            Unit::Ms,
+            "99 % of them took no longer during the run; the time of the run where 1 in 100 was not served in it.",
+            |_, t| ms(t.p99_ms),
+        ),
     ],
     metrics: None,
     tail: &[],
@@ -98,12 +108,18 @@ pub static HOST_TIMELINE: Table<HostPoint> = Table {
             "Spark's local files on the host; on the row of the kernel only.",
             |_, p| p.files_bytes.map_or(Value::Absent, int),
         ),
-        column("p50Ms", Unit::Ms, "Half of a neighbour's requests take no longer at this moment.", |_, p| {
-            ms(p.p50_ms)
-        }),
-        column("p99Ms", Unit::Ms, "99 % of a neighbour's requests take no longer at this moment.", |_, p| {
-            ms(p.p99_ms)
-        }),
+        column(
+            "p50Ms",
+            Unit::Ms,
+            "Half of a neighbour's requests take no longer at this moment; at most the time of the run.",
+            |_, p| ms(p.p50_ms),
+        ),
+        column(
+            "p99Ms",
+            Unit::Ms,
+            "99 % of a neighbour's requests take no longer at this moment; at most the time of the run.",
+            |_, p| ms(p.p99_ms),
+        ),
     ],
     metrics: None,
     tail: &[],
