@@ -235,14 +235,15 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether the tasks of a run read a shuffle where it was written (`AQEShuffleRead local`); `placed` has the nodes of its
-    /// operators.
+    /// Whether the tasks of a run read a shuffle where it was written (`AQEShuffleRead local`, before Spark 3.2
+    /// `CustomShuffleReader local`); `placed` has the nodes of its operators.
     pub(super) fn reads_locally(&self, at: usize, placed: &[Option<u32>]) -> bool {
         let Some((execution, index)) = self.fragment_of[at] else { return false };
         let cut = &self.plans[&execution];
         let node = |at: u32| &cut.plan.nodes[at as usize];
         let mut readers = cut.fragments[index].nodes.iter().filter(|&&reader| {
-            node(reader).name == "AQEShuffleRead" && node(reader).simple_string.ends_with(" local")
+            matches!(node(reader).name.as_str(), "AQEShuffleRead" | "CustomShuffleReader")
+                && node(reader).simple_string.ends_with(" local")
         });
         readers.any(|&reader| {
             // Query stages and reused exchanges lie between.
