@@ -110,6 +110,8 @@ pub struct RunRecord {
     pub limits: Vec<Approach>,
     /// Limits that were passed, in the order of time; only the first ones of many.
     pub falls: Vec<Fall>,
+    /// The limit that was passed last before the end, also in a run that keeps no falls.
+    pub last_limit: Option<Limit>,
     /// The ledger of the task that the run follows.
     pub trace: Vec<TraceRecord>,
     /// Where time went that a better configuration could save.

@@ -464,7 +464,10 @@ pub(super) static OPERATOR: Table = Table {
         ("shuffle_read", &[WHICH_SHUFFLE, BYTES]),
         (
             "cached_scan",
-            &[WHICH_DATASET, key("lineage", MANY, "The operator that computes a partition, by position.")],
+            &[
+                WHICH_DATASET,
+                key("lineage", MANY, "The operator that computes a partition, by position, in a log."),
+            ],
         ),
         ("pipelined", &[]),
         (

@@ -6,6 +6,7 @@
 //! differs by less comes out equal. Left out: the averages that stand for blocks of shuffles of more than 2,000 partitions,
 //! `RebalancePartitions`.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::conf::AdaptiveSettings;
@@ -46,8 +47,23 @@ pub(super) struct Written {
 impl Written {
     /// Bytes of a partition as the map statuses report them.
     fn reported(&self) -> Vec<u64> {
-        let maps = self.maps.len().max(1) as f64;
-        self.partitions.iter().map(|bytes| (self.reported_block(bytes / maps) * maps) as u64).collect()
+        let maps = self.like_maps();
+        let of = |bytes: &f64| {
+            maps.iter().map(|(share, count)| self.reported_block(bytes * share) * count).sum::<f64>() as u64
+        };
+        self.partitions.iter().map(of).collect()
+    }
+
+    /// Mean shares of map tasks that wrote as much within a hundredth of an even share, a tenth of a step, and their number.
+    fn like_maps(&self) -> Vec<(f64, f64)> {
+        let even = self.maps.len() as f64;
+        let mut like: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+        for share in &self.maps {
+            let (sum, count) = like.entry((share * even * 100.0).round() as u64).or_default();
+            *sum += share;
+            *count += 1.0;
+        }
+        like.into_values().map(|(sum, count)| (sum / count, count)).collect()
     }
 
     /// What the statuses report on the mean for blocks of about `bytes`: rows fall into blocks at random, so that blocks
@@ -318,6 +334,22 @@ mod tests {
             Written { shuffle: 0, partitions: partitions.into(), rows_per_byte: 0.05, maps: vec![0.125; 8] };
         let settings = settings();
         assert_eq!(slices(&[written], &[], &settings, 2).len(), 2);
+    }
+
+    #[test]
+    fn each_block_steps_by_itself() {
+        // The first map's blocks end just below a step, the second's twentieth more is the next one.
+        let step = 1.1_f64.powi(60);
+        let maps = [0.9999, 1.05].map(|times| times * step);
+        let sum: f64 = maps.iter().sum();
+        let written = Written {
+            shuffle: 0,
+            partitions: vec![sum; 2],
+            rows_per_byte: 1e9,
+            maps: maps.iter().map(|bytes| bytes / sum).collect(),
+        };
+        let expected = (1.1_f64.powi(60) as u64) + (1.1_f64.powi(61) as u64);
+        assert_eq!(written.reported(), [expected; 2]);
     }
 
     #[test]

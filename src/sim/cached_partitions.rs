@@ -2,7 +2,9 @@
 //!
 //! What is cached is planned before it is used, and its last stage is left as it is by adaptive execution (4.1.4:
 //! `spark.sql.adaptive.applyFinalStageShuffleOptimizations` is off there; a run with adaptive execution cached 8 partitions of
-//! 16 MB each, which it would else have put together). Left out: lineages that read files, whose splits stay as in the log.
+//! 16 MB each, which it would else have put together). Left out: lineages that read files, whose splits stay as in the log,
+//! and datasets of scenarios by hand, whose partitions are what the file says under any settings (only an import counts
+//! what was written).
 
 use super::plan::partitions;
 use crate::conf::Settings;

@@ -97,6 +97,9 @@ impl World<'_> {
     }
 
     fn fall(&mut self, mut fall: Fall) {
+        if self.ended.is_none() {
+            self.record.last_limit = Some(fall.limit);
+        }
         if !self.options.details || self.record.falls.len() >= FALLS_MAX {
             return;
         }

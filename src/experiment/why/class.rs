@@ -60,8 +60,7 @@ impl Class {
             Outcome::MaxResultSize => Self::DriverResult,
             Outcome::DriverOom => Self::DriverHeap,
             Outcome::DiskFull => Self::DiskFull,
-            // Spark's words, of a run without a ledger as well.
-            Outcome::Timeout if record.reason.contains("heartbeat timed out") => Self::Heartbeat,
+            Outcome::Timeout if record.last_limit == Some(Limit::Heartbeat) => Self::Heartbeat,
             Outcome::Timeout => Self::Timeout,
             Outcome::Refused => Self::Refused,
             Outcome::Other => Self::Stuck,
@@ -125,5 +124,21 @@ impl Class {
             Self::DiskFull => Some(Limit::Disk),
             Self::None | Self::Refused | Self::Stuck => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_out_is_told_by_its_limit_not_by_its_words() {
+        let of = |last_limit, reason: &str| {
+            let reason = reason.to_owned();
+            let record = RunRecord { outcome: Outcome::Timeout, last_limit, reason, ..RunRecord::default() };
+            Class::of(&record, None)
+        };
+        assert_eq!(of(Some(Limit::Heartbeat), "in other words"), Class::Heartbeat);
+        assert_eq!(of(Some(Limit::Memory), "host \"heartbeat timed out\" thrashes"), Class::Timeout);
     }
 }
