@@ -160,7 +160,7 @@ fn why(base: Option<&Base>, space: &Space, best: &Spot, worse: &Spot) -> String 
 }
 
 /// The points that nothing beats in memory and time, from little memory to much; one that takes more memory is worth it only
-/// if it is faster by [`WORTH_MEMORY`]. Points that fail at times are left out.
+/// if it is at least 1 % faster. Points that fail at times are left out.
 pub fn pareto(spots: &[Spot]) -> Vec<Spot> {
     let mut candidates: Vec<(u64, f64, Spot)> = spots
         .iter()

@@ -30,6 +30,7 @@ mod settings;
 mod simulate;
 #[cfg(feature = "eventlog")]
 mod sql_adaptive;
+#[cfg(feature = "eventlog")]
 mod sql_operators;
 mod tidy;
 #[cfg(feature = "eventlog")]
