@@ -10,7 +10,7 @@
 //! Left out: NUMA, huge pages, readahead of mapped files, which page of a set it is.
 
 use super::oom_killer::swap_out_bytes_per_s;
-use super::residency::{PageSet, Pattern, round_share};
+use super::residency::{PageSet, Pattern, longest_window, round_share};
 use super::swap::{PAGE_BYTES, SwapDevice};
 
 /// A process with its pages.
@@ -209,20 +209,10 @@ fn window(moving: &[Moving], memory_pages: f64, seconds: f64) -> f64 {
     let inactive = inactive_share(memory_pages);
     let sum =
         |window: f64| moving.iter().map(|moving| moving.after(window, inactive, seconds).0).sum::<f64>();
-    let (mut low, mut high) = (1e-6, WINDOW_MAX_S);
-    if sum(high) <= memory_pages {
-        return high;
+    if sum(WINDOW_MAX_S) <= memory_pages {
+        return WINDOW_MAX_S;
     }
-    // Bisection on the logarithm: windows reach from milliseconds to days.
-    for _ in 0..40 {
-        let middle = f64::sqrt(low * high);
-        if sum(middle) <= memory_pages {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    low
+    longest_window((1e-6, WINDOW_MAX_S), 40, |window| sum(window) <= memory_pages)
 }
 
 /// Finds how much everybody is slowed down; returns how long a random fault waits, us.

@@ -90,20 +90,25 @@ pub fn residency(sets: &[PageSet], memory: f64) -> Vec<Residency> {
         return sets.iter().map(|set| Residency { resident: set.pages, miss_share: 0.0 }).collect();
     }
     let sum = |window: f64| sets.iter().map(|set| set.within(window).resident).sum::<f64>();
-    let (mut low, mut high) = (1e-9, WINDOW_MAX_S);
-    if sum(high) <= memory {
-        return all(high);
+    if sum(WINDOW_MAX_S) <= memory {
+        return all(WINDOW_MAX_S);
     }
-    // Bisection on the logarithm: windows reach from microseconds to hours.
-    for _ in 0..60 {
+    all(longest_window((1e-9, WINDOW_MAX_S), 60, |window| sum(window) <= memory))
+}
+
+/// The longest window between `shortest` and `longest`, s, with which everything fits, found in so many steps. Bisection on
+/// the logarithm: windows reach from microseconds to days.
+pub(super) fn longest_window((shortest, longest): (f64, f64), steps: u32, fits: impl Fn(f64) -> bool) -> f64 {
+    let (mut low, mut high) = (shortest, longest);
+    for _ in 0..steps {
         let middle = f64::sqrt(low * high);
-        if sum(middle) <= memory {
+        if fits(middle) {
             low = middle;
         } else {
             high = middle;
         }
     }
-    all(low)
+    low
 }
 
 /// Sets of falling popularity for `pages` pages touched by Zipf's law with exponent `s`, `touches_per_s` in all.

@@ -1,9 +1,9 @@
 //! The moment at which a limit fell: which one, what it came to, and who held the bytes; and how close every limit came.
 //!
 //! A fall is what kills a task, an executor or the application. It is noted where the simulation decides it, so that the
-//! ledger is of that very moment. Limits that are not byte counts (time-outs, throughput of the collector) are not here.
+//! ledger is of that very moment. One limit is of time, an executor's heartbeat; the throughput of the collector is not here.
 
-/// A limit on bytes whose passing ends something.
+/// A limit whose passing ends something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
     /// `-Xmx` of an executor's JVM.
@@ -185,6 +185,24 @@ pub struct Fall {
 }
 
 impl Fall {
+    /// A fall of which no more is known than what it came to and who held it.
+    pub fn new(limit: Limit, used: u64, limit_bytes: u64, holders: Vec<Holder>) -> Self {
+        Self {
+            limit,
+            time_ns: 0,
+            executor: None,
+            task_id: None,
+            stage_id: None,
+            index: None,
+            used,
+            limit_bytes,
+            running_tasks: 0,
+            pool: None,
+            silence: None,
+            holders,
+        }
+    }
+
     /// Bytes over the limit.
     pub fn over(&self) -> u64 {
         self.used.saturating_sub(self.limit_bytes)

@@ -28,13 +28,23 @@ pub struct HostRecord {
     pub copies_killed_ns: Vec<u64>,
 }
 
+/// [`LedgerEntry::process`] of what the page cache holds of Spark's files; it gives way to processes.
+pub const CACHED_FILES: &str = "page cache of Spark's files";
+/// [`LedgerEntry::process`] of what no process and no file of Spark takes.
+pub const FREE_MEMORY: &str = "free or other page cache";
+
+/// Whether a line of a ledger gives way by itself to whoever needs memory.
+pub fn gives_way(process: &str) -> bool {
+    [CACHED_FILES, FREE_MEMORY].contains(&process)
+}
+
 /// A line of a host's ledger at the moment when most was wanted: the kernel, executors, neighbours, files in memory, page
 /// cache.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LedgerEntry {
     /// Host.
     pub host: String,
-    /// Who: an executor's id, a neighbour's name, `kernel`, `files in memory`, `page cache`.
+    /// Who: an executor's id, a neighbour's name, `kernel`, `files in memory`, [`CACHED_FILES`], [`FREE_MEMORY`].
     pub process: String,
     /// Bytes in memory.
     pub resident_bytes: u64,

@@ -12,7 +12,7 @@ mod trace;
 
 pub use confidence::{Confidence, Range};
 pub use fall::{Approach, Fall, Holder, Holding, Limit, SharedPool, Silence};
-pub use host::{HostPoint, HostRecord, LedgerEntry, TenantRecord};
+pub use host::{CACHED_FILES, FREE_MEMORY, HostPoint, HostRecord, LedgerEntry, TenantRecord, gives_way};
 pub use observed::{ErrorRecord, ObservedRun, ObservedStage, Quantities};
 pub use timeline::{Points, Timeline, TimelinePoint};
 pub use trace::{TraceKind, TraceRecord, TracedTask};

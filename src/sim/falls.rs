@@ -7,7 +7,7 @@ use super::task::Task;
 use crate::host::USED_SHARE_MAX;
 use crate::memory::operators::SparkOutOfMemory;
 use crate::memory::{BlockId, MemoryMode, TaskId};
-use crate::record::{Approach, Fall, Holder, Holding, Limit, SharedPool, Silence};
+use crate::record::{Approach, Fall, Holder, Holding, Limit, SharedPool, Silence, gives_way};
 use crate::units::HumanBytes;
 use crate::workload::{BroadcastIndex, OperatorKind};
 
@@ -111,6 +111,25 @@ impl World<'_> {
         self.record.falls.push(fall);
     }
 
+    /// Running tasks of all executors.
+    fn running_tasks(&self) -> u32 {
+        self.executors.iter().map(|executor| executor.running.len() as u32).sum()
+    }
+
+    /// Who is in the way on the driver's heap, of which `live` bytes were in use before.
+    fn holders_on_the_driver(&self, live: u64) -> Vec<Holder> {
+        match self.executors.first() {
+            Some(executor) if self.local => self.heap_holders(executor),
+            _ => vec![line(Holding::AtRest, live)],
+        }
+    }
+
+    /// The serialized results of a stage.
+    fn results_of(&self, stage: usize, bytes: u64) -> Holder {
+        let data = &self.workload.stages[stage];
+        Holder { name: data.name.clone(), stage_id: Some(data.id), ..line(Holding::Results, bytes) }
+    }
+
     /// A limit of an executor falls while a task works.
     pub(super) fn executor_falls(&mut self, limit: Limit, key: usize, used: u64, limit_bytes: u64) {
         let task = self.tasks[key].as_ref().expect("a task that passes a limit exists");
@@ -132,18 +151,12 @@ impl World<'_> {
         }
         let (executor, task_id, stage) = (task.executor, task.id, task.stage);
         let fall = Fall {
-            limit,
-            time_ns: 0,
             executor: Some(executor as u32),
             task_id: Some(task_id),
             stage_id: Some(self.workload.stages[stage].id),
             index: Some(task.index),
-            used,
-            limit_bytes,
             running_tasks: self.executors[executor].running.len() as u32,
-            pool: None,
-            silence: None,
-            holders,
+            ..Fall::new(limit, used, limit_bytes, holders)
         };
         self.fall(fall);
     }
@@ -158,22 +171,17 @@ impl World<'_> {
         let mut holders = self.execution_holders(task, mode);
         holders.push(line(Holding::Asked, error.requested));
         let fall = Fall {
-            limit: Limit::TaskShare,
-            time_ns: 0,
             executor: Some(task.executor as u32),
             task_id: Some(task.id),
             stage_id: Some(self.workload.stages[task.stage].id),
             index: Some(task.index),
-            used: held + error.requested,
-            limit_bytes: held + error.received,
             running_tasks: state.running.len() as u32,
             pool: Some(SharedPool {
                 bytes: state.manager.max_execution(mode),
                 free: pool.free(),
                 active_tasks: pool.tasks().len() as u32,
             }),
-            silence: None,
-            holders,
+            ..Fall::new(Limit::TaskShare, held + error.requested, held + error.received, holders)
         };
         self.fall(fall);
     }
@@ -197,23 +205,11 @@ impl World<'_> {
 
     /// The results of a stage's tasks pass `spark.driver.maxResultSize`.
     pub(super) fn results_fall(&mut self, stage: usize, used: u64, limit_bytes: u64) {
-        let data = &self.workload.stages[stage];
-        let mut results = line(Holding::Results, used);
-        results.name.clone_from(&data.name);
-        results.stage_id = Some(data.id);
+        let results = self.results_of(stage, used);
         self.fall(Fall {
-            limit: Limit::ResultSize,
-            time_ns: 0,
-            executor: None,
-            task_id: None,
-            stage_id: Some(data.id),
-            index: None,
-            used,
-            limit_bytes,
-            running_tasks: self.executors.iter().map(|executor| executor.running.len() as u32).sum(),
-            pool: None,
-            silence: None,
-            holders: vec![results],
+            stage_id: results.stage_id,
+            running_tasks: self.running_tasks(),
+            ..Fall::new(Limit::ResultSize, used, limit_bytes, vec![results])
         });
     }
 
@@ -227,28 +223,12 @@ impl World<'_> {
         if used <= limit_bytes {
             return None;
         }
-        let data = &self.workload.stages[stage];
-        let mut line_of = line(Holding::Results, results);
-        line_of.name.clone_from(&data.name);
-        line_of.stage_id = Some(data.id);
-        let mut holders = vec![line_of];
-        match self.executors.first() {
-            Some(executor) if self.local => holders.extend(self.heap_holders(executor)),
-            _ => holders.push(line(Holding::AtRest, live)),
-        }
+        let mut holders = vec![self.results_of(stage, results)];
+        holders.extend(self.holders_on_the_driver(live));
         self.fall(Fall {
-            limit: Limit::DriverHeap,
-            time_ns: 0,
-            executor: None,
-            task_id: None,
-            stage_id: Some(data.id),
-            index: None,
-            used,
-            limit_bytes,
-            running_tasks: self.executors.iter().map(|executor| executor.running.len() as u32).sum(),
-            pool: None,
-            silence: None,
-            holders,
+            stage_id: holders[0].stage_id,
+            running_tasks: self.running_tasks(),
+            ..Fall::new(Limit::DriverHeap, used, limit_bytes, holders)
         });
         Some(format!(
             "java.lang.OutOfMemoryError: Java heap space on the driver ({} of serialized results beside {} in use, in a heap \
@@ -268,23 +248,11 @@ impl World<'_> {
             of(Holding::Relation, build.relation + build.outgrown),
             of(Holding::Collected, build.collected),
         ];
-        match self.executors.first() {
-            Some(executor) if self.local => holders.extend(self.heap_holders(executor)),
-            _ => holders.push(line(Holding::AtRest, build.live)),
-        }
+        holders.extend(self.holders_on_the_driver(build.live));
         self.fall(Fall {
-            limit: Limit::DriverHeap,
-            time_ns: 0,
-            executor: None,
-            task_id: None,
             stage_id,
-            index: None,
-            used: build.needed(),
-            limit_bytes: build.usable(),
-            running_tasks: self.executors.iter().map(|executor| executor.running.len() as u32).sum(),
-            pool: None,
-            silence: None,
-            holders,
+            running_tasks: self.running_tasks(),
+            ..Fall::new(Limit::DriverHeap, build.needed(), build.usable(), holders)
         });
     }
 
@@ -296,7 +264,7 @@ impl World<'_> {
         let limit_bytes = ledger.setup.memory_bytes + swap;
         let lines = self.ledger_lines(at);
         // The page cache gives way by itself.
-        let held = lines.into_iter().filter(|entry| !entry.process.contains("page cache"));
+        let held = lines.into_iter().filter(|entry| !gives_way(&entry.process));
         let holders: Vec<Holder> = held
             .map(|entry| Holder {
                 name: entry.process,
@@ -304,18 +272,8 @@ impl World<'_> {
             })
             .collect();
         self.fall(Fall {
-            limit,
-            time_ns: 0,
-            executor: None,
-            task_id: None,
-            stage_id: None,
-            index: None,
-            used: holders.iter().map(|holder| holder.bytes).sum(),
-            limit_bytes,
             running_tasks: self.hosts[at].running,
-            pool: None,
-            silence: None,
-            holders,
+            ..Fall::new(limit, holders.iter().map(|holder| holder.bytes).sum(), limit_bytes, holders)
         });
     }
 
@@ -325,18 +283,16 @@ impl World<'_> {
         let holders = self.heap_holders(state);
         let first = self.running(state).next();
         self.fall(Fall {
-            limit: Limit::Heartbeat,
-            time_ns: 0,
             executor: Some(executor as u32),
-            task_id: None,
             stage_id: first.map(|task| self.workload.stages[task.stage].id),
-            index: None,
-            used: holders.iter().map(|holder| holder.bytes).sum(),
-            limit_bytes: state.heap_usable,
             running_tasks: state.running.len() as u32,
-            pool: None,
             silence: Some(silence),
-            holders,
+            ..Fall::new(
+                Limit::Heartbeat,
+                holders.iter().map(|holder| holder.bytes).sum(),
+                state.heap_usable,
+                holders,
+            )
         });
     }
 
@@ -345,18 +301,12 @@ impl World<'_> {
         let task = self.tasks[key].as_ref().expect("a task that writes exists");
         let holders = self.file_holders(self.executors[task.executor].host, used);
         self.fall(Fall {
-            limit: Limit::Disk,
-            time_ns: 0,
             executor: Some(task.executor as u32),
             task_id: Some(task.id),
             stage_id: Some(self.workload.stages[task.stage].id),
             index: Some(task.index),
-            used,
-            limit_bytes,
             running_tasks: self.executors[task.executor].running.len() as u32,
-            pool: None,
-            silence: None,
-            holders,
+            ..Fall::new(Limit::Disk, used, limit_bytes, holders)
         });
     }
 

@@ -14,7 +14,9 @@ use crate::host::oom_killer::GIVE_UP_S;
 use crate::host::ram::{Ram, Share};
 use crate::host::swap::PAGE_BYTES;
 use crate::host::tenant::{ACTIVE, COLLECTOR, LatencyLog, Strain, Window};
-use crate::record::{HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord};
+use crate::record::{
+    CACHED_FILES, FREE_MEMORY, HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord,
+};
 use crate::units::{HumanDuration, SimDuration, SimTime};
 
 /// A machine's shared resources.
@@ -424,8 +426,8 @@ impl World<'_> {
         let used: u64 = lines.iter().map(|line| line.resident_bytes).sum();
         let left = ledger.setup.memory_bytes.saturating_sub(used);
         let cache = if ledger.setup.local_dir_in_memory { 0 } else { left.min(ledger.files * copies as u64) };
-        lines.push(plain("page cache of Spark's files", cache));
-        lines.push(plain("free or other page cache", left - cache));
+        lines.push(plain(CACHED_FILES, cache));
+        lines.push(plain(FREE_MEMORY, left - cache));
         lines
     }
 

@@ -22,12 +22,10 @@ pub fn may_split(
     }
     let sorted = matches!(two_sides.kind, OperatorKind::Pipelined);
     let shuffle = |input: usize| match &operators[input] {
-        Operator { kind: OperatorKind::ShuffleRead { shuffle, .. }, .. } if !sorted => Some(*shuffle),
-        Operator { kind: OperatorKind::Sort { .. }, inputs, .. } if sorted => match operators[inputs[0]].kind
-        {
-            OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
-            _ => None,
-        },
+        Operator { kind: OperatorKind::Sort { .. }, inputs, .. } if sorted => {
+            operators[inputs[0]].kind.shuffle_read()
+        }
+        read if !sorted => read.kind.shuffle_read(),
         _ => None,
     };
     let (Some(first), Some(second)) = (shuffle(two_sides.inputs[0]), shuffle(two_sides.inputs[1])) else {

@@ -267,6 +267,14 @@ pub enum OperatorKind {
 }
 
 impl OperatorKind {
+    /// The shuffle that it reads, if it reads one.
+    pub fn shuffle_read(&self) -> Option<ShuffleIndex> {
+        match self {
+            Self::ShuffleRead { shuffle, .. } => Some(*shuffle),
+            _ => None,
+        }
+    }
+
     /// Time that one row costs in an operator, relative to passing it through: how a stage's time, of which a log tells the
     /// sum only, is shared out. Rough figures from runs whose stages have few operators.
     pub fn weight(&self) -> f64 {

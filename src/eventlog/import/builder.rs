@@ -384,13 +384,8 @@ impl<'a> Builder<'a> {
 
     fn partitioning(&self, at: usize, operators: &[Operator], placed: &[Option<u32>]) -> Partitioning {
         let tasks = self.runs[at].tasks.len() as u32;
-        let shuffles: Vec<usize> = operators
-            .iter()
-            .filter_map(|operator| match operator.kind {
-                OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
-                _ => None,
-            })
-            .collect();
+        let shuffles: Vec<usize> =
+            operators.iter().filter_map(|operator| operator.kind.shuffle_read()).collect();
         if !shuffles.is_empty() {
             let may_split = may_split(operators, |operator| self.join_kind(at, placed[operator]?));
             let local = self.reads_locally(at, placed);

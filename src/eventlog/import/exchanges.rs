@@ -301,10 +301,7 @@ impl Builder<'_> {
             }
             let split = self.split_partitions(stage);
             // What is read together falls alike.
-            let read = stage.operators.iter().filter_map(|operator| match operator.kind {
-                OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
-                _ => None,
-            });
+            let read = stage.operators.iter().filter_map(|operator| operator.kind.shuffle_read());
             let salt = read.map(|shuffle| self.shuffles[shuffle].keys.salt).min().unwrap_or(0);
             for (at, operator) in stage.operators.iter().enumerate() {
                 let OperatorKind::ShuffleRead { shuffle, .. } = operator.kind else { continue };

@@ -12,7 +12,6 @@ use super::search::{Found, Tried, search};
 use crate::conf::{Collector, Settings};
 use crate::record::{RunRecord, StageRecord};
 use crate::scenario::Scenario;
-use crate::workload::OperatorKind;
 
 /// Causes that are looked into.
 const CAUSES_MAX: usize = 3;
@@ -261,12 +260,7 @@ fn floor(bench: &Bench<'_>, settings: &Settings, trial: &Trial) -> Option<Floor>
 fn shuffles_read(scenario: &Scenario, stage_id: u32) -> Vec<usize> {
     let stage = scenario.workload.stages.iter().find(|stage| stage.id == stage_id);
     let operators = stage.into_iter().flat_map(|stage| &stage.operators);
-    operators
-        .filter_map(|operator| match operator.kind {
-            OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
-            _ => None,
-        })
-        .collect()
+    operators.filter_map(|operator| operator.kind.shuffle_read()).collect()
 }
 
 /// Share of the hottest key among the rows of a shuffle that a stage reads.

@@ -8,7 +8,7 @@ use super::canvas::{
     Anchor, BLUE, Canvas, FAINT, GREEN, GREY, INK, LARGE, Mark, NORMAL, ORANGE, PURPLE, SILVER, SKY_BLUE,
     SMALL, VERMILLION, characters, draw,
 };
-use crate::record::{EventKind, HostPoint, HostRecord, Outcome, RunRecord};
+use crate::record::{EventKind, HostPoint, HostRecord, Outcome, RunRecord, gives_way};
 use crate::report::text::shorten;
 use plotters::style::RGBColor;
 
@@ -85,7 +85,7 @@ fn series(points: &[HostPoint], host: u32) -> Vec<Series<'_>> {
     let mut all: Vec<Series<'_>> = Vec::new();
     let mut moments: Vec<u64> = points.iter().filter(|point| point.host == host).map(|p| p.time_ns).collect();
     moments.dedup();
-    for point in points.iter().filter(|point| point.host == host && !point.process.contains("page cache")) {
+    for point in points.iter().filter(|point| point.host == host && !gives_way(&point.process)) {
         let place = all.iter().position(|known| known.name == point.process).unwrap_or_else(|| {
             let color = COLORS[all.len() % COLORS.len()];
             all.push(Series { name: &point.process, color, wanted: Vec::new(), latency: Vec::new() });
@@ -206,7 +206,7 @@ fn latencies(canvas: &Canvas, time: Axis, all: &[Series<'_>], top: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::EventRecord;
+    use crate::record::{EventRecord, FREE_MEMORY};
     use crate::report::plot::check;
 
     fn point(time_ns: u64, process: &str, resident_bytes: u64, p50_ms: Option<f64>) -> HostPoint {
@@ -237,7 +237,7 @@ mod tests {
             if moment < 6 {
                 run.host_timeline.push(point(moment * second, "kafka", 1_200 << 20, Some(3.0)));
             }
-            run.host_timeline.push(point(moment * second, "free or other page cache", 1 << 30, None));
+            run.host_timeline.push(point(moment * second, FREE_MEMORY, 1 << 30, None));
         }
         run.events.push(EventRecord {
             time_ns: 5 * second,

@@ -96,14 +96,8 @@ impl Restager<'_> {
 
     /// What decides the tasks of a stage that reads as none of the log did.
     fn partitioning(&self, draft: &Draft, model: Option<&Stage>) -> Partitioning {
-        let shuffles: Vec<ShuffleIndex> = draft
-            .operators
-            .iter()
-            .filter_map(|operator| match operator.kind {
-                OperatorKind::ShuffleRead { shuffle, .. } => Some(shuffle),
-                _ => None,
-            })
-            .collect();
+        let shuffles: Vec<ShuffleIndex> =
+            draft.operators.iter().filter_map(|operator| operator.kind.shuffle_read()).collect();
         if !shuffles.is_empty() {
             let may_split = may_split(&draft.operators, |at| self.join_kind(draft.from[at]?));
             return Partitioning::Shuffle { shuffles, tasks: 0, may_split, local: false };
