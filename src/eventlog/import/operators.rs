@@ -439,6 +439,7 @@ impl StageContext<'_> {
 
 /// Groups after which an object aggregation sorts (`spark.sql.objectHashAggregate.sortBased.fallbackThreshold`).
 const OBJECT_AGGREGATION_GROUPS: u64 = 128;
+/// Whether rows pass through a Python worker: the name says so, wherever it begins.
 /// Heap of an element that points into a fetched row: a `UTF8String` (32 bytes) and its slot in an array that grows by
 /// half (JVM object layout with compressed pointers).
 const ELEMENT_VIEW_BYTES: f64 = 38.0;
