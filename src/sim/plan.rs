@@ -123,16 +123,15 @@ pub fn partitions(shuffle: &Shuffle, settings: &Settings, rows: u64) -> u32 {
     let sql = &settings.sql;
     match shuffle.partitions {
         ShufflePartitions::Fixed(n) => n,
-        // Boundaries are drawn from the rows: there are no more ranges than rows (`RangePartitioner`).
-        ShufflePartitions::Conf if shuffle.distribution == Distribution::Range => {
-            sql.shuffle_partitions.min(u32::try_from(rows).unwrap_or(u32::MAX))
-        }
         ShufflePartitions::Conf if sql.adaptive.enabled && sql.adaptive.coalesce_enabled => {
             sql.adaptive.initial_partition_num
         }
         ShufflePartitions::Conf => sql.shuffle_partitions,
-    }
-    .max(1)
+    };
+    // Boundaries are drawn from the rows: there are no more ranges than rows (`RangePartitioner`).
+    let by_rows = shuffle.distribution == Distribution::Range;
+    let ranges = if by_rows { u32::try_from(rows).unwrap_or(u32::MAX) } else { u32::MAX };
+    partitions.min(ranges).max(1)
 }
 
 struct Planner<'a> {
