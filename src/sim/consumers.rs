@@ -88,11 +88,12 @@ impl World<'_> {
                 })
             }
             OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix } => {
+                let fallback_threshold = self.settings.sql.object_hash_fallback_threshold;
                 Some(OperatorSpec::ObjectHashAggregation {
-                    groups: GroupCurve::even(rows_in, rows_out),
+                    groups: GroupCurve::in_random_order(rows_in, rows_out, fallback_threshold),
                     group_bytes: *group_bytes,
                     row_bytes: *sorter_row_bytes,
-                    fallback_threshold: self.settings.sql.object_hash_fallback_threshold,
+                    fallback_threshold,
                     radix: *radix && self.settings.sql.use_radix_sort,
                     limits,
                 })
@@ -175,13 +176,11 @@ impl World<'_> {
         }
     }
 
-    /// A shuffle is written without sorting, through one file a partition (SHUF-1).
     fn bypasses(&self, shuffle: usize) -> bool {
         bypasses(&self.workload.shuffles[shuffle], self.plan.shuffle_partitions[shuffle], self.settings)
     }
 
-    /// Files that a task opens to write `rows` rows without sorting: one for each partition that gets a row, when rows
-    /// fall on partitions at random.
+    /// Files that a task opens to write `rows` rows without sorting.
     pub(super) fn files_written(&self, stage: usize, operator: usize, rows: u64) -> u64 {
         let OperatorKind::ShuffleWrite { shuffle, .. } = self.workload.stages[stage].operators[operator].kind
         else {
@@ -189,6 +188,7 @@ impl World<'_> {
         };
         if self.bypasses(shuffle) { bypass_files(self.plan.shuffle_partitions[shuffle], rows) } else { 0 }
     }
+}
 
 /// Whether a shuffle into so many partitions is written without sorting, through one file a partition (SHUF-1).
 pub fn bypasses(shuffle: &Shuffle, partitions: u32, settings: &Settings) -> bool {
@@ -200,5 +200,4 @@ pub fn bypasses(shuffle: &Shuffle, partitions: u32, settings: &Settings) -> bool
 pub fn bypass_files(partitions: u32, rows: u64) -> u64 {
     let partitions = f64::from(partitions);
     (partitions * (1.0 - (1.0 - 1.0 / partitions).powf(rows as f64))).round() as u64
-}
 }

@@ -201,7 +201,7 @@ impl StageContext<'_> {
         };
         let rows = rows.unwrap_or_else(|| self.operators[inputs[0]].rows.clone());
         let heap = match &kind {
-            OperatorKind::ObjectHashAggregate { .. } => self.collected_heap(node, inputs[0]),
+            OperatorKind::ObjectHashAggregate { .. } => self.collected_heap(inputs[0]),
             _ => PerTask::default(),
         };
         let at = self.push(node, kind, inputs, rows);
@@ -250,19 +250,10 @@ impl StageContext<'_> {
         self.operators.len() - 1
     }
 
-    /// Plain heap of the lists that an object aggregation collects, while it collects into few groups: with more than the
-    /// fallback threshold it sorts instead (AGG-8). What merges lists keeps the fetched rows, one object an element that
-    /// points into them, and then writes the result row; what begins lists copies each value.
-    fn collected_heap(&self, node: &PlanNode, input: usize) -> PerTask {
-        let groups = self.rows(node).unwrap_or_default();
-        let groups_of = |task: usize| match &groups {
-            PerTask::Each(values) => values.get(task).copied().unwrap_or(0),
-            PerTask::Total(_) => 0,
-        };
-        let in_lists = |task: usize| {
-            let groups = groups_of(task).max(1);
-            groups.min(OBJECT_AGGREGATION_GROUPS) as f64 / groups as f64
-        };
+    /// Plain heap of all lists that an object aggregation collects; which of them it holds at a time, the configuration
+    /// decides (AGG-8). What merges lists keeps the fetched rows, one object an element that points into them, and then
+    /// writes the result row; what begins lists copies each value.
+    fn collected_heap(&self, input: usize) -> PerTask {
         let read = &self.operators[input];
         let PerTask::Each(rows) = &read.rows else { return PerTask::default() };
         let sizes = match read.kind {
@@ -271,7 +262,7 @@ impl StageContext<'_> {
             }
             _ => None,
         };
-        let heap = rows.iter().enumerate().map(|(task, &rows)| {
+        let heap = rows.iter().map(|&rows| {
             let bytes = match sizes {
                 Some(sizes) => {
                     let data = rows as f64 * sizes.row_bytes as f64;
@@ -281,7 +272,7 @@ impl StageContext<'_> {
                 }
                 None => rows as f64 * ELEMENT_COPY_BYTES,
             };
-            (bytes * in_lists(task)) as u64
+            bytes as u64
         });
         PerTask::Each(heap.collect())
     }
@@ -432,9 +423,6 @@ impl StageContext<'_> {
     }
 }
 
-/// Groups after which an object aggregation sorts (`spark.sql.objectHashAggregate.sortBased.fallbackThreshold`).
-const OBJECT_AGGREGATION_GROUPS: u64 = 128;
-/// Whether rows pass through a Python worker: the name says so, wherever it begins.
 /// Heap of an element that points into a fetched row: a `UTF8String` (32 bytes) and its slot in an array that grows by
 /// half (JVM object layout with compressed pointers).
 const ELEMENT_VIEW_BYTES: f64 = 38.0;
@@ -451,6 +439,7 @@ fn has_fast_map(simple_string: &str) -> bool {
     functions.is_some_and(|functions| !functions.is_empty() && functions.iter().all(partial))
 }
 
+/// Whether rows pass through a Python worker: the name says so, wherever it begins.
 pub(super) fn is_python(name: &str) -> bool {
     ["Python", "Pandas", "InArrow"].iter().any(|part| name.contains(part))
 }
