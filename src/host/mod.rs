@@ -10,5 +10,5 @@ pub mod residency;
 pub mod swap;
 pub mod tenant;
 
-pub use gc::{Pauses, TaskHeap, USED_SHARE_MAX, pauses};
+pub use gc::{Pauses, TaskHeap, fillable, pauses};
 pub use process::{PYTHON_WORKER_BYTES, jvm_resident_bytes};

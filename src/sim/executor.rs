@@ -22,8 +22,6 @@ const SPEED_STEP: f64 = 0.005;
 /// doubles below one, old and new, take at a time.
 const PLENTY_PAGES: u64 = 4;
 
-const NO_HEAP: TaskHeap = TaskHeap { heap: 0, objects: 0, arrays: 0, missing: 0.0, swap_read_s: 0.0 };
-
 /// Collection is priced anew when the heap has moved by more than one part in so many of what is free of it: the price
 /// changes by less than half a percent below that, up as often as down.
 const PRICED_PARTS: u64 = 256;
@@ -62,7 +60,7 @@ pub(super) struct Executor {
     /// What its JVM pays for being new.
     pub(super) warm_up: WarmUp,
     /// Bytes allocated for one nanosecond of work, summed over the running tasks.
-    allocation_rate: f64,
+    pub(super) allocation_rate: f64,
     gc_share: f64,
     /// The heap that was priced last, and what collections of it take.
     priced: (TaskHeap, Pauses),
@@ -121,7 +119,7 @@ impl Executor {
             warm_up,
             allocation_rate: 0.0,
             gc_share: 0.0,
-            priced: (NO_HEAP, pauses(collector, NO_HEAP)),
+            priced: (TaskHeap::default(), pauses(collector, TaskHeap::default())),
             touched: false,
             stale: false,
             gc_ns: 0.0,
@@ -174,11 +172,6 @@ impl Executor {
     /// Bytes that its tasks allocate a second with so much of a processor each.
     pub(super) fn allocation_per_s(&self, processor: f64) -> f64 {
         self.allocation_rate * processor * (1.0 - self.gc_share) * 1e9
-    }
-
-    /// Bytes that its tasks allocate in a nanosecond with a processor each and no collection.
-    pub(super) fn allocation_rate_per_ns(&self) -> f64 {
-        self.allocation_rate
     }
 
     /// Pause time until `now`, ns.

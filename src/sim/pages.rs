@@ -70,17 +70,17 @@ impl World<'_> {
 
     /// Time has gone by on a host with pages in swap.
     pub(super) fn look_at_pages(&mut self, at: usize) {
-        let missing = |world: &Self| -> Vec<f64> {
+        let slowdowns = |world: &Self| -> Vec<f64> {
             let alive = world.alive_on(at).into_iter();
             alive.map(|index| world.executors[index].swap_slow).collect()
         };
-        let before = missing(self);
+        let before = slowdowns(self);
         for executor in self.alive_on(at) {
             self.refresh(executor);
         }
         self.update_ledger(at, true);
         let steady =
-            before.iter().zip(missing(self)).all(|(before, now)| (now / before - 1.0).abs() < STEADY);
+            before.iter().zip(slowdowns(self)).all(|(before, now)| (now / before - 1.0).abs() < STEADY);
         let executors = self.alive_on(at);
         if let Some(ledger) = self.hosts[at].memory.as_deref_mut() {
             let longer = SimDuration((ledger.look_after.0 * 2).min(LOOK_AFTER_MAX.0));
