@@ -183,7 +183,7 @@ impl Executor {
                 let waiting = elapsed * (1.0 - self.gc_share) * (1.0 - 1.0 / self.swap_slow);
                 self.swap_ns += waiting * self.running.len() as f64;
             }
-            self.allocated += elapsed * (1.0 - self.gc_share) / self.swap_slow * self.allocation_rate;
+            self.allocated += elapsed * self.speed * self.allocation_rate;
             self.updated = now;
         }
         self.gc_ns

@@ -121,3 +121,23 @@ fn an_idle_executor_fills_no_heap() {
     // The lonely task moves from one to the other, and each starts with an empty heap but for a tenth of a second of work.
     assert!(starts.len() == 4 && starts.windows(2).all(|pair| pair[1] - pair[0] > 25e3), "{starts:?}");
 }
+
+/// What tasks allocate is what they allocate, however long a crowded host lets them wait for a processor; it decides how much
+/// of the heap was ever touched.
+#[test]
+fn a_busy_processor_makes_nobody_allocate_more() {
+    let scenario = |busy: f64| {
+        format!(
+            "name = \"x\"\nseed = 1\n[conf]\n\"spark.master\" = \"local[1]\"\n\"spark.driver.memory\" = \"2g\"\n\
+             [[host]]\nname = \"node\"\ncores = 1\nmemory = \"16g\"\nswap = \"0\"\n\
+             [[tenant]]\nname = \"hog\"\nresident = \"10m\"\nactive = \"10m\"\nperiod = \"20s\"\ncores = {busy}\n\
+             [[table]]\nname = \"t\"\nrows = 1_000_000\nrow_bytes = 50\nsize = \"50m\"\nfiles = 1\n\
+             [[query]]\nname = \"q\"\nfrom = \"t\"\nsteps = [{{ op = \"write\" }}]\n"
+        )
+    };
+    let [quiet, busy] = [0.0, 4.0].map(|cores| run(&scenario(cores), ""));
+    let [alone, crowded] = [&quiet, &busy].map(|run| number(run, "/totals/executorRunTime"));
+    assert!(crowded > 3.0 * alone, "{crowded} {alone}");
+    let [alone, crowded] = [&quiet, &busy].map(|run| number(run, "/totals/peakRss"));
+    assert!((crowded / alone - 1.0).abs() < 0.05, "{crowded} {alone}");
+}
