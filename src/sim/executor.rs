@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::World;
 use super::container::Container;
 use super::heartbeat::LongPauses;
+use super::pages::Missing;
 use super::processes::{ExecutorSetup, host_collector};
 use super::warmup::WarmUp;
 use crate::engine::{SharedResource, TimerId};
@@ -74,10 +75,9 @@ pub(super) struct Executor {
     pub(super) swap_ns: f64,
     speed: f64,
     pub(super) long_pauses: LongPauses,
-    /// Time that missing pages make of a unit of work; 1 is none.
-    pub(super) swap_slow: f64,
-    /// Share of its live data that is in swap, and the time of a random read from there, s.
-    pub(super) missing_share: f64,
+    /// What pages that its host has moved to swap do to it; those of its container come on top.
+    pub(super) missing: Missing,
+    /// Time of a random read from swap, s.
     pub(super) swap_read_s: f64,
     /// Bytes of its process tree in memory and swap, at the last look.
     pub(super) footprint: u64,
@@ -126,8 +126,7 @@ impl Executor {
             swap_ns: 0.0,
             speed: 1.0,
             long_pauses: LongPauses::default(),
-            swap_slow: 1.0,
-            missing_share: 0.0,
+            missing: Missing::NONE,
             swap_read_s: 0.0,
             footprint: 0,
             container: Container::new(),
@@ -160,7 +159,7 @@ impl Executor {
         let arrays = self.manager.execution(MemoryMode::OnHeap).used()
             + self.manager.storage(MemoryMode::OnHeap).used();
         let objects = base + self.user_heap;
-        let (missing, swap_read_s) = (self.missing_share, self.swap_read_s);
+        let (missing, swap_read_s) = (self.missing.share.max(self.container.missing.share), self.swap_read_s);
         TaskHeap { heap: self.heap_max, objects, arrays, missing, swap_read_s }
     }
 
@@ -174,13 +173,19 @@ impl Executor {
         self.allocation_rate * processor * (1.0 - self.gc_share) * 1e9
     }
 
+    /// Time that missing pages make of a unit of work; 1 is none.
+    pub(super) fn swap_slow(&self) -> f64 {
+        self.missing.slow.max(self.container.missing.slow)
+    }
+
     /// Pause time until `now`, ns.
     pub(super) fn gc_until(&mut self, now: SimTime) -> f64 {
         let elapsed = now.since(self.updated).0 as f64;
         if elapsed > 0.0 {
             self.gc_ns += elapsed * self.gc_share;
-            if self.swap_slow > 1.0 {
-                let waiting = elapsed * (1.0 - self.gc_share) * (1.0 - 1.0 / self.swap_slow);
+            let slow = self.swap_slow();
+            if slow > 1.0 {
+                let waiting = elapsed * (1.0 - self.gc_share) * (1.0 - 1.0 / slow);
                 self.swap_ns += waiting * self.running.len() as f64;
             }
             self.allocated += elapsed * self.speed * self.allocation_rate;
@@ -302,7 +307,7 @@ impl World<'_> {
         let now = self.queue.now();
         let processor = self.hosts[self.executors[index].host].processor_share();
         let executor = &mut self.executors[index];
-        let speed = processor * (1.0 - executor.gc_share) / executor.swap_slow;
+        let speed = processor * (1.0 - executor.gc_share) / executor.swap_slow();
         if (speed - executor.speed).abs() > SPEED_STEP * executor.speed {
             executor.speed = speed;
             executor.cpu.set_rates(now, 1e6, speed);

@@ -7,7 +7,7 @@
 
 use super::World;
 use super::event::Event;
-use super::pages::LIVE;
+use super::pages::Missing;
 use super::processes::HostMemory;
 use crate::engine::{SharedResource, TimerId};
 use crate::host::oom_killer::GIVE_UP_S;
@@ -319,12 +319,8 @@ impl World<'_> {
             share.slowdown >= STANDSTILL && !self.executors[*executor].running.is_empty()
         };
         ledger.standing_still = own.iter().zip(&ledger.shares).any(|pair| works(&pair));
-        let slowdowns: Vec<(f64, f64)> = (0..own.len())
-            .map(|index| {
-                let share = ledger.shares.get(index);
-                share.map_or((1.0, 0.0), |share| (share.slowdown, share.miss_shares[LIVE]))
-            })
-            .collect();
+        let missing: Vec<Missing> =
+            (0..own.len()).map(|index| ledger.shares.get(index).map_or(Missing::NONE, Missing::of)).collect();
         let read_s = ledger.setup.swap_device.read_us(1.0) / 1e6;
         let full = demand > ledger.room() + ledger.swap_room(copies);
         let schedule = full && !ledger.kill_pending;
@@ -339,12 +335,9 @@ impl World<'_> {
             ledger.peak_lines = lines;
         }
         self.plan_look_at_pages(at, &own);
-        for (&executor, (slow, missing)) in own.iter().zip(slowdowns) {
+        for (&executor, missing) in own.iter().zip(missing) {
             self.executors[executor].gc_until(now);
-            let within = &self.executors[executor].container;
-            let (slow, missing) = (slow.max(within.slow), missing.max(within.missing));
-            self.executors[executor].swap_slow = slow;
-            self.executors[executor].missing_share = missing;
+            self.executors[executor].missing = missing;
             self.executors[executor].swap_read_s = read_s;
             self.change_speed(executor);
         }

@@ -141,3 +141,17 @@ fn a_busy_processor_makes_nobody_allocate_more() {
     let [alone, crowded] = [&quiet, &busy].map(|run| number(run, "/totals/peakRss"));
     assert!((crowded / alone - 1.0).abs() < 0.05, "{crowded} {alone}");
 }
+
+/// Two containers that swap alike swap twice as much.
+#[test]
+fn what_containers_swap_counts_for_every_copy() {
+    let scenario = std::fs::read_to_string("scenarios/container-swap.toml").expect("a scenario");
+    let roomy = scenario.replace("cores = 2\nmemory = \"8g\"", "cores = 8\nmemory = \"64g\"");
+    let swapped = |copies: u32| {
+        let flags = format!("--conf spillcast.containerSwap=1g --conf spillcast.copies={copies}");
+        number(&run(&roomy, &flags), "/totals/swapOutBytes")
+    };
+    let ratio = swapped(2) / swapped(1);
+    // They also wait for one disk, so that not quite as much is touched at a time.
+    assert!((1.6..2.2).contains(&ratio), "{ratio}");
+}
