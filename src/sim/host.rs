@@ -13,7 +13,7 @@ use crate::engine::{SharedResource, TimerId};
 use crate::host::oom_killer::GIVE_UP_S;
 use crate::host::ram::{Ram, Share};
 use crate::host::swap::PAGE_BYTES;
-use crate::host::tenant::{ACTIVE, COLLECTOR, LatencyLog, Strain, Window};
+use crate::host::tenant::{ACTIVE, COLLECTOR, Latency, LatencyLog, Strain, Window};
 use crate::record::{
     CACHED_FILES, FREE_MEMORY, HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord,
 };
@@ -370,7 +370,7 @@ impl World<'_> {
         self.queue.set_timer(host.timers.swap, next);
     }
 
-    /// Who holds a host's memory now.
+    /// Who holds a host's memory now: the kernel, the applications copy by copy, neighbours that live, then the rest.
     pub(super) fn ledger_lines(&self, at: usize) -> Vec<LedgerEntry> {
         let host = &self.hosts[at];
         let Some(ledger) = host.memory.as_deref() else { return Vec::new() };
@@ -438,20 +438,23 @@ impl World<'_> {
         ledger.pointed = Some((demand, now));
         let lines = self.ledger_lines(at);
         let copies = self.hosts[at].copies;
+        let applications = self.alive_on(at).len() * copies as usize;
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
-        let latency = |name: &str| {
-            let position = ledger.setup.tenants.iter().position(|tenant| tenant.name == name)?;
-            ledger.setup.tenants[position].request?;
-            ledger.tenants[position].log.now()
-        };
+        // In the order of the lines: the kernel, which stands for the files, the applications, then the neighbours.
+        let tenants = ledger.setup.tenants.iter().zip(&ledger.tenants);
+        let alive = tenants.filter(|(_, state)| state.killed.is_none());
+        let asked = alive.map(|(tenant, state)| tenant.request.and_then(|_| state.log.now()));
+        let latencies: Vec<Option<Latency>> =
+            std::iter::repeat_n(None, 1 + applications).chain(asked).collect();
+        let files = Some((ledger.files as f64 * copies) as u64);
         let points: Vec<HostPoint> = lines
             .into_iter()
-            .map(|line| {
-                let latency = latency(&line.process);
-                let files_bytes = (line.process == "kernel").then_some((ledger.files as f64 * copies) as u64);
+            .enumerate()
+            .map(|(place, line)| {
+                let latency = latencies.get(place).copied().flatten();
                 HostPoint {
                     time_ns,
-                    files_bytes,
+                    files_bytes: files.filter(|_| place == 0),
                     host: at as u32,
                     p50_ms: latency.map(|latency| latency.p50_ms()),
                     p99_ms: latency.map(|latency| latency.p99_ms()),

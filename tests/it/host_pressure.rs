@@ -155,3 +155,23 @@ fn what_containers_swap_counts_for_every_copy() {
     // They also wait for one disk, so that not quite as much is touched at a time.
     assert!((1.6..2.2).contains(&ratio), "{ratio}");
 }
+
+/// A neighbour may have any name; Spark's files stand on the kernel's row, requests on the neighbour's.
+#[test]
+fn a_neighbour_called_kernel_is_not_the_kernel() {
+    let scenario = beside_a_hog("1g", 1).replace("name = \"hog\"", "name = \"kernel\"");
+    let folder = scratch();
+    let (file, out) = (folder.path().join("x.toml"), folder.path().join("out"));
+    std::fs::write(&file, scenario).expect("written");
+    done(&format!("run {} --quiet --out {}", text(&file), text(&out)));
+    let table = std::fs::read_to_string(out.join("host_timeline.csv")).expect("a time line");
+    let names: Vec<&str> = table.lines().next().expect("a header").split(',').collect();
+    let of = |name: &str| names.iter().position(|known| *known == name).expect("a column");
+    let (process, files, p50) = (of("process"), of("files"), of("p50Ms"));
+    let rows = table.lines().map(|row| row.split(',').collect::<Vec<_>>());
+    let filled: Vec<_> = rows
+        .filter(|row| row[process] == "kernel")
+        .map(|row| (!row[files].is_empty(), !row[p50].is_empty()))
+        .collect();
+    assert!(!filled.is_empty() && filled.chunks(2).all(|pair| pair == [(true, false), (false, true)]));
+}
