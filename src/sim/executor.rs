@@ -251,7 +251,7 @@ impl World<'_> {
                 user_memory: executor.user_heap,
                 reserved: base,
                 execution_pool: executor.manager.execution(MemoryMode::OnHeap).size(),
-                running_tasks: executor.running.len() as u32,
+                running_tasks: executor.running.len() as u64,
             };
             self.record.timeline.push_change(&point);
         }

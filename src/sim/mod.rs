@@ -36,6 +36,7 @@ mod trace;
 mod uses;
 mod warmup;
 
+pub use consumers::{bypass_files, bypasses};
 pub use pace::{pace_of_run, pace_of_stage};
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};

@@ -4,7 +4,9 @@
 use spillcast::conf::{Origin, Settings, SparkConf, SparkVersion};
 use spillcast::scenario;
 use spillcast::sim::{Plan, partitioning, partitions, plan};
-use spillcast::workload::{Distribution, Partitioning, PerTask, Workload, filled_blocks, reblocked_bytes};
+use spillcast::workload::{
+    Distribution, Partitioning, PerTask, Shuffle, Workload, filled_blocks, reblocked_bytes,
+};
 
 use crate::joins::{application, run};
 
@@ -63,29 +65,6 @@ fn a_shuffle_is_read_where_it_was_written_once_the_other_side_is_broadcast() {
 fn small_rests_join_their_neighbours_only_below_the_least_size() {
     // Real: 15 tasks, of which three read the shuffles.
     assert_eq!(run(BASE, &[ON]).totals.tasks, 15);
-}
-
-/// Spark 4.1.4 wrote `orderBy` and `repartitionByRange` in 9 partitions with these settings, and in 5 with either switch off.
-#[test]
-fn ranges_are_written_in_the_initial_number_of_partitions() {
-    let mut shuffle = by_hand().shuffles[0].clone();
-    shuffle.distribution = Distribution::Range;
-    let written = |switches: [&str; 2], rows: u64| {
-        let mut conf = SparkConf::new(SparkVersion::DEFAULT);
-        let adaptive = "spark.sql.adaptive.";
-        for (key, value) in [
-            ("spark.sql.shuffle.partitions".to_owned(), "5"),
-            (format!("{adaptive}coalescePartitions.initialPartitionNum"), "9"),
-            (format!("{adaptive}enabled"), switches[0]),
-            (format!("{adaptive}coalescePartitions.enabled"), switches[1]),
-        ] {
-            conf.set(&key, value, Origin::Scenario(1));
-        }
-        partitions(&shuffle, &Settings::resolve(&conf).unwrap(), rows)
-    };
-    let switches = [["true", "true"], ["true", "false"], ["false", "true"]];
-    assert_eq!(switches.map(|switches| written(switches, 1000)), [9, 5, 5]);
-    assert_eq!(switches.map(|switches| written(switches, 4)), [4; 3]);
 }
 
 /// A join of a hot key by hand, whose rows are shuffled once more.
@@ -192,6 +171,26 @@ fn what_was_read_locally_is_read_by_partitions_without_local_readers() {
             "{observed}: {tasks:?}"
         );
     }
+}
+
+/// Real: a sort of `range(0, 1000, 1, 4).selectExpr("hash(id) x")` plans `rangepartitioning(x, 50)` where 50 are asked for
+/// to begin with, and 20, the shuffle partitions, without coalescing.
+#[test]
+fn ranges_begin_as_many_as_other_partitions() {
+    let workload = by_hand();
+    let by_range = Shuffle { distribution: Distribution::Range, ..workload.shuffles[0].clone() };
+    let written = |coalesce: &str, rows: u64| {
+        let mut conf = SparkConf::new(SparkVersion::DEFAULT);
+        for (key, value) in [
+            ("spark.sql.shuffle.partitions", "20"),
+            ("spark.sql.adaptive.coalescePartitions.initialPartitionNum", "50"),
+            ("spark.sql.adaptive.coalescePartitions.enabled", coalesce),
+        ] {
+            conf.set(key, value, Origin::Scenario(1));
+        }
+        partitions(&by_range, &Settings::resolve(&conf).unwrap(), rows)
+    };
+    assert_eq!([written("true", 1_000), written("false", 1_000), written("true", 7)], [50, 20, 7]);
 }
 
 #[test]
