@@ -28,6 +28,6 @@ fn main() {
         HumanBytes(record.totals.disk_bytes_spilled),
         record.engine_events,
         record.events.len(),
-        record.timeline.len(),
+        record.timeline.iter().count(),
     );
 }

@@ -271,7 +271,7 @@ fn jvm_section(text: &mut String, conf: &SparkConf, settings: &Settings, jvm: &J
         .effective(jvm.property)
         .map_or_else(String::new, |entry| format!("{} = {} ({})", jvm.property, entry.value, entry.origin));
     let cores = if jvm.cores == 1 { "1 core".to_owned() } else { format!("{} cores", jvm.cores) };
-    let _ = writeln!(text, "\nJVM of the {}: {}, {cores}", jvm.process, collector_name(jvm.collector));
+    let _ = writeln!(text, "\nJVM of the {}: {}, {cores}", jvm.process, jvm.collector.as_str());
     let _ = writeln!(text, "  {set}");
     let _ = writeln!(text, "  {:<NAME_WIDTH$}{:>13}{:>11}{:>10}", "", "bytes", "binary", "decimal");
     for (_, depth, name, bytes) in jvm.rows(settings) {
@@ -306,7 +306,7 @@ fn web_ui_section(text: &mut String, settings: &Settings, jvm: &Jvm) {
             Ok((regions, ..)) => web_ui(storage_memory(&regions), settings),
             Err(_) => "refused".to_owned(),
         };
-        let _ = writeln!(text, "  {mark} {:<10}{shown:>12}  {whose}", collector_name(collector));
+        let _ = writeln!(text, "  {mark} {:<10}{shown:>12}  {whose}", collector.as_str());
     }
 }
 
@@ -344,7 +344,7 @@ fn document(
         let mut object = Map::new();
         object.insert("process".to_owned(), json!(jvm.process.split(',').next()));
         object.insert("cores".to_owned(), json!(jvm.cores));
-        object.insert("collector".to_owned(), json!(collector_name(jvm.collector)));
+        object.insert("collector".to_owned(), json!(jvm.collector.as_str()));
         object
             .extend(jvm.rows(settings).into_iter().map(|(key, _, _, bytes)| (key.to_owned(), json!(bytes))));
         object.insert("storageMemoryOfWebUi".to_owned(), json!(jvm.storage_memory()));
@@ -369,14 +369,6 @@ fn document(
         "jvms": jvms.iter().map(jvm).collect::<Vec<_>>(),
         "containers": containers.iter().map(container).collect::<Vec<_>>(),
     })
-}
-
-fn collector_name(collector: Collector) -> &'static str {
-    match collector {
-        Collector::G1 => "G1",
-        Collector::Parallel => "Parallel",
-        Collector::Serial => "Serial",
-    }
 }
 
 /// Bytes in units of 1000.

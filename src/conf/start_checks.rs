@@ -297,7 +297,7 @@ fn check_search_for_lost(r: &mut Reader<'_>, settings: &Settings) {
     {
         return;
     }
-    let timeout = if r.conf.contains(OWN) { OWN } else { "spark.network.timeout" };
+    let timeout = if scheduling.executor_timeout_is_own { OWN } else { "spark.network.timeout" };
     let key = if r.conf.contains(SEARCH) { SEARCH } else { timeout };
     let message = format!("requirement failed: {SEARCH} should be less than or equal to {timeout}.");
     let interval = scheduling.network_timeout_interval.0 / 1_000_000;

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::place::place;
+use super::place::{check_tenants, place};
 use super::reseed::{at_pace_of, reseed};
 use crate::conf::property::{self, Support};
 use crate::conf::{ConfError, ErrorKind, Origin, Settings, SparkConf};
@@ -34,6 +34,7 @@ pub struct Base {
     text: Option<String>,
     conf: SparkConf,
     seed: u64,
+    source: &'static str,
     pace_varies: bool,
     drawn: Mutex<Vec<Option<Arc<Workload>>>>,
 }
@@ -73,7 +74,20 @@ impl Base {
     /// A study's application: what runs, its text where it is a scenario, its configuration and the seed of its first
     /// replication.
     pub fn new(scenario: Scenario, text: Option<String>, conf: SparkConf, seed: u64) -> Self {
-        Self { scenario, text, conf, seed, pace_varies: false, drawn: Mutex::new(Vec::new()) }
+        Self {
+            scenario,
+            text,
+            conf,
+            seed,
+            source: "--vary",
+            pace_varies: false,
+            drawn: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Says where the values of points come from, for messages; `--vary` when nothing is said.
+    pub fn set_source(&mut self, source: &'static str) {
+        self.source = source;
     }
 
     /// Says how often each point is run. Replications of an observed workload, which has no other luck, differ in pace as
@@ -174,7 +188,7 @@ impl Base {
             }
         }
         for (key, value) in given().filter(|(key, _)| *key != VARIANT && !HOST_AXES.contains(&key.as_str())) {
-            conf.set(key, value, Origin::CommandLine(format!("--vary {key}")));
+            conf.set(key, value, Origin::CommandLine(self.source.to_owned()));
         }
         Ok(conf)
     }
@@ -215,6 +229,7 @@ impl Base {
                 };
             }
         };
+        check_tenants(&settings, &cluster).map_err(one)?;
         Ok(match place(&settings, &cluster, &self.scenario.workload) {
             Ok(placed) => {
                 let processes = Processes { pace_varies: self.pace_varies, ..placed.processes };
@@ -222,6 +237,12 @@ impl Base {
             }
             Err(words) => Prepared::Refused(words),
         })
+    }
+
+    /// The record of one run of a point, to see what is modelled in it; `None` where it does not start.
+    pub fn sample(&self, keys: &[String], values: &[&str]) -> Option<RunRecord> {
+        let prepared = self.prepare(keys, values).ok()?;
+        matches!(prepared, Prepared::Ready { .. }).then(|| self.run(&prepared, 0, false))
     }
 
     /// The workload of a replication.

@@ -25,40 +25,25 @@ pub struct TimelinePoint {
     /// Size of the on-heap execution pool.
     pub execution_pool: u64,
     /// Running tasks.
-    pub running_tasks: u32,
+    pub running_tasks: u64,
 }
 
 /// Numbers of a point beside its time and executor.
 const NUMBERS: usize = 9;
 
 impl TimelinePoint {
-    fn numbers(&self) -> [u64; NUMBERS] {
+    fn numbers(&mut self) -> [&mut u64; NUMBERS] {
         [
-            self.on_heap_execution,
-            self.on_heap_storage,
-            self.off_heap_execution,
-            self.off_heap_storage,
-            self.user_memory,
-            self.reserved,
-            self.execution_pool,
-            u64::from(self.running_tasks),
-            self.time_ns,
+            &mut self.on_heap_execution,
+            &mut self.on_heap_storage,
+            &mut self.off_heap_execution,
+            &mut self.off_heap_storage,
+            &mut self.user_memory,
+            &mut self.reserved,
+            &mut self.execution_pool,
+            &mut self.running_tasks,
+            &mut self.time_ns,
         ]
-    }
-
-    fn set(&mut self, numbers: [u64; NUMBERS]) {
-        [
-            self.on_heap_execution,
-            self.on_heap_storage,
-            self.off_heap_execution,
-            self.off_heap_storage,
-            self.user_memory,
-            self.reserved,
-            self.execution_pool,
-            _,
-            self.time_ns,
-        ] = numbers;
-        self.running_tasks = numbers[7] as u32;
     }
 }
 
@@ -67,7 +52,6 @@ impl TimelinePoint {
 pub struct Timeline {
     /// Of each point: its executor, which numbers differ from those of the executor's last point, and by how much.
     bytes: Vec<u8>,
-    points: usize,
     last: Last,
 }
 
@@ -86,21 +70,12 @@ impl Last {
 }
 
 impl Timeline {
-    /// Number of points.
-    pub fn len(&self) -> usize {
-        self.points
-    }
-
-    /// There are no points.
-    pub fn is_empty(&self) -> bool {
-        self.points == 0
-    }
-
     /// Adds a point. Executors are numbered densely: a place is kept for every number up to the largest.
     pub fn push(&mut self, point: &TimelinePoint) {
-        let last = self.last.of(point.executor);
-        let before = last.as_ref().map_or([0; NUMBERS], TimelinePoint::numbers);
-        let now = point.numbers();
+        let last = self.last.of(point.executor).get_or_insert_default();
+        let before = last.numbers().map(|number| *number);
+        last.clone_from(point);
+        let now = last.numbers().map(|number| *number);
         let changed = (0..NUMBERS).filter(|&number| now[number] != before[number]);
         let mask = changed.clone().map(|number| 1 << number).sum::<u64>();
         put(&mut self.bytes, u64::from(point.executor));
@@ -108,8 +83,6 @@ impl Timeline {
         for number in changed {
             put(&mut self.bytes, zigzag(now[number].wrapping_sub(before[number])));
         }
-        *last = Some(point.clone());
-        self.points += 1;
     }
 
     /// Adds a point unless the executor's last one says the same of an earlier time.
@@ -168,13 +141,11 @@ impl Iterator for Points<'_> {
         let executor = take(&mut self.bytes) as u32;
         let mask = take(&mut self.bytes);
         let last = self.last.of(executor).get_or_insert_default();
-        let mut numbers = last.numbers();
-        for (number, value) in numbers.iter_mut().enumerate() {
+        for (number, value) in last.numbers().into_iter().enumerate() {
             if mask >> number & 1 == 1 {
                 *value = value.wrapping_add(unzigzag(take(&mut self.bytes)));
             }
         }
-        last.set(numbers);
         last.executor = executor;
         Some(last.clone())
     }
@@ -229,7 +200,7 @@ mod tests {
         };
         let points = [
             point(0, 0, 0, 1 << 40, 0),
-            point(5, 3, u64::MAX, 7, u32::MAX),
+            point(5, 3, u64::MAX, 7, u64::MAX),
             point(5, 0, 12 << 20, 1 << 40, 4),
             point(9_000_000_000, 0, 1, 0, 3),
             point(2, 3, 0, u64::MAX, 0),
@@ -237,7 +208,6 @@ mod tests {
         ];
         timeline.extend(points.clone());
         assert_eq!(timeline.iter().collect::<Vec<_>>(), points);
-        assert_eq!((timeline.len(), timeline.is_empty()), (6, false));
     }
 
     #[test]

@@ -264,7 +264,7 @@ struct Step {
     task_id: u64,
     execution: i64,
     user: i64,
-    tasks: i32,
+    tasks: i64,
     spill: u64,
     block: u64,
 }

@@ -58,7 +58,9 @@ fn host_spec(host: &View, sink: &mut Sink) -> HostSpec {
         let message = format!("`memory` is {bytes} bytes, less than a kernel needs");
         let help = match bytes {
             1..=LARGEST_GIB => format!("a number without a unit is bytes; write \"{bytes}g\""),
-            ..=LARGEST_MIB => format!("a number without a unit is bytes; write \"{bytes}m\""),
+            _ if (1..=LARGEST_MIB).contains(&bytes) => {
+                format!("a number without a unit is bytes; write \"{bytes}m\"")
+            }
             _ => "a host has at least \"64m\"".to_owned(),
         };
         sink.error(OUT_OF_RANGE, span, message, "no host has so little", Some(help));

@@ -16,9 +16,6 @@ pub(super) const GENERATE_NS_PER_ROW: f64 = 60.0;
 pub(super) const PIPELINED_NS_PER_ROW: f64 = 30.0;
 /// One probe and update of a hash map of groups, ns. Measured.
 pub(super) const AGGREGATE_NS_PER_ROW: f64 = 250.0;
-/// Groups of a `collect_list` up to which every list lies on the plain heap, whatever the partitions: the default of
-/// `spark.sql.objectHashAggregate.sortBased.fallbackThreshold` (AGG-8).
-pub(super) const GROUPS_IN_LISTS: u64 = 128;
 /// Adding a value to a Java object (`collect_list`), ns: 1.6 us a row in all, less scan and exchange. Measured.
 pub(super) const OBJECT_AGGREGATE_NS_PER_ROW: f64 = 900.0;
 /// Inserting a row into a sorter and sorting it, ns; a task of some 100,000 rows. Measured.

@@ -456,7 +456,11 @@ pub(super) static OPERATOR: Table = Table {
         key("rows", Kind::Amount, "Rows that come out."),
         key("row_bytes", Kind::Size, "Bytes of a row that comes out."),
         key("cpu_ns", Kind::Amount, "Time of its own work."),
-        key("heap_bytes", Kind::Amount, "Plain heap that it holds while it works."),
+        key(
+            "heap_bytes",
+            Kind::Amount,
+            "Plain heap that it holds while it works; of an object aggregation, that of the lists of all groups.",
+        ),
     ],
     tag: Some("kind"),
     variants: &[

@@ -427,8 +427,6 @@ impl Lowering<'_> {
         let values = value_bytes.unwrap_or(0).saturating_mul(rows_in);
         // A group leaves as one row: the key row and the buffer row share their null word; lists come on top.
         let row_of = |rows: u64| entry_bytes.saturating_sub(24).max(16) + values / rows.max(1);
-        // More groups than that and tasks may sort instead (AGG-8); how many of them depends on the partitions.
-        let lists = if *groups <= costs::GROUPS_IN_LISTS { values } else { 0 };
         let ns = |default: f64| cost.ns_per_row.unwrap_or(default);
         let (name, ns_per_row) = if value_bytes.is_some() {
             ("ObjectHashAggregate", ns(costs::OBJECT_AGGREGATE_NS_PER_ROW))
@@ -456,7 +454,7 @@ impl Lowering<'_> {
         if *exchange {
             let combined = draft.combined_rows(&classes);
             draft.push(name, kind(true, draft.row_bytes), combined, row_of(combined), cpu(rows_in));
-            draft.holds(lists);
+            draft.holds(values);
             let keys = if value_bytes.is_some() {
                 // Lists keep every value: the bytes of a hot key stay as they are.
                 self.keys(keys, *groups)
@@ -470,7 +468,7 @@ impl Lowering<'_> {
         }
         let (rows, row_bytes) = (draft.rows, draft.row_bytes);
         draft.push(name, kind(false, row_bytes), reached, row_of(reached), cpu(rows));
-        draft.holds(lists);
+        draft.holds(values);
         draft
     }
 

@@ -1,8 +1,9 @@
 //! From an operator of the workload to the memory consumer that Spark would create for it in one task.
 
 use super::World;
+use crate::conf::Settings;
 use crate::memory::operators::{GroupCurve, OperatorSpec, SORT_INITIAL_RECORDS, SpillLimits};
-use crate::workload::{Operator, OperatorKind};
+use crate::workload::{Operator, OperatorKind, Shuffle};
 
 /// Rows that a shuffled hash join's relation is first made for (HJ-1).
 const SHUFFLED_JOIN_SIZE_ESTIMATE: u64 = 64;
@@ -28,32 +29,21 @@ impl World<'_> {
         if groups.saturating_mul(entry_bytes) < share / 4 {
             return GroupCurve::even(rows, groups);
         }
+        let shuffle_below = self.workload.stages[stage].shuffle_below(operator);
         if let Some(curve) = self.group_curves.get(&(stage, operator)) {
-            if self.shuffle_below(stage, operator).is_some() {
+            if shuffle_below.is_some() {
                 return curve.scaled_to(rows, groups);
             }
             if curve.end() == (rows, groups) {
                 return curve.clone();
             }
         }
-        let curve = match self.shuffle_below(stage, operator) {
+        let curve = match shuffle_below {
             Some(shuffle) => GroupCurve::of_map_outputs(self.map_outputs(shuffle), rows, groups),
             None => GroupCurve::power(rows, groups, SCAN_GROUP_EXPONENT),
         };
         self.group_curves.insert((stage, operator), curve.clone());
         curve
-    }
-
-    /// The shuffle whose rows reach an operator, if it is fed by one.
-    fn shuffle_below(&self, stage: usize, operator: usize) -> Option<usize> {
-        let operators = &self.workload.stages[stage].operators;
-        let mut at = operator;
-        loop {
-            if let OperatorKind::ShuffleRead { shuffle, .. } = operators[at].kind {
-                return Some(shuffle);
-            }
-            at = *operators[at].inputs.first()?;
-        }
     }
 
     /// Map tasks that write rows into a shuffle.
@@ -98,11 +88,12 @@ impl World<'_> {
                 })
             }
             OperatorKind::ObjectHashAggregate { group_bytes, sorter_row_bytes, radix } => {
+                let fallback_threshold = self.settings.sql.object_hash_fallback_threshold;
                 Some(OperatorSpec::ObjectHashAggregation {
-                    groups: GroupCurve::even(rows_in, rows_out),
+                    groups: GroupCurve::in_random_order(rows_in, rows_out, fallback_threshold),
                     group_bytes: *group_bytes,
                     row_bytes: *sorter_row_bytes,
-                    fallback_threshold: self.settings.sql.object_hash_fallback_threshold,
+                    fallback_threshold,
                     radix: *radix && self.settings.sql.use_radix_sort,
                     limits,
                 })
@@ -185,24 +176,28 @@ impl World<'_> {
         }
     }
 
-    /// A shuffle is written without sorting, through one file a partition (SHUF-1).
     fn bypasses(&self, shuffle: usize) -> bool {
-        let partitions = u64::from(self.plan.shuffle_partitions[shuffle]);
-        !self.workload.shuffles[shuffle].map_side_combine
-            && partitions <= self.settings.shuffle.bypass_merge_threshold
+        bypasses(&self.workload.shuffles[shuffle], self.plan.shuffle_partitions[shuffle], self.settings)
     }
 
-    /// Files that a task opens to write `rows` rows without sorting: one for each partition that gets a row, when rows
-    /// fall on partitions at random.
+    /// Files that a task opens to write `rows` rows without sorting.
     pub(super) fn files_written(&self, stage: usize, operator: usize, rows: u64) -> u64 {
         let OperatorKind::ShuffleWrite { shuffle, .. } = self.workload.stages[stage].operators[operator].kind
         else {
             return 0;
         };
-        if !self.bypasses(shuffle) {
-            return 0;
-        }
-        let partitions = f64::from(self.plan.shuffle_partitions[shuffle]);
-        (partitions * (1.0 - (1.0 - 1.0 / partitions).powf(rows as f64))).round() as u64
+        if self.bypasses(shuffle) { bypass_files(self.plan.shuffle_partitions[shuffle], rows) } else { 0 }
     }
+}
+
+/// Whether a shuffle into so many partitions is written without sorting, through one file a partition (SHUF-1).
+pub fn bypasses(shuffle: &Shuffle, partitions: u32, settings: &Settings) -> bool {
+    !shuffle.map_side_combine && u64::from(partitions) <= settings.shuffle.bypass_merge_threshold
+}
+
+/// Files that a task opens to write `rows` rows in that way: one for each of `partitions` that gets a row, when rows fall
+/// on them at random.
+pub fn bypass_files(partitions: u32, rows: u64) -> u64 {
+    let partitions = f64::from(partitions);
+    (partitions * (1.0 - (1.0 - 1.0 / partitions).powf(rows as f64))).round() as u64
 }

@@ -30,17 +30,20 @@ mod recorder;
 mod replan;
 mod sampling;
 mod scheduler;
+mod size;
 mod stages;
 mod task;
 mod trace;
 mod uses;
 mod warmup;
 
+pub use consumers::{bypass_files, bypasses};
 pub use pace::{pace_of_run, pace_of_stage};
 pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
 pub use sampling::{SamplingTwins, sampling_twins};
+pub use size::check_size;
 pub use warmup::{STAGE_PACE, compiler_threads, load_classes};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use super::adaptive::{self, Written};
 use super::layout::Layout;
 use crate::conf::Settings;
-use crate::memory::operators::WindowPartitions;
+use crate::memory::operators::{GroupCurve, WindowPartitions};
+use crate::units::share_of;
 use crate::workload::{
     Distribution, Observed, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShuffleIndex,
     ShufflePartitions, Stage, Workload, file_partitions, filled_blocks, needs_equal_keys, reblocked_bytes,
@@ -121,18 +122,17 @@ pub fn partitions(shuffle: &Shuffle, settings: &Settings, rows: u64) -> u32 {
         return 1;
     }
     let sql = &settings.sql;
-    match shuffle.partitions {
+    let partitions = match shuffle.partitions {
         ShufflePartitions::Fixed(n) => n,
-        // Boundaries are drawn from the rows: there are no more ranges than rows (`RangePartitioner`).
-        ShufflePartitions::Conf if shuffle.distribution == Distribution::Range => {
-            sql.shuffle_partitions.min(u32::try_from(rows).unwrap_or(u32::MAX))
-        }
         ShufflePartitions::Conf if sql.adaptive.enabled && sql.adaptive.coalesce_enabled => {
             sql.adaptive.initial_partition_num
         }
         ShufflePartitions::Conf => sql.shuffle_partitions,
-    }
-    .max(1)
+    };
+    // Boundaries are drawn from the rows: there are no more ranges than rows (`RangePartitioner`).
+    let by_rows = shuffle.distribution == Distribution::Range;
+    let ranges = if by_rows { u32::try_from(rows).unwrap_or(u32::MAX) } else { u32::MAX };
+    partitions.min(ranges).max(1)
 }
 
 struct Planner<'a> {
@@ -244,11 +244,20 @@ impl Planner<'_> {
                 }
                 _ => Vec::new(),
             };
+            // What user code and lists of values hold grows with the rows that come in, hot keys' included.
+            let mut heap_bytes = by(&operator.heap_bytes, work);
+            if let (OperatorKind::ObjectHashAggregate { .. }, &[input]) =
+                (&operator.kind, &operator.inputs[..])
+            {
+                let tasks = heap_bytes.iter_mut().zip(operators[input].rows.iter().zip(&rows));
+                for (bytes, (&rows_in, &groups)) in tasks {
+                    *bytes = self.held_in_lists(*bytes, rows_in, groups);
+                }
+            }
             operators.push(OperatorPlan {
                 rows,
                 cpu_ns: by(&operator.cpu_ns, work),
-                // What user code and lists of values hold grows with the rows that come in, hot keys' included.
-                heap_bytes: by(&operator.heap_bytes, work),
+                heap_bytes,
                 bytes,
                 keys,
                 window_partitions,
@@ -298,6 +307,16 @@ impl Planner<'_> {
         if written == 0 || written == u64::MAX { 1.0 } else { (read as f64 / written as f64).max(1.0) }
     }
 
+    /// Plain heap of an object aggregation whose lists take `all` together: those of the groups that come before it sorts
+    /// instead, and then one group's after the other (AGG-8).
+    fn held_in_lists(&self, all: u64, rows: u64, groups: u64) -> u64 {
+        let threshold = self.settings.sql.object_hash_fallback_threshold;
+        match GroupCurve::in_random_order(rows, groups, threshold).rows(threshold) {
+            Some(before) if groups.min(rows) > 0 => share_of(all, before, rows).max(all / groups),
+            _ => all,
+        }
+    }
+
     /// An amount by task, of rows that the tasks of the log read `times` times.
     fn spread(&self, amount: &PerTask, shares: &[f64], as_observed: bool, times: f64) -> Vec<u64> {
         match amount {
@@ -338,7 +357,7 @@ impl Planner<'_> {
     }
 
     fn layout(&self, stage: &Stage) -> Layout {
-        let same_scale = (self.scale - 1.0).abs() < f64::EPSILON;
+        let same_scale = self.same_scale();
         let observed = self.observed();
         match &stage.partitioning {
             Partitioning::Fixed(n) => Layout::even(*n as usize, true),
@@ -448,10 +467,13 @@ impl Planner<'_> {
         layout
     }
 
+    fn same_scale(&self) -> bool {
+        (self.scale - 1.0).abs() < f64::EPSILON
+    }
+
     /// The settings under which values were observed, where those can hold.
     fn observed(&self) -> Option<&Observed> {
-        let same_scale = (self.scale - 1.0).abs() < f64::EPSILON;
-        self.workload.observed.as_ref().filter(|_| same_scale)
+        self.workload.observed.as_ref().filter(|_| self.same_scale())
     }
 
     /// Rows that go through a shuffle, unlimited where nobody writes it.

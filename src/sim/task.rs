@@ -416,7 +416,7 @@ impl<'a> World<'a> {
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let flow = &mut task.flow;
         // Up to and including the record that makes the operator ask for memory.
-        let mut until_request = task.operators.records_until_large_request(memory, least);
+        let mut until_request = task.operators.records_until_request(memory, least);
         if least > 0 && until_request >= flow.rows_left {
             if takes_only {
                 // The rest of its requests are small ones, which may as well come before the work on the rows.
@@ -426,7 +426,7 @@ impl<'a> World<'a> {
             if !std::mem::replace(&mut flow.grown, true) {
                 // The last of the smaller requests, which decides what is held in the end, has its own time.
                 let smaller = (1..=SMALLER_STEPS).map(|step| least >> step);
-                let until = smaller.map(|bytes| task.operators.records_until_large_request(memory, bytes));
+                let until = smaller.map(|bytes| task.operators.records_until_request(memory, bytes));
                 until_request =
                     until.into_iter().find(|&rows| rows < flow.rows_left).unwrap_or(until_request);
             }

@@ -122,6 +122,18 @@ pub struct Stage {
     pub compile_ns: u64,
 }
 
+impl Stage {
+    /// The shuffle whose rows reach operator `at` through its first inputs, if it is fed by one.
+    pub fn shuffle_below(&self, mut at: usize) -> Option<ShuffleIndex> {
+        loop {
+            if let OperatorKind::ShuffleRead { shuffle, .. } = self.operators[at].kind {
+                return Some(shuffle);
+            }
+            at = *self.operators[at].inputs.first()?;
+        }
+    }
+}
+
 /// What decides the number of tasks of a stage.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Partitioning {

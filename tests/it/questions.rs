@@ -245,6 +245,19 @@ fn a_list_of_one_group_fills_the_heap() {
     assert_eq!(why(&scenario(conf, &steps(100)), "")["class"], "none");
 }
 
+/// With more groups than the fallback threshold a task sorts instead of holding their lists; the threshold can be moved.
+#[test]
+fn lists_lie_on_the_heap_up_to_the_fallback_threshold() {
+    let steps = query(
+        "{ op = \"aggregate\", groups = 1000, collect_list = true, value_bytes = 160 }, { op = \"write\" }",
+    );
+    let conf = "\"spark.master\" = \"local[2]\"\n\"spark.driver.memory\" = \"512m\"\n\"spark.sql.shuffle.partitions\" = 2\n";
+    let answer = |more: &str| why(&scenario(&format!("{conf}{more}"), &steps), "");
+    assert_eq!(answer("")["class"], "none");
+    let all = "\"spark.sql.objectHashAggregate.sortBased.fallbackThreshold\" = 1001\n";
+    assert_eq!(answer(all)["class"], "javaHeap");
+}
+
 /// 2 again: a heap in swap is walked from the disk, and the driver loses its executor meanwhile; more swap is no cure.
 #[test]
 fn a_collector_that_walks_swap_misses_heartbeats() {

@@ -3,8 +3,10 @@
 
 use spillcast::conf::{Origin, Settings, SparkConf, SparkVersion};
 use spillcast::scenario;
-use spillcast::sim::{Plan, partitioning, plan};
-use spillcast::workload::{Partitioning, PerTask, Workload, filled_blocks, reblocked_bytes};
+use spillcast::sim::{Plan, partitioning, partitions, plan};
+use spillcast::workload::{
+    Distribution, Partitioning, PerTask, Shuffle, Workload, filled_blocks, reblocked_bytes,
+};
 
 use crate::joins::{application, run};
 
@@ -169,6 +171,26 @@ fn what_was_read_locally_is_read_by_partitions_without_local_readers() {
             "{observed}: {tasks:?}"
         );
     }
+}
+
+/// Real: a sort of `range(0, 1000, 1, 4).selectExpr("hash(id) x")` plans `rangepartitioning(x, 50)` where 50 are asked for
+/// to begin with, and 20, the shuffle partitions, without coalescing.
+#[test]
+fn ranges_begin_as_many_as_other_partitions() {
+    let workload = by_hand();
+    let by_range = Shuffle { distribution: Distribution::Range, ..workload.shuffles[0].clone() };
+    let written = |coalesce: &str, rows: u64| {
+        let mut conf = SparkConf::new(SparkVersion::DEFAULT);
+        for (key, value) in [
+            ("spark.sql.shuffle.partitions", "20"),
+            ("spark.sql.adaptive.coalescePartitions.initialPartitionNum", "50"),
+            ("spark.sql.adaptive.coalescePartitions.enabled", coalesce),
+        ] {
+            conf.set(key, value, Origin::Scenario(1));
+        }
+        partitions(&by_range, &Settings::resolve(&conf).unwrap(), rows)
+    };
+    assert_eq!([written("true", 1_000), written("false", 1_000), written("true", 7)], [50, 20, 7]);
 }
 
 #[test]

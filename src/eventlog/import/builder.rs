@@ -139,7 +139,7 @@ pub(super) fn workload(
         broadcasts: std::mem::take(&mut builder.broadcasts),
         queries,
         rates: builder.rates.clone(),
-        observed: Some(partitioning(settings, default_parallelism(settings, &[]))),
+        observed: Some(partitioning(settings, default_parallelism(settings))),
         python,
     };
     fit_file_cost(&mut workload, settings);

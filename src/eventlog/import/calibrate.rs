@@ -11,7 +11,7 @@ use crate::eventlog::app_log::TaskMetrics;
 use crate::record::RunRecord;
 use crate::sim::{Processes, SimOptions, simulate};
 use crate::units::{HumanBytes, HumanDuration, SimDuration};
-use crate::workload::{PerTask, Workload};
+use crate::workload::Workload;
 
 /// Runs of the workload; each takes away most of the error that is left.
 const ROUNDS: usize = 4;
@@ -48,12 +48,12 @@ pub(super) fn calibrate(workload: &mut Workload, settings: &Settings, runs: &[St
             if simulated_run > 0.0 {
                 let factor = ((run_ns - gc_ns) / simulated_run).clamp(FACTOR_RANGE.0, FACTOR_RANGE.1);
                 for operator in &mut stage.operators {
-                    scale(&mut operator.cpu_ns, factor);
+                    operator.cpu_ns.scale(factor);
                 }
             }
             if simulated_gc > 0.0 {
                 let factor = (gc_ns / simulated_gc).clamp(FACTOR_RANGE.0, FACTOR_RANGE.1);
-                scale(&mut stage.allocated_bytes, factor);
+                stage.allocated_bytes.scale(factor);
             }
         }
     }
@@ -87,12 +87,4 @@ fn against_the_log(record: &RunRecord, runs: &[StageRun<'_>]) -> Vec<String> {
         time("task time", totals.executor_run_time_ns, observed(|m| m.totals.run_ms).sum()),
         time("garbage collection", totals.jvm_gc_time_ns.unwrap_or(0), observed(|m| m.totals.gc_ms).sum()),
     ]
-}
-
-fn scale(amount: &mut PerTask, factor: f64) {
-    let times = |value: u64| (value as f64 * factor).round() as u64;
-    match amount {
-        PerTask::Total(total) => *total = times(*total),
-        PerTask::Each(values) => values.iter_mut().for_each(|value| *value = times(*value)),
-    }
 }

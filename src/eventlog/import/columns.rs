@@ -9,25 +9,9 @@ const VARIABLE_BYTES: u64 = 24;
 /// the list short.
 pub(super) fn columns(simple_string: &str) -> Option<Vec<&str>> {
     let (_, rest) = simple_string.split_once('[')?;
-    let (mut depth, mut start, mut found) = (0i32, 0, Vec::new());
-    for (at, letter) in rest.char_indices() {
-        match letter {
-            '(' | '[' | '<' => depth += 1,
-            ')' | '>' => depth -= 1,
-            ']' if depth == 0 => {
-                found.push(rest[start..at].trim());
-                let whole = found.iter().all(|column| !column.contains("..."));
-                return whole.then_some(found);
-            }
-            ']' => depth -= 1,
-            ',' if depth == 0 => {
-                found.push(rest[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    None
+    let (columns, closed) = list(rest);
+    let whole = closed && columns.iter().all(|column| !column.contains("..."));
+    whole.then_some(columns)
 }
 
 /// Bytes of a binary row of these columns: null words, a word each, and what strings take beyond.
@@ -39,7 +23,7 @@ pub(super) fn row_bytes(columns: &[&str], types: &BTreeMap<String, String>) -> u
 pub(super) fn row_bytes_with(columns: &[&str], types: &BTreeMap<String, String>, text: Option<u64>) -> u64 {
     let count = columns.len() as u64;
     let beyond = text.unwrap_or(VARIABLE_BYTES) * variable(columns, types);
-    count.div_ceil(64) * 8 + 8 * count + beyond
+    count.max(1).div_ceil(64) * 8 + 8 * count + beyond
 }
 
 /// Columns of variable length.
@@ -56,28 +40,46 @@ pub(super) fn schema(text: &str) -> Vec<(String, String)> {
 
 /// The parts of a list between commas, up to the bracket that closes it.
 pub(super) fn arguments(text: &str) -> Vec<&str> {
+    list(text).0
+}
+
+/// The same, and whether there is such a bracket.
+fn list(text: &str) -> (Vec<&str>, bool) {
     let (mut depth, mut start, mut found) = (0i32, 0, Vec::new());
-    let mut end = text.len();
+    let (mut end, mut closed) = (text.len(), false);
+    let mut before = ' ';
     for (at, letter) in text.char_indices() {
+        // Types have brackets of this form; elsewhere the letter is part of a comparison or an arrow.
+        let of_type = !matches!(before, ' ' | '=' | '-');
         match letter {
-            '(' | '[' | '<' => depth += 1,
-            ')' | ']' | '>' if depth == 0 => {
-                end = at;
+            '(' | '[' => depth += 1,
+            '<' if of_type => depth += 1,
+            ')' | ']' if depth == 0 => {
+                (end, closed) = (at, true);
                 break;
             }
-            ')' | ']' | '>' => depth -= 1,
+            ')' | ']' => depth -= 1,
+            '>' if of_type && depth > 0 => depth -= 1,
             ',' if depth == 0 => {
                 found.push(text[start..at].trim());
                 start = at + 1;
             }
             _ => {}
         }
+        before = letter;
     }
     let last = text[start..end].trim();
     if !last.is_empty() {
         found.push(last);
     }
-    found
+    (found, closed)
+}
+
+/// Number of columns that an aggregation groups by, those included that Spark cut from its text.
+pub(super) fn grouping_columns(simple_string: &str) -> u64 {
+    let Some((_, rest)) = simple_string.split_once("keys=[") else { return 1 };
+    let cut = |key: &str| key.strip_prefix("... ")?.split(' ').next()?.parse().ok();
+    arguments(rest).into_iter().map(|key| cut(key).unwrap_or(1)).sum()
 }
 
 /// A plain column, as `name#id`; `None` for an expression.
@@ -193,6 +195,28 @@ mod tests {
         let types = BTreeMap::from([("s".to_owned(), "string".to_owned())]);
         assert_eq!(row_bytes(&columns(text).unwrap(), &types), 8 + 24 + 24);
         assert_eq!(arguments("hash(a#1, b#2), c#3, 200), ENSURE"), ["hash(a#1, b#2)", "c#3", "200"]);
+    }
+
+    #[test]
+    fn comparisons_are_no_brackets() {
+        let text = "Project [if ((a#1 > 5)) b#2 else c#3 AS x#4, (a#1 <=> d#5) AS y#6, (e#7 < 2) AS z#8]";
+        assert_eq!(columns(text).unwrap().len(), 3);
+        let text = "Project [transform(l#1, lambdafunction(v#2 -> (v#2 + 1), v#2)) AS x#3, d#4]";
+        assert_eq!(columns(text).unwrap().len(), 2);
+        let text = "Project [cast(s#1 as struct<a:bigint,b:array<int>>) AS t#2, d#3]";
+        assert_eq!(columns(text).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn grouping_columns_are_counted_whole() {
+        for (columns, keys) in [
+            (1, "keys=[k#0L], functions=[collect_list(s#2, 0, 0)]"),
+            (2, "keys=[k#0L, s#2], functions=[]"),
+            (2, "keys=[l#0[0], pmod(hash(a#1L, b#2L, 42), 100)], functions=[]"),
+            (28, "keys=[a#1, b#2, c#3, ... 25 more fields], functions=[]"),
+        ] {
+            assert_eq!(grouping_columns(&format!("ObjectHashAggregate({keys})")), columns, "{keys}");
+        }
     }
 
     #[test]

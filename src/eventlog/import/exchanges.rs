@@ -8,10 +8,11 @@ use super::honesty::Honesty;
 use super::operators::{ExchangeFacts, ExchangeSizes};
 use super::stages::StageRun;
 use crate::eventlog::app_log::PlanNode;
-use crate::host::USED_SHARE_MAX;
+use crate::host::fillable;
+use crate::memory::operators::spilled_record_bytes;
 use crate::workload::{
-    Broadcast, Distribution, Keys, Operator, OperatorKind, Partitioning, PerTask, Shuffle, ShufflePartitions,
-    Stage, filled_blocks,
+    Broadcast, Distribution, Keys, OperatorKind, Partitioning, PerTask, Shuffle, ShufflePartitions, Stage,
+    filled_blocks,
 };
 
 /// Bytes of a spilled row for one of the same row shuffled: sorted rows lie beside their like (0.69 for aggregated longs,
@@ -60,17 +61,21 @@ impl Builder<'_> {
             return None;
         }
         let (mut plain, mut compressed) = (0.0, 0.0);
-        let operators = stages.iter().flat_map(|stage| stage.operators.iter().map(move |o| (stage, o)));
-        for (stage, operator) in operators {
+        let operators = stages.iter().flat_map(|stage| (0..stage.operators.len()).map(move |at| (stage, at)));
+        for (stage, at) in operators {
             // A map gives its rows out in the order of their hashes: what the prefix costs, sorting saves on the key.
+            let operator = &stage.operators[at];
             let (record, row, prefix) = match operator.kind {
-                OperatorKind::HashAggregate { key_value_bytes, .. } => (16 + key_value_bytes, u64::MAX, 0.0),
-                OperatorKind::Sort { .. } => (12 + operator.row_bytes, operator.row_bytes, PREFIX_BYTES),
+                OperatorKind::HashAggregate { key_value_bytes, .. } => {
+                    (spilled_record_bytes(key_value_bytes, true), u64::MAX, 0.0)
+                }
+                OperatorKind::Sort { .. } => {
+                    (spilled_record_bytes(operator.row_bytes, false), operator.row_bytes, PREFIX_BYTES)
+                }
                 _ => continue,
             };
-            let Some(shuffle) = self.shuffle_below(stage, operator).filter(|s| s.record_bytes > 0) else {
-                continue;
-            };
+            let shuffle = stage.shuffle_below(at).and_then(|shuffle| self.shuffles.get(shuffle));
+            let Some(shuffle) = shuffle.filter(|shuffle| shuffle.record_bytes > 0) else { continue };
             let rows = operator.inputs.first().map_or(0, |&input| stage.operators[input].rows.total()) as f64;
             let shuffled = shuffle.record_bytes as f64;
             // Columns that are not sorted along cost nothing.
@@ -87,17 +92,6 @@ impl Builder<'_> {
             compressed += bytes * self.shuffles[facts.shuffle].compression;
         }
         (plain > 0.0).then_some(SORTED_COMPRESSION * compressed / plain)
-    }
-
-    /// The shuffle from which an operator's first input comes, if it is read in the same stage.
-    fn shuffle_below(&self, stage: &Stage, operator: &Operator) -> Option<&Shuffle> {
-        let mut below = operator;
-        loop {
-            below = &stage.operators[*below.inputs.first()?];
-            if let OperatorKind::ShuffleRead { shuffle, .. } = below.kind {
-                return self.shuffles.get(shuffle);
-            }
-        }
     }
 
     /// Rows that an object aggregation of the stage put into its lists, if it has one (AGG-8).
@@ -368,7 +362,7 @@ fn unsplit(rows: &[u64], goes_on: &[bool]) -> Vec<u64> {
 /// built.
 pub(super) fn relation_beyond(heap: u64, collected: u64, base: u64) -> u64 {
     let mut relation: u64 = 1 << 20;
-    while base + collected + relation + relation / 2 <= (heap as f64 * USED_SHARE_MAX) as u64 {
+    while base + collected + relation + relation / 2 <= fillable(heap) {
         relation *= 2;
     }
     relation

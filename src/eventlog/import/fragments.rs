@@ -7,7 +7,7 @@ use super::stages::StageRun;
 use crate::eventlog::app_log::{PlanNode, SqlPlan};
 
 /// Operators between two exchanges.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Fragment {
     /// Topmost operator.
     pub(super) root: u32,
@@ -45,35 +45,22 @@ pub(super) fn boundary(node: &PlanNode) -> Boundary {
 /// Cuts a plan.
 pub(super) fn fragments(plan: &SqlPlan) -> Vec<Fragment> {
     let mut found = Vec::new();
-    let first = Fragment { root: 0, nodes: Vec::new(), writes: None, cached_as: None };
-    let mut roots = if plan.nodes.is_empty() { Vec::new() } else { vec![first] };
+    let mut roots = if plan.nodes.is_empty() { Vec::new() } else { vec![Fragment::default()] };
     while let Some(mut fragment) = roots.pop() {
         let root = fragment.root;
         let mut stack = vec![root];
         while let Some(at) = stack.pop() {
             fragment.nodes.push(at);
             let node = &plan.nodes[at as usize];
-            match boundary(node) {
-                Boundary::Shuffle | Boundary::Broadcast => {
-                    let below = |&child| Fragment {
-                        root: child,
-                        nodes: Vec::new(),
-                        writes: Some(at),
-                        cached_as: None,
-                    };
-                    roots.extend(node.children.iter().map(below));
-                }
-                Boundary::Cache => {
-                    let below = |&child| Fragment {
-                        root: child,
-                        nodes: Vec::new(),
-                        writes: None,
-                        cached_as: Some(at),
-                    };
-                    roots.extend(node.children.iter().map(below));
-                }
-                Boundary::Inner => stack.extend(node.children.iter().rev()),
+            let kind = boundary(node);
+            if kind == Boundary::Inner {
+                stack.extend(node.children.iter().rev());
+                continue;
             }
+            let (writes, cached_as) =
+                if kind == Boundary::Cache { (None, Some(at)) } else { (Some(at), None) };
+            let below = |&root| Fragment { root, nodes: Vec::new(), writes, cached_as };
+            roots.extend(node.children.iter().map(below));
         }
         found.push(fragment);
     }

@@ -45,7 +45,7 @@ pub(super) fn parse_join(text: &str, aliases: &BTreeMap<String, String>) -> Opti
 pub(super) fn keys_of(text: &str, list: usize, aliases: &BTreeMap<String, String>) -> Option<Vec<String>> {
     let rest = after_lists(text, list)?;
     let found = columns::columns(rest)?;
-    Some(found.iter().filter(|key| !key.is_empty()).map(|key| columns::key(key, aliases)).collect())
+    Some(found.iter().map(|key| columns::key(key, aliases)).collect())
 }
 
 /// What follows the first `lists` bracketed lists.

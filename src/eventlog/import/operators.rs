@@ -156,7 +156,7 @@ impl StageContext<'_> {
                 OperatorKind::HashAggregate { key_value_bytes, fast_map, dense_keys, variable_rows }
             }
             "ObjectHashAggregate" if !node.simple_string.contains("keys=[]") => {
-                let keys = key_columns(&node.simple_string);
+                let keys = columns::grouping_columns(&node.simple_string);
                 let key_row = 8 + 8 * keys;
                 let read = &self.operators[inputs[0]];
                 let input_row = match self.collected_row(keys) {
@@ -201,7 +201,7 @@ impl StageContext<'_> {
         };
         let rows = rows.unwrap_or_else(|| self.operators[inputs[0]].rows.clone());
         let heap = match &kind {
-            OperatorKind::ObjectHashAggregate { .. } => self.collected_heap(node, inputs[0]),
+            OperatorKind::ObjectHashAggregate { .. } => self.collected_heap(inputs[0]),
             _ => PerTask::default(),
         };
         let at = self.push(node, kind, inputs, rows);
@@ -250,19 +250,10 @@ impl StageContext<'_> {
         self.operators.len() - 1
     }
 
-    /// Plain heap of the lists that an object aggregation collects, while it collects into few groups: with more than the
-    /// fallback threshold it sorts instead (AGG-8). What merges lists keeps the fetched rows, one object an element that
-    /// points into them, and then writes the result row; what begins lists copies each value.
-    fn collected_heap(&self, node: &PlanNode, input: usize) -> PerTask {
-        let groups = self.rows(node).unwrap_or_default();
-        let groups_of = |task: usize| match &groups {
-            PerTask::Each(values) => values.get(task).copied().unwrap_or(0),
-            PerTask::Total(_) => 0,
-        };
-        let in_lists = |task: usize| {
-            let groups = groups_of(task).max(1);
-            groups.min(OBJECT_AGGREGATION_GROUPS) as f64 / groups as f64
-        };
+    /// Plain heap of all lists that an object aggregation collects; which of them it holds at a time, the configuration
+    /// decides (AGG-8). What merges lists keeps the fetched rows, one object an element that points into them, and then
+    /// writes the result row; what begins lists copies each value.
+    fn collected_heap(&self, input: usize) -> PerTask {
         let read = &self.operators[input];
         let PerTask::Each(rows) = &read.rows else { return PerTask::default() };
         let sizes = match read.kind {
@@ -271,7 +262,7 @@ impl StageContext<'_> {
             }
             _ => None,
         };
-        let heap = rows.iter().enumerate().map(|(task, &rows)| {
+        let heap = rows.iter().map(|&rows| {
             let bytes = match sizes {
                 Some(sizes) => {
                     let data = rows as f64 * sizes.row_bytes as f64;
@@ -281,7 +272,7 @@ impl StageContext<'_> {
                 }
                 None => rows as f64 * ELEMENT_COPY_BYTES,
             };
-            (bytes * in_lists(task)) as u64
+            bytes as u64
         });
         PerTask::Each(heap.collect())
     }
@@ -423,56 +414,32 @@ impl StageContext<'_> {
 
     /// Whether the whole sort key fits a radix-sortable prefix (SORT-2): one column of fixed width up to eight bytes.
     fn radix(&self, simple_string: &str) -> bool {
-        let keys = simple_string
-            .split_once('[')
-            .and_then(|(_, rest)| rest.split_once(']'))
-            .map_or("", |(keys, _)| keys);
-        if keys.contains(',') {
-            return false;
-        }
-        let column = keys.split_whitespace().next().unwrap_or_default();
+        let keys = columns::columns(simple_string).unwrap_or_default();
+        let [key] = keys[..] else { return false };
+        let column = key.split_whitespace().next().unwrap_or_default();
         let (name, id) = column.split_once('#').unwrap_or((column, ""));
         // Spark marks bigint columns with an L behind their id.
         id.ends_with('L') || self.types.get(name).is_some_and(|kind| columns::is_radix(kind))
     }
 }
 
-/// Groups after which an object aggregation sorts (`spark.sql.objectHashAggregate.sortBased.fallbackThreshold`).
-const OBJECT_AGGREGATION_GROUPS: u64 = 128;
 /// Heap of an element that points into a fetched row: a `UTF8String` (32 bytes) and its slot in an array that grows by
 /// half (JVM object layout with compressed pointers).
 const ELEMENT_VIEW_BYTES: f64 = 38.0;
 /// Heap of an element that was copied: the same and a byte array of its own with a header and 16 bytes.
 const ELEMENT_COPY_BYTES: f64 = 70.0;
 
-/// Number of columns that an aggregation groups by.
-fn key_columns(simple_string: &str) -> u64 {
-    let keys = simple_string.split_once("keys=[").and_then(|(_, rest)| rest.split_once(']'));
-    keys.map_or(1, |(keys, _)| 1 + keys.matches(", ").count() as u64)
-}
-
 /// Whether the generated code of an aggregation puts a fast map in front: where it has aggregate functions and all of them
 /// only make or merge partial results (`HashAggregateExec.checkIfFastHashMapSupported`, AGG-7).
 fn has_fast_map(simple_string: &str) -> bool {
-    let Some((_, functions)) = simple_string.split_once("functions=[") else { return false };
-    // Arguments hold commas of their own; and long lists are cut short ("... 3 more fields").
-    let mut depth = 0_i32;
-    let mut starts = vec![0];
-    for (at, c) in functions.char_indices() {
-        match c {
-            '(' | '[' => depth += 1,
-            ']' if depth == 0 => break,
-            ')' | ']' => depth -= 1,
-            ',' if depth == 0 => starts.push(at + 1),
-            _ => {}
-        }
-    }
-    starts.into_iter().all(|start| {
-        let function = functions[start..].trim_start();
-        ["partial_", "merge_", "..."].iter().any(|prefix| function.starts_with(prefix))
-    })
+    let functions =
+        simple_string.split_once("functions=[").map(|(_, functions)| columns::arguments(functions));
+    // Long lists are cut short ("... 3 more fields").
+    let partial = |function: &&str| ["partial_", "merge_", "..."].iter().any(|p| function.starts_with(p));
+    functions.is_some_and(|functions| !functions.is_empty() && functions.iter().all(partial))
 }
 
+/// Whether rows pass through a Python worker: the name says so, wherever it begins.
 pub(super) fn is_python(name: &str) -> bool {
     ["Python", "Pandas", "InArrow"].iter().any(|part| name.contains(part))
 }
@@ -487,8 +454,6 @@ mod tests {
         let sizes = ExchangeSizes { row_bytes: 120, data_bytes: 120 * 3_906_244, elements: Some(10_000_000) };
         let elements = sizes.elements_of_a_row().unwrap();
         assert!((elements - 2.56).abs() < 0.01);
-        assert_eq!(key_columns("ObjectHashAggregate(keys=[k#0L], functions=[collect_list(s#2, 0, 0)])"), 1);
-        assert_eq!(key_columns("ObjectHashAggregate(keys=[k#0L, s#2], functions=[])"), 2);
     }
 
     #[test]

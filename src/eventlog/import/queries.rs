@@ -403,7 +403,6 @@ impl<'a> Walk<'a> {
         if node.name.ends_with("Aggregate") {
             let mut all = columns::columns(text.split_once("keys=")?.1)?;
             all.extend(columns::columns(text.split_once("functions=")?.1)?);
-            all.retain(|column| !column.is_empty());
             return Some(all);
         }
         if is_join(node) {

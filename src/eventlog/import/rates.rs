@@ -128,16 +128,25 @@ pub(super) fn settings(
     })
 }
 
+/// The processes of the observed run.
+fn cluster(settings: &Settings) -> cluster::ClusterPlan {
+    cluster::plan(&cluster::PlanInput { settings, hosts: &[], yarn: None, python: false })
+}
+
 /// Default parallelism of the observed run.
-pub(super) fn default_parallelism(settings: &Settings, hosts: &[cluster::HostShape]) -> u32 {
-    let plan = cluster::plan(&cluster::PlanInput { settings, hosts, yarn: None, python: false });
-    plan.default_parallelism(settings)
+pub(super) fn default_parallelism(settings: &Settings) -> u32 {
+    cluster(settings).default_parallelism(settings)
+}
+
+/// Tasks that the executors of the observed run have room for at once, whatever its default parallelism; at least 1.
+pub(super) fn task_slots(settings: &Settings) -> u32 {
+    let cpus = settings.task.cpus.max(1);
+    cluster(settings).executors.iter().map(|executor| executor.cores / cpus).sum::<u32>().max(1)
 }
 
 /// Bytes of a page of the observed run's executors (PAGE-1).
 pub(super) fn page_bytes(settings: &Settings) -> u64 {
-    let plan = cluster::plan(&cluster::PlanInput { settings, hosts: &[], yarn: None, python: false });
-    let processes = Processes::new(&plan, settings, &[]);
+    let processes = Processes::new(&cluster(settings), settings, &[]);
     processes.ok().and_then(|p| p.executors.first().map(|e| e.page_size)).unwrap_or(MIB)
 }
 
@@ -175,4 +184,24 @@ pub(super) fn rates(runs: &[StageRun<'_>], calibration: &Calibration) -> Rates {
         rates.spill_compression = disk as f64 / memory as f64;
     }
     rates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_counted_whatever_the_default_parallelism() {
+        let slots = |properties: &[(&str, &str)]| {
+            let mut conf = SparkConf::new(SparkVersion::DEFAULT);
+            for (key, value) in properties {
+                conf.set(key, value, Origin::EventLog);
+            }
+            task_slots(&Settings::resolve(&conf).unwrap())
+        };
+        let parallelism = ("spark.default.parallelism", "2");
+        assert_eq!(slots(&[("spark.master", "local[6]"), parallelism]), 6);
+        let cluster = ("spark.master", "local-cluster[3,4,1024]");
+        assert_eq!(slots(&[cluster, parallelism, ("spark.task.cpus", "2")]), 6);
+    }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::honesty::Honesty;
+use super::operators::is_python;
 use crate::eventlog::app_log::{AppLog, TaskEndState};
 use crate::eventlog::observed::user_failure;
 
@@ -141,8 +142,7 @@ fn operators(log: &AppLog, honesty: &mut Honesty) {
     for node in log.sql.iter().filter_map(|sql| sql.final_plan()).flat_map(|plan| &plan.nodes) {
         let name = node.name.trim();
         let known = OPERATORS_OF_SPARK.iter().any(|known| name.starts_with(known));
-        // A python operator's name says so wherever it begins.
-        if !known && !name.contains("InPandas") && !name.contains("InArrow") && !name.is_empty() {
+        if !known && !is_python(name) && !name.is_empty() {
             *unknown.entry(name).or_default() += 1;
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::builder::Builder;
 use super::fragments::{Boundary, boundary, metric};
 use super::honesty::Honesty;
-use super::rates::default_parallelism;
+use super::rates::task_slots;
 use crate::workload::{Job, Operator, OperatorKind, Partitioning, PerTask, Stage};
 
 impl Builder<'_> {
@@ -77,8 +77,8 @@ impl Builder<'_> {
             id: stages.iter().map(|stage| stage.id + 1).max().unwrap_or(0),
             name: "never ran in the log".to_owned(),
             parents: Vec::new(),
-            // A task for every slot, so that every executor loads the tables.
-            partitioning: Partitioning::Fixed(default_parallelism(self.settings, &[])),
+            // As many tasks as the log's executors run at once, so that each of them loads the tables.
+            partitioning: Partitioning::Fixed(task_slots(self.settings)),
             operators,
             result_bytes: PerTask::default(),
             launch_ns: PerTask::default(),

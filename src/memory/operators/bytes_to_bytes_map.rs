@@ -3,7 +3,9 @@
 //! Models when the index doubles, when pages are asked for, and when the map refuses an entry. The map never spills
 //! (MAP-6); its user decides what to do when it refuses. Leaves out hashing: probing costs no memory (MAP-5).
 
-use super::{Allocation, ConsumerId, Context, Held, Pages, Progress, Request, SparkOutOfMemory};
+use super::{
+    Allocation, ConsumerId, Context, Held, Pages, Progress, Request, SparkOutOfMemory, doubled_below,
+};
 
 /// Most slots a map can have (MAP-1).
 const CAPACITY_MAX: u64 = 1 << 29;
@@ -11,6 +13,8 @@ const CAPACITY_MAX: u64 = 1 << 29;
 const CAPACITY_MIN: u64 = 64;
 /// Bytes of a slot in the index array: two longs (MAP-1).
 const SLOT_BYTES: u64 = 16;
+/// No index array has as many bytes as this (MAP-1).
+const BYTES_BEYOND: u64 = (CAPACITY_MAX + 1) * SLOT_BYTES;
 /// Two length words and the pointer to the next value of the key (MAP-2).
 const ENTRY_HEADER_BYTES: u64 = 16;
 /// Record counter at the start of a page (MAP-2).
@@ -195,11 +199,8 @@ impl BytesToBytesMap {
     /// Entries it takes without refusing or asking for a page or for an index array of at least `least` bytes.
     pub(super) fn entries_until_request(&self, least: u64) -> u64 {
         let index = if self.may_grow {
-            let mut capacity = self.capacity.max(1);
-            while 2 * capacity * SLOT_BYTES < least && capacity < CAPACITY_MAX {
-                capacity *= 2;
-            }
-            self.entries_until(capacity / 2).saturating_sub(1)
+            let bytes = doubled_below(self.capacity.max(1) * SLOT_BYTES, least.min(BYTES_BEYOND), |_| true);
+            self.entries_until(bytes / SLOT_BYTES / 2).saturating_sub(1)
         } else {
             self.entries_until_threshold()
         };
@@ -249,11 +250,8 @@ impl BytesToBytesMap {
     /// bytes.
     fn next_capacity(&self, least: u64) -> u64 {
         let keys = self.keys(self.values + self.todo);
-        let mut capacity = 2 * self.capacity;
-        while 2 * capacity * SLOT_BYTES < least && keys >= capacity / 2 && capacity < CAPACITY_MAX {
-            capacity *= 2;
-        }
-        capacity
+        let too_small = |bytes: u64| keys >= bytes / SLOT_BYTES / 2;
+        doubled_below(2 * self.capacity * SLOT_BYTES, least.min(BYTES_BEYOND), too_small) / SLOT_BYTES
     }
 
     fn append_what_fits(&mut self) {

@@ -41,6 +41,19 @@ impl GroupCurve {
         }))
     }
 
+    /// Rows of equally frequent keys in random order, exact where `wanted` groups are reached: as each row is drawn, a group
+    /// of `n` rows is still unseen after a share `s` of all rows with probability `(1 - s)^n`.
+    pub fn in_random_order(rows: u64, groups: u64, wanted: u64) -> Self {
+        let groups = groups.min(rows);
+        if wanted == 0 || wanted >= groups {
+            return Self::even(rows, groups);
+        }
+        let unseen = 1.0 - wanted as f64 / groups as f64;
+        let share = 1.0 - unseen.powf(groups as f64 / rows as f64);
+        let reached = (rows as f64 * share).ceil() as u64;
+        Self::from_points([(reached.saturating_sub(1), wanted - 1), (reached, wanted), (rows, groups)])
+    }
+
     /// Groups in the input of a final aggregation: `outputs` map outputs one after the other, in each of which a key occurs
     /// once, with keys as skewed as Zipf's law has it (key number `x` is `1 / x` as frequent as the first).
     ///
@@ -230,6 +243,17 @@ mod tests {
         assert_eq!(GroupCurve::of_map_outputs(16, 1000, 1000), GroupCurve::even(1000, 1000));
         assert_eq!(GroupCurve::of_map_outputs(1, 1000, 400), GroupCurve::even(1000, 400));
         assert_eq!(GroupCurve::of_map_outputs(4, 0, 0).groups(5), 0);
+    }
+
+    #[test]
+    fn groups_in_random_order_come_early() {
+        // All rows distinct, hardly any alike, and a deck of four of each.
+        assert_eq!(GroupCurve::in_random_order(1_000, 1_000, 128).rows(128), Some(128));
+        assert_eq!(GroupCurve::in_random_order(1_000_000, 100_000, 128).rows(128), Some(129));
+        assert_eq!(GroupCurve::in_random_order(52, 13, 12).rows(12), Some(25));
+        assert_eq!(GroupCurve::in_random_order(1_000_000, 100, 128).rows(128), None);
+        assert_eq!(GroupCurve::in_random_order(0, 0, 128).rows(1), None);
+        assert_eq!(GroupCurve::in_random_order(1_000, 100, 0), GroupCurve::even(1_000, 100));
     }
 
     #[test]

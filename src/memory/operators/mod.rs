@@ -44,6 +44,7 @@ mod object_hash_aggregation;
 mod row_buffer;
 mod shuffle_external_sorter;
 mod size_model;
+mod sorter_memory;
 mod spillable;
 mod task_operators;
 mod trace;
@@ -53,6 +54,9 @@ mod zipf;
 pub use group_curve::GroupCurve;
 pub use task_operators::TaskOperators;
 pub use trace::{TraceEntry, TraceEvent};
+pub use unsafe_external_sorter::spilled_record_bytes;
+
+use sorter_memory::SorterMemory;
 
 use super::{
     Allocation, ConsumerId, MemoryManager, MemoryMode, PageId, Poll, Request, RequestFault, TaskMemoryManager,
@@ -457,6 +461,15 @@ impl Pages {
         self.room = 0;
         std::mem::take(&mut self.bytes)
     }
+}
+
+/// Bytes of an array of `bytes` that doubles while it is `too_small` and its next size is below `least`.
+fn doubled_below(bytes: u64, least: u64, too_small: impl Fn(u64) -> bool) -> u64 {
+    let mut bytes = bytes;
+    while bytes > 0 && 2 * bytes < least && too_small(bytes) {
+        bytes *= 2;
+    }
+    bytes
 }
 
 /// What a machine does next.

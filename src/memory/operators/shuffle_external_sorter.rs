@@ -4,11 +4,13 @@
 //! (SHUF-5). Leaves out partitions: they cost no execution memory.
 
 use super::{
-    Allocation, ConsumerId, Context, Held, MemoryOperator, Pages, Progress, Request, SparkOutOfMemory, Spill,
-    SpillLimits,
+    Allocation, ConsumerId, Context, Held, MemoryOperator, Progress, Request, SorterMemory, SparkOutOfMemory,
+    Spill, SpillLimits,
 };
 use crate::memory::task_manager::MAX_PAGE_BYTES;
 
+/// Longs of the pointer array that a record takes: partition and address in one (SHUF-3).
+const LONGS_PER_RECORD: u64 = 1;
 /// Length word in front of a record (SHUF-3).
 const LENGTH_BYTES: u64 = 4;
 /// Largest page it asks for (SHUF-3): addresses in a packed pointer have 27 bits.
@@ -44,9 +46,7 @@ pub(super) struct ShuffleExternalSorter {
     consumer: ConsumerId,
     shape: ShuffleSorterShape,
     stage: Stage,
-    array: Option<Held>,
-    pages: Pages,
-    records: u64,
+    memory: SorterMemory,
     todo: u64,
     /// The error of a spill that could not have its small array, thrown when the request in progress ends.
     failed: Option<SparkOutOfMemory>,
@@ -55,85 +55,28 @@ pub(super) struct ShuffleExternalSorter {
 
 impl ShuffleExternalSorter {
     pub(super) fn new(consumer: ConsumerId, shape: ShuffleSorterShape) -> Self {
-        Self {
-            consumer,
-            shape,
-            stage: Stage::Idle,
-            array: None,
-            pages: Pages::default(),
-            records: 0,
-            todo: 0,
-            failed: None,
-            peak: 0,
-        }
-    }
-
-    fn required(&self) -> u64 {
-        self.shape.record_bytes + LENGTH_BYTES
-    }
-
-    fn array_bytes(&self) -> u64 {
-        self.array.map_or(0, |a| a.bytes)
-    }
-
-    fn memory_usage(&self) -> u64 {
-        self.pages.bytes() + self.array_bytes()
-    }
-
-    /// Records that the pointer array holds: one fits while `k < usable` (SHUF-3).
-    fn array_capacity(&self) -> u64 {
-        self.capacity_of(self.array_bytes())
-    }
-
-    fn capacity_of(&self, array_bytes: u64) -> u64 {
-        let longs = array_bytes / 8;
-        if self.shape.radix { longs / 2 } else { (longs as f64 / 1.5) as u64 }
-    }
-
-    /// Bytes of the pointer array to grow to: twice as many as now, or as many as the records to come need, below `least`.
-    fn next_array(&self, least: u64) -> u64 {
-        let mut bytes = 2 * self.array_bytes();
-        while 2 * bytes < least && self.capacity_of(bytes) < self.records + self.todo {
-            bytes *= 2;
-        }
-        bytes
-    }
-
-    /// Records that fit without any request or forced spill.
-    fn room(&self) -> u64 {
-        self.room_with(self.array_bytes(), self.pages.room())
-    }
-
-    /// The same with a pointer array of so many bytes and so many bytes free in the page.
-    fn room_with(&self, array_bytes: u64, page: u64) -> u64 {
-        if self.memory_usage() >= self.shape.limits.bytes {
-            return 0;
-        }
-        let array = self.capacity_of(array_bytes) - self.records;
-        let page = page / self.required();
-        let limit = self.shape.limits.records.saturating_sub(self.records);
-        array.min(page).min(limit)
+        let record_bytes = shape.record_bytes + LENGTH_BYTES;
+        let memory = SorterMemory::new(LONGS_PER_RECORD, shape.radix, record_bytes, shape.limits);
+        Self { consumer, shape, stage: Stage::Idle, memory, todo: 0, failed: None, peak: 0 }
     }
 
     /// Writes the records in memory to a file, frees the pages and makes the array small again (SHUF-5). The small array
     /// is acquired at once, in the middle of whatever request made it spill.
     fn self_spill(&mut self, context: &mut Context<'_>) -> u64 {
-        if self.records == 0 {
+        let records = self.memory.records;
+        if records == 0 {
             return 0;
         }
-        self.peak = self.peak.max(self.memory_usage());
-        let freed = self.pages.free_all(context);
+        self.peak = self.peak.max(self.memory.usage());
+        let freed = self.memory.pages.bytes();
+        self.memory.free_all(context);
         context.spills.push(Spill {
             memory_bytes: freed,
-            records: self.records,
-            serialized_bytes: self.records * self.shape.record_bytes,
+            records,
+            serialized_bytes: records * self.shape.record_bytes,
         });
-        self.records = 0;
-        if let Some(array) = self.array.take() {
-            context.free(array);
-        }
         match context.array_at_once(self.consumer, self.shape.initial_records) {
-            Ok(array) => self.array = Some(array),
+            Ok(array) => self.memory.replace_array(array, context),
             Err(error) => self.failed = Some(error),
         }
         freed
@@ -150,16 +93,16 @@ impl ShuffleExternalSorter {
 
     fn take(&mut self, answer: Allocation, context: &mut Context<'_>) -> Result<(), SparkOutOfMemory> {
         match (self.stage, answer) {
-            (Stage::Page, Allocation::Page { page, size }) => self.pages.push(Held { page, bytes: size }, 0),
+            (Stage::Page, Allocation::Page { page, size }) => {
+                self.memory.pages.push(Held { page, bytes: size }, 0);
+            }
             // There is room again when the request made this sorter spill: the larger array is not needed.
-            (Stage::Array, Allocation::Page { page, size }) if self.records < self.array_capacity() => {
+            (Stage::Array, Allocation::Page { page, size }) if self.memory.array_has_room() => {
                 context.free(Held { page, bytes: size });
             }
-            (Stage::Array, Allocation::OutOfMemory { .. }) if self.records < self.array_capacity() => {}
+            (Stage::Array, Allocation::OutOfMemory { .. }) if self.memory.array_has_room() => {}
             (_, Allocation::Page { page, size }) => {
-                if let Some(old) = self.array.replace(Held { page, bytes: size }) {
-                    context.free(old);
-                }
+                self.memory.replace_array(Held { page, bytes: size }, context);
             }
             (_, failure) => return Err(SparkOutOfMemory::of(failure)),
         }
@@ -196,33 +139,26 @@ impl MemoryOperator for ShuffleExternalSorter {
                 }
                 Stage::Idle if self.todo == 0 => return Progress::Done,
                 Stage::Idle => {
-                    let limits = self.shape.limits;
-                    if self.records >= limits.records || self.memory_usage() >= limits.bytes {
+                    if self.memory.is_at_limit() {
                         self.self_spill(context);
                         if self.failed.is_some() {
                             continue;
                         }
                     }
                 }
-                Stage::Array if self.records >= self.array_capacity() => {
-                    let doubled = self.next_array(context.least);
+                Stage::Array if !self.memory.array_has_room() => {
+                    let doubled = self.memory.next_array(self.todo, context.least);
                     if doubled <= MAX_PAGE_BYTES {
                         return Progress::Request(self.consumer, Request::Array(doubled / 8));
                     }
                     self.self_spill(context);
                     continue;
                 }
-                Stage::Page if self.pages.room() < self.required() => {
-                    return Progress::Request(self.consumer, Request::Page(self.required()));
+                Stage::Page if !self.memory.page_has_room() => {
+                    return Progress::Request(self.consumer, Request::Page(self.memory.record_bytes()));
                 }
                 Stage::Array | Stage::Page => {}
-                Stage::Insert => {
-                    // The first is in whatever the limits say: they were tested before its memory was requested.
-                    let records = self.room().clamp(1, self.todo);
-                    self.records += records;
-                    self.pages.take(records * self.required());
-                    self.todo -= records;
-                }
+                Stage::Insert => self.todo -= self.memory.insert(self.todo),
             }
             self.stage = self.stage_after();
         }
@@ -233,25 +169,17 @@ impl MemoryOperator for ShuffleExternalSorter {
     }
 
     fn records_until_request(&self, least: u64) -> u64 {
-        let mut array = self.array_bytes();
-        while array > 0 && 2 * array < least {
-            array *= 2;
-        }
-        self.room_with(array, self.pages.room_or(least))
+        self.memory.until_request(least)
     }
 
     fn drain(&mut self, _records: u64, _context: &mut Context<'_>) {}
 
     fn close(&mut self, context: &mut Context<'_>) {
-        self.peak = self.peak.max(self.memory_usage());
-        self.pages.free_all(context);
-        if let Some(array) = self.array.take() {
-            context.free(array);
-        }
-        self.records = 0;
+        self.peak = self.peak.max(self.memory.usage());
+        self.memory.free_all(context);
     }
 
     fn peak(&self) -> u64 {
-        self.peak.max(self.memory_usage())
+        self.peak.max(self.memory.usage())
     }
 }

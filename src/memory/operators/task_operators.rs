@@ -79,15 +79,11 @@ impl TaskOperators {
         self.instruct(operator, manager, |o| o.open())
     }
 
-    /// Records that an operator can take before it next asks for memory or spills; `u64::MAX`: never again.
-    pub fn records_until_request(&self, operator: OperatorIndex) -> u64 {
-        self.records_until_large_request(operator, 0)
-    }
-
-    /// The same, where requests for less than `least` bytes, the size of a page, matter to nobody: arrays that double on the
-    /// way to their size, and a first page, are then asked for within the insertion. An operator may stop at them all the
+    /// Records that an operator can take before it next spills or asks for as much as `least` bytes; `u64::MAX`: never
+    /// again. With 0 every request counts. Where requests below the size of a page matter to nobody, arrays that double on
+    /// the way to their size, and a first page, are asked for within the insertion. An operator may stop at them all the
     /// same.
-    pub fn records_until_large_request(&self, operator: OperatorIndex, least: u64) -> u64 {
+    pub fn records_until_request(&self, operator: OperatorIndex, least: u64) -> u64 {
         self.operators[operator.0 as usize].records_until_request(least)
     }
 

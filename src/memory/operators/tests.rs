@@ -237,7 +237,7 @@ fn a_row_buffer_is_unaccounted_until_a_sorter_takes_over() {
     let partitions = WindowPartitions { largest: 5_000, others: 10 };
     let spec = OperatorSpec::RowBuffer { in_memory_threshold: 4096, row_bytes: 60, partitions, limits };
     let (mut task, buffer) = opened(spec, &mut manager);
-    assert_eq!(task.records_until_request(buffer), 4096);
+    assert_eq!(task.records_until_request(buffer, 0), 4096);
     task.insert(buffer, 4096, &mut manager);
     assert_eq!(task.memory_used(), 0);
     // All 4097 rows move, 1024 in a page; without a radix sort pointers for 4097 rows take 4 × 8 KiB doubled.
@@ -248,7 +248,7 @@ fn a_row_buffer_is_unaccounted_until_a_sorter_takes_over() {
     task.insert(buffer, 903, &mut manager);
     assert!(task.memory_used() >= 5 * PAGE);
     task.insert(buffer, 1, &mut manager);
-    assert_eq!((task.memory_used(), task.records_until_request(buffer)), (0, u64::MAX));
+    assert_eq!((task.memory_used(), task.records_until_request(buffer, 0)), (0, u64::MAX));
     task.insert(buffer, 100_000, &mut manager);
     assert_eq!(task.memory_used(), 0);
 }
@@ -285,7 +285,7 @@ fn an_append_only_map_reserves_double_its_size_and_spills_when_that_fails() {
     for (pool_bytes, held, spilled) in [(ask, ask, None), (300_000, 0, Some((size, 45_888)))] {
         let mut manager = pool(pool_bytes);
         let (mut task, map) = opened(append_only_map(SpillLimits::default()), &mut manager);
-        assert_eq!(task.records_until_request(map), 45_888);
+        assert_eq!(task.records_until_request(map, 0), 45_888);
         task.insert(map, 45_888, &mut manager);
         assert_eq!(task.memory_used(), 0);
         task.insert(map, 1, &mut manager);
@@ -433,7 +433,7 @@ fn outcome(
         if end != [Step::Ready] {
             break;
         }
-        let foreseen = task.records_until_request(operator);
+        let foreseen = task.records_until_request(operator, 0);
         let before = (task.memory_used(), task.task_memory_manager().peak(MemoryMode::OnHeap));
         end = vec![task.insert(operator, rows, &mut manager)];
         if rows <= foreseen {

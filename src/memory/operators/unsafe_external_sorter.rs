@@ -4,8 +4,8 @@
 //! the peak it reports. Leaves out sorting itself and the readers of the merge (SORT-9).
 
 use super::{
-    Allocation, ConsumerId, Context, Held, MemoryOperator, Pages, Progress, Request, SparkOutOfMemory, Spill,
-    SpillLimits,
+    Allocation, ConsumerId, Context, Held, MemoryOperator, Progress, Request, SorterMemory, SparkOutOfMemory,
+    Spill, SpillLimits,
 };
 use crate::memory::task_manager::MAX_PAGE_BYTES;
 
@@ -17,6 +17,11 @@ const LENGTH_BYTES: u64 = 4;
 const FILE_HEADER_BYTES: u64 = 4;
 /// Length and key prefix in front of a record in a spill file (SORT-7).
 const FILE_RECORD_HEADER_BYTES: u64 = 12;
+
+/// Bytes of a record in a spill file before compression (SORT-7). A key and a value have a length word between them.
+pub const fn spilled_record_bytes(record_bytes: u64, key_value: bool) -> u64 {
+    FILE_RECORD_HEADER_BYTES + record_bytes + if key_value { LENGTH_BYTES } else { 0 }
+}
 
 /// How a sorter is set up.
 #[derive(Clone, Copy, Debug)]
@@ -69,18 +74,22 @@ pub(super) struct UnsafeExternalSorter {
     consumer: ConsumerId,
     shape: SorterShape,
     stage: Stage,
-    array: Option<Held>,
+    memory: SorterMemory,
     /// Whether the in-memory sorter still exists: a forced spill of the output drops it.
     in_memory_sorter: bool,
     /// Whether the array last asked for is to replace a full one, rather than be the first of a run.
     doubling: bool,
-    pages: Pages,
-    records: u64,
     inserted: u64,
     todo: u64,
     output: Option<Output>,
     peak: u64,
     reported_peak: u64,
+}
+
+/// Bytes that a record takes in a page.
+fn bytes_in_page(shape: &SorterShape) -> u64 {
+    let length_words = if shape.key_value { 2 } else { 1 };
+    shape.record_bytes + length_words * LENGTH_BYTES
 }
 
 impl UnsafeExternalSorter {
@@ -89,11 +98,9 @@ impl UnsafeExternalSorter {
             consumer,
             shape,
             stage: Stage::Idle,
-            array: None,
+            memory: SorterMemory::new(LONGS_PER_RECORD, shape.radix, bytes_in_page(&shape), shape.limits),
             in_memory_sorter: true,
             doubling: false,
-            pages: Pages::default(),
-            records: 0,
             inserted: 0,
             todo: 0,
             output: None,
@@ -102,67 +109,36 @@ impl UnsafeExternalSorter {
         }
     }
 
-    /// Bytes that a record takes in a page.
-    fn required(&self) -> u64 {
-        let length_words = if self.shape.key_value { 2 } else { 1 };
-        self.shape.record_bytes + length_words * LENGTH_BYTES
-    }
-
-    fn array_bytes(&self) -> u64 {
-        self.array.map_or(0, |a| a.bytes)
-    }
-
-    fn memory_usage(&self) -> u64 {
-        self.pages.bytes() + self.array_bytes()
-    }
-
     fn update_peak(&mut self) {
-        self.peak = self.peak.max(self.memory_usage());
-    }
-
-    /// Records that the pointer array holds (SORT-2): `2k + 1 < usable` must hold before each.
-    fn array_capacity(&self) -> u64 {
-        self.capacity_of(self.array_bytes())
-    }
-
-    fn capacity_of(&self, array_bytes: u64) -> u64 {
-        let longs = array_bytes / 8;
-        let usable = if self.shape.radix { longs / 2 } else { (longs as f64 / 1.5) as u64 };
-        usable / LONGS_PER_RECORD
+        self.peak = self.peak.max(self.memory.usage());
     }
 
     /// Writes the records in memory to a file and frees pages, then array (SORT-6). Does nothing without records.
     fn self_spill(&mut self, context: &mut Context<'_>) -> u64 {
-        if self.records == 0 {
+        let records = self.memory.records;
+        if records == 0 {
             return 0;
         }
         self.update_peak();
-        let freed = self.pages.free_all(context);
-        if let Some(array) = self.array.take() {
-            context.free(array);
-        }
-        context.spills.push(self.file_of(self.records, freed));
-        self.records = 0;
+        let freed = self.memory.pages.bytes();
+        self.memory.free_all(context);
+        context.spills.push(self.file_of(records, freed));
         freed
     }
 
     fn file_of(&self, records: u64, memory_bytes: u64) -> Spill {
-        let payload = self.required() - LENGTH_BYTES;
-        Spill {
-            memory_bytes,
-            records,
-            serialized_bytes: FILE_HEADER_BYTES + records * (FILE_RECORD_HEADER_BYTES + payload),
-        }
+        let record_bytes = spilled_record_bytes(self.shape.record_bytes, self.shape.key_value);
+        Spill { memory_bytes, records, serialized_bytes: FILE_HEADER_BYTES + records * record_bytes }
     }
 
     /// The next array to ask for, if there is no room for another record.
     fn array_request(&mut self, context: &mut Context<'_>) -> Option<Request> {
-        if self.records < self.array_capacity() {
+        if self.memory.array_has_room() {
             return None;
         }
-        self.doubling = self.records > 0;
+        self.doubling = self.memory.records > 0;
         if self.doubling {
-            let doubled = self.next_array(context.least);
+            let doubled = self.memory.next_array(self.todo, context.least);
             if doubled <= MAX_PAGE_BYTES {
                 return Some(Request::Array(doubled / 8));
             }
@@ -175,14 +151,12 @@ impl UnsafeExternalSorter {
     /// Takes the answer to a request for an array. Without it, the records in memory decide (SORT-3): none left, because
     /// this sorter was spilled meanwhile, and a small array will do; else the error goes up.
     fn take_array(&mut self, answer: Allocation, context: &mut Context<'_>) -> Result<(), SparkOutOfMemory> {
-        let spilled_meanwhile = self.doubling && self.records == 0;
+        let spilled_meanwhile = self.doubling && self.memory.records == 0;
         match answer {
             Allocation::Page { page, size } if spilled_meanwhile => context.free(Held { page, bytes: size }),
             Allocation::OutOfMemory { .. } if spilled_meanwhile => {}
             Allocation::Page { page, size } => {
-                if let Some(old) = self.array.replace(Held { page, bytes: size }) {
-                    context.free(old);
-                }
+                self.memory.replace_array(Held { page, bytes: size }, context);
                 self.stage = self.stage_after();
             }
             failure => return Err(SparkOutOfMemory::of(failure)),
@@ -206,7 +180,7 @@ impl UnsafeExternalSorter {
         }
         match answer {
             Allocation::Page { page, size } => {
-                self.pages.push(Held { page, bytes: size }, 0);
+                self.memory.pages.push(Held { page, bytes: size }, 0);
                 self.stage = self.stage_after();
                 Ok(())
             }
@@ -214,37 +188,9 @@ impl UnsafeExternalSorter {
         }
     }
 
-    /// Bytes of the pointer array to grow to: twice as many as now, or as many as the records to come need, below `least`.
-    fn next_array(&self, least: u64) -> u64 {
-        let mut bytes = 2 * self.array_bytes();
-        while 2 * bytes < least && self.capacity_of(bytes) < self.records + self.todo {
-            bytes *= 2;
-        }
-        bytes
-    }
-
-    /// Records that fit without any request or forced spill.
-    fn room(&self) -> u64 {
-        self.room_with(self.array_bytes(), self.pages.room())
-    }
-
-    /// The same with a pointer array of so many bytes and so many bytes free in the page.
-    fn room_with(&self, array_bytes: u64, page: u64) -> u64 {
-        if self.memory_usage() >= self.shape.limits.bytes {
-            return 0;
-        }
-        let array = self.capacity_of(array_bytes) - self.records;
-        let page = page / self.required();
-        let limit = self.shape.limits.records.saturating_sub(self.records);
-        array.min(page).min(limit)
-    }
-
     fn spill_if_forced(&mut self, context: &mut Context<'_>) {
         // Key-value insertions know no limits, see `insertKVRecord`.
-        if self.shape.key_value {
-            return;
-        }
-        if self.records >= self.shape.limits.records || self.memory_usage() >= self.shape.limits.bytes {
+        if !self.shape.key_value && self.memory.is_at_limit() {
             self.self_spill(context);
         }
     }
@@ -257,13 +203,9 @@ impl UnsafeExternalSorter {
         }
         let remaining = output.in_memory - self.in_memory_returned(&output);
         if output.returned > 0 {
-            output.last_page = self.pages.pop();
+            output.last_page = self.memory.pages.pop();
         }
-        let mut released = self.pages.free_all(context);
-        if let Some(array) = self.array.take() {
-            released += array.bytes;
-            context.free(array);
-        }
+        let released = self.memory.pages.free_all(context) + self.memory.free_array(context);
         self.in_memory_sorter = false;
         let mut file = self.file_of(remaining, released);
         if remaining == 0 {
@@ -295,7 +237,7 @@ impl MemoryOperator for UnsafeExternalSorter {
     fn finish_input(&mut self) {
         self.update_peak();
         self.reported_peak = self.peak;
-        self.output = Some(Output { in_memory: self.records, returned: 0, last_page: None });
+        self.output = Some(Output { in_memory: self.memory.records, returned: 0, last_page: None });
     }
 
     fn advance(&mut self, mut answer: Option<Allocation>, context: &mut Context<'_>) -> Progress {
@@ -320,16 +262,13 @@ impl MemoryOperator for UnsafeExternalSorter {
                     }
                 }
                 Stage::Page => {
-                    if self.pages.room() < self.required() {
-                        return Progress::Request(self.consumer, Request::Page(self.required()));
+                    if !self.memory.page_has_room() {
+                        return Progress::Request(self.consumer, Request::Page(self.memory.record_bytes()));
                     }
                 }
                 Stage::Insert => {
-                    // The first is in whatever the limits say: they were tested before its memory was requested.
-                    let records = self.room().clamp(1, self.todo);
-                    self.records += records;
+                    let records = self.memory.insert(self.todo);
                     self.inserted += records;
-                    self.pages.take(records * self.required());
                     self.todo -= records;
                 }
             }
@@ -342,11 +281,7 @@ impl MemoryOperator for UnsafeExternalSorter {
     }
 
     fn records_until_request(&self, least: u64) -> u64 {
-        let mut array = self.array_bytes();
-        while array > 0 && 2 * array < least {
-            array *= 2;
-        }
-        self.room_with(array, self.pages.room_or(least))
+        self.memory.until_request(least)
     }
 
     fn drain(&mut self, records: u64, context: &mut Context<'_>) {
@@ -367,14 +302,10 @@ impl MemoryOperator for UnsafeExternalSorter {
         if let Some(page) = self.output.as_mut().and_then(|o| o.last_page.take()) {
             context.free(page);
         }
-        self.pages.free_all(context);
-        if let Some(array) = self.array.take() {
-            context.free(array);
-        }
-        self.records = 0;
+        self.memory.free_all(context);
     }
 
     fn peak(&self) -> u64 {
-        if self.output.is_some() { self.reported_peak } else { self.peak.max(self.memory_usage()) }
+        if self.output.is_some() { self.reported_peak } else { self.peak.max(self.memory.usage()) }
     }
 }

@@ -184,7 +184,7 @@ impl Run {
     /// Inserts one record at a time, as the traced run did, and notes what changes.
     pub(crate) fn one_by_one(&mut self, records: u64) {
         for _ in 0..records {
-            let without_request = self.task.records_until_request(self.operator) > 0;
+            let without_request = self.task.records_until_request(self.operator, 0) > 0;
             let held = self.task.memory_used();
             match self.task.insert(self.operator, 1, &mut self.manager) {
                 Step::Ready => self.inserted += 1,

@@ -460,6 +460,13 @@ fn hosts() {
         "a number without a unit is bytes; write \"4096m\"",
     );
     check_after_good(
+        "[[host]]\ncores = 1\nmemory = 0",
+        "3:10",
+        "SC006",
+        "`memory` is 0 bytes, less than a kernel needs",
+        "a host has at least \"64m\"",
+    );
+    check_after_good(
         "[[host]]\ncores = 1\nmemory = \"4gigs\"",
         "3:10",
         "SC005",
