@@ -7,9 +7,14 @@
 //! window is short, and much that is in use goes too and has to come back, which it does at the pace of its use. Faults slow a
 //! process down, so it touches less, so it keeps less. A fault waits for the device while other processes' faults are there.
 //!
+//! The first round is another. When memory gets short every page has been touched at some time, which is all that the kernel
+//! knows, so it looks at all of them once before it takes any. Then the hand goes through them in the order of their birth and
+//! takes what was not touched since that look, however short ago it was: a shortage that comes fast drives out pages in use.
+//! Pages that come back or are new are behind the hand.
+//!
 //! Left out: NUMA, huge pages, readahead of mapped files, which page of a set it is.
 
-use super::oom_killer::swap_out_bytes_per_s;
+use super::oom_killer::{GIVE_UP_S, swap_out_bytes_per_s};
 use super::residency::{PageSet, Pattern, longest_window, round_share};
 use super::swap::{PAGE_BYTES, SwapDevice};
 
@@ -22,6 +27,8 @@ pub struct Process {
     pub sets: Vec<PageSet>,
     /// Threads that touch them at the same time.
     pub threads: f64,
+    /// It was there before the others: the first round begins with its pages.
+    pub elder: bool,
 }
 
 /// How a process fares.
@@ -66,6 +73,8 @@ const WINDOW_MAX_S: f64 = 1e7;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ram {
     held: Vec<Held>,
+    /// Time since the first round began, s; `None` before.
+    short_s: Option<f64>,
 }
 
 /// A process at the last look.
@@ -73,8 +82,17 @@ pub struct Ram {
 struct Held {
     id: u64,
     slow: f64,
-    /// Pages of each set, and how many of them are in memory.
-    sets: Vec<(f64, f64)>,
+    sets: Vec<HeldSet>,
+}
+
+/// A set at the last look, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct HeldSet {
+    pages: f64,
+    /// In memory.
+    resident: f64,
+    /// Of those, still before the hand in its first round.
+    ahead: f64,
 }
 
 /// One set on its way through a look.
@@ -82,6 +100,8 @@ struct Held {
 struct Moving {
     set: PageSet,
     resident: f64,
+    ahead: f64,
+    elder: bool,
 }
 
 impl Ram {
@@ -101,28 +121,36 @@ impl Ram {
             let known = before.iter().find(|held| held.id == process.id);
             slow.push(known.map_or(1.0, |held| held.slow));
             for (at, set) in process.sets.iter().enumerate() {
-                let (pages, resident) =
-                    known.and_then(|held| held.sets.get(at)).copied().unwrap_or((0.0, 0.0));
-                let grown = set.pages - pages;
-                let resident =
-                    if grown >= 0.0 { resident + grown } else { resident * set.pages / pages.max(1e-9) };
+                let held = known.and_then(|held| held.sets.get(at)).copied().unwrap_or_default();
+                let grown = set.pages - held.pages;
+                let kept = (set.pages / held.pages.max(1e-9)).min(1.0);
+                let resident = held.resident * kept + grown.max(0.0);
+                let ahead = match (self.short_s, known) {
+                    (None, None) => resident,
+                    (None, Some(_)) => held.resident * kept,
+                    (Some(_), _) => held.ahead * kept,
+                };
                 let slowed = PageSet { touches_per_s: set.touches_per_s / slow[slow.len() - 1], ..*set };
-                moving.push(Moving { set: slowed, resident });
+                moving.push(Moving { set: slowed, resident, ahead, elder: process.elder });
             }
         }
         let held: f64 = moving.iter().map(|moving| moving.resident).sum();
         let reclaim = swap_out_bytes_per_s(device.write_us()) / PAGE_BYTES as f64;
         let seconds = seconds.max((held - memory_pages) / reclaim);
         let (mut page_ins, mut page_outs) = (0.0, 0.0);
+        if held > memory_pages {
+            self.short_s.get_or_insert(GIVE_UP_S);
+        }
         if seconds > 0.0 {
-            let window = window(&moving, memory_pages, seconds);
-            let inactive = inactive_share(memory_pages);
+            let hand = self.hand(&moving, memory_pages, seconds);
             for moving in &mut moving {
-                let (resident, ins) = moving.after(window, inactive, seconds);
+                let (resident, ins) = moving.after(&hand, seconds);
                 page_ins += ins;
                 page_outs += ins + moving.resident - resident;
+                moving.ahead = moving.ahead_after(&hand).min(resident);
                 moving.resident = resident;
             }
+            self.short_s = self.short_s.map(|before| before + seconds);
         }
         let mut found = moving.iter();
         let shares: Vec<Vec<Moving>> = processes
@@ -131,7 +159,12 @@ impl Ram {
             .collect();
         let page_in_us = slow_downs(processes, &shares, device, &mut slow);
         for ((process, found), &slow) in processes.iter().zip(&shares).zip(&slow) {
-            let sets = found.iter().map(|moving| (moving.set.pages, moving.resident)).collect();
+            let set = |moving: &Moving| HeldSet {
+                pages: moving.set.pages,
+                resident: moving.resident,
+                ahead: moving.ahead,
+            };
+            let sets = found.iter().map(set).collect();
             self.held.push(Held { id: process.id, slow, sets });
         }
         let shares = shares.iter().zip(&slow).map(|(found, &slow)| share(found, slow)).collect();
@@ -139,6 +172,53 @@ impl Ram {
         let page_outs = (page_outs - again * (1.0 - CHANGED_SHARE)).max(0.0);
         Balance { shares, page_ins, page_outs, page_in_us }
     }
+
+    /// How the hand must go so that everybody's pages after `seconds` are what fits.
+    fn hand(&self, moving: &[Moving], memory_pages: f64, seconds: f64) -> Hand {
+        let sum = |hand: &Hand| moving.iter().map(|moving| moving.after(hand, seconds).0).sum::<f64>();
+        let ahead = |elder: bool| {
+            moving.iter().filter(|moving| moving.elder == elder).map(|moving| moving.ahead).sum::<f64>()
+        };
+        let ahead = [ahead(true), ahead(false)];
+        // Touched until the middle of the time.
+        let since_s = self.short_s.unwrap_or(0.0) + seconds / 2.0;
+        let first = |passed: f64| {
+            let elders = passed.min(ahead[0]);
+            let share = |passed: f64, of: f64| if of > 0.0 { (passed / of).min(1.0) } else { 0.0 };
+            Hand::First { since_s, passed: [share(elders, ahead[0]), share(passed - elders, ahead[1])] }
+        };
+        let all = ahead[0] + ahead[1];
+        if all >= 1.0 && sum(&first(all)) <= memory_pages {
+            let (mut low, mut high) = (0.0, all);
+            if sum(&first(low)) <= memory_pages {
+                return first(low);
+            }
+            for _ in 0..40 {
+                let middle = f64::midpoint(low, high);
+                if sum(&first(middle)) <= memory_pages { high = middle } else { low = middle }
+            }
+            return first(high);
+        }
+        let inactive = inactive_share(memory_pages);
+        let round = |window_s: f64| Hand::Round { window_s, inactive };
+        if sum(&round(WINDOW_MAX_S)) <= memory_pages {
+            return round(WINDOW_MAX_S);
+        }
+        round(longest_window((1e-6, WINDOW_MAX_S), 40, |window| sum(&round(window)) <= memory_pages))
+    }
+}
+
+/// How the hand goes during a look.
+#[derive(Clone, Copy, Debug)]
+enum Hand {
+    /// For the first time, by shares of the pages that are ahead of it: of those who were there first, and of the others.
+    First {
+        /// Time in which a touch saves a page, s.
+        since_s: f64,
+        passed: [f64; 2],
+    },
+    /// Round and round, one round in so long, s, of which the last part is the inactive list.
+    Round { window_s: f64, inactive: f64 },
 }
 
 /// Part of the anonymous pages that the kernel keeps on the inactive list, where a touch saves them: one in `1 + sqrt(10 * GiB)`,
@@ -150,32 +230,45 @@ fn inactive_share(memory_pages: f64) -> f64 {
 }
 
 impl Moving {
-    /// Rate at which a page of it that is in memory leaves, per second.
-    fn leaves_per_s(self, window: f64, inactive: f64) -> f64 {
+    /// Share of the pages in memory that leave in a second, and pages that do so beside them, whatever is in memory.
+    fn leaves_per_s(self, hand: &Hand, seconds: f64) -> (f64, f64) {
         let touches = self.set.touches_per_s;
-        // Everything fits.
-        if window >= WINDOW_MAX_S {
-            return 0.0;
-        }
-        match self.set.pattern {
+        let walk = self.set.pattern == Pattern::Sequential && touches > 0.0;
+        match *hand {
+            Hand::First { since_s, .. } => {
+                let untouched =
+                    if walk { (1.0 - touches * since_s).max(0.0) } else { (-touches * since_s).exp() };
+                (0.0, (self.ahead - self.ahead_after(hand)) * untouched / seconds)
+            }
+            // Everything fits.
+            Hand::Round { window_s, .. } if window_s >= WINDOW_MAX_S => (0.0, 0.0),
             // A walk finds every page that it left less than a window ago.
-            Pattern::Sequential if touches > 0.0 => (1.0 - round_share(touches * window)) / window,
-            _ => (-touches * inactive * window).exp() / window,
+            Hand::Round { window_s, .. } if walk => ((1.0 - round_share(touches * window_s)) / window_s, 0.0),
+            Hand::Round { window_s, inactive } => ((-touches * inactive * window_s).exp() / window_s, 0.0),
+        }
+    }
+
+    /// Pages that the hand in its first round has yet to come to.
+    fn ahead_after(self, hand: &Hand) -> f64 {
+        match hand {
+            Hand::First { passed, .. } => self.ahead * (1.0 - passed[usize::from(!self.elder)]),
+            Hand::Round { .. } => 0.0,
         }
     }
 
     /// Pages in memory after `seconds`, and how many came back meanwhile.
-    fn after(self, window: f64, inactive: f64, seconds: f64) -> (f64, f64) {
+    fn after(self, hand: &Hand, seconds: f64) -> (f64, f64) {
         let PageSet { pages, touches_per_s, pattern } = self.set;
         if pages <= 0.0 {
             return (0.0, 0.0);
         }
-        let leaves = self.leaves_per_s(window, inactive);
+        let (leaves, taken) = self.leaves_per_s(hand, seconds);
         // Pages that come back a second: `gain` of those missing, or a fixed number where a walk misses them in turn.
         let (gain, fixed) = match pattern {
             Pattern::Sequential => (0.0, pages * touches_per_s * (1.0 - round_share(self.resident / pages))),
             Pattern::Random | Pattern::Mixed => (touches_per_s, 0.0),
         };
+        let fixed = fixed - taken;
         let rate = gain + leaves;
         let (resident, left) = if rate * seconds < 1e-9 {
             (self.resident + fixed * seconds, 0.0)
@@ -186,7 +279,7 @@ impl Moving {
             (resident, leaves * (rest * seconds + (self.resident - rest) * fading / rate))
         };
         let kept = resident.clamp(0.0, pages);
-        (kept, (kept - self.resident + left).max(0.0))
+        (kept, (kept - self.resident + left + taken * seconds).max(0.0))
     }
 
     /// Share of its touches that miss.
@@ -200,17 +293,6 @@ impl Moving {
             Pattern::Random | Pattern::Mixed => 1.0 - share,
         }
     }
-}
-
-/// The window with which everybody's pages after `seconds` are what fits.
-fn window(moving: &[Moving], memory_pages: f64, seconds: f64) -> f64 {
-    let inactive = inactive_share(memory_pages);
-    let sum =
-        |window: f64| moving.iter().map(|moving| moving.after(window, inactive, seconds).0).sum::<f64>();
-    if sum(WINDOW_MAX_S) <= memory_pages {
-        return WINDOW_MAX_S;
-    }
-    longest_window((1e-6, WINDOW_MAX_S), 40, |window| sum(window) <= memory_pages)
 }
 
 /// Finds how much everybody is slowed down; returns how long a random fault waits, us.
@@ -259,7 +341,7 @@ mod tests {
 
     fn process(id: u64, pages: f64, touches: f64, threads: f64) -> Process {
         let set = PageSet { pages, touches_per_s: touches / pages, pattern: Pattern::Random };
-        Process { id, sets: vec![set], threads }
+        Process { id, sets: vec![set], threads, elder: false }
     }
 
     /// Everybody's share after ten minutes.

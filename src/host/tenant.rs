@@ -93,7 +93,7 @@ impl Tenant {
             set(churned, collections_per_s, Pattern::Sequential),
             set(rest - looked_at, 0.0, Pattern::Random),
         ];
-        Process { id, sets, threads: 1.0 }
+        Process { id, sets, threads: 1.0, elder: true }
     }
 }
 

@@ -130,7 +130,7 @@ impl World<'_> {
                 touches_per_s: 1.0 / BESIDE_HEAP_PERIOD_S,
                 pattern: Pattern::Random,
             };
-            all.push(Process { id: BESIDE_ID, sets: vec![set], threads: 1.0 });
+            all.push(Process { id: BESIDE_ID, sets: vec![set], threads: 1.0, elder: false });
         }
         all
     }
@@ -163,7 +163,7 @@ impl World<'_> {
             set(garbage, allocated_pages_per_s, Pattern::Sequential),
             set(pages(beside), pages(beside) / BESIDE_HEAP_PERIOD_S, Pattern::Random),
         ];
-        Process { id: index as u64, sets, threads: running.max(1.0) }
+        Process { id: index as u64, sets, threads: running.max(1.0), elder: false }
     }
 
     /// Pages that were swapped out to make room since the last call, as the time that the device needs for them, ns.
