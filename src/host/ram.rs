@@ -51,8 +51,17 @@ pub struct Balance {
     pub page_ins: f64,
     /// Pages written out.
     pub page_outs: f64,
-    /// A random fault waits so long, us.
-    pub page_in_us: f64,
+    /// How long missing pages take.
+    pub page_in: PageIn,
+}
+
+/// Time until a missing page is there, us.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PageIn {
+    /// Of one anywhere.
+    pub random_us: f64,
+    /// Of one in a walk, which reads ahead.
+    pub walk_us: f64,
 }
 
 /// Share of pages that must be written before their place is free. Measured between 0.5 (walks that write every second page)
@@ -174,7 +183,7 @@ impl Ram {
             .iter()
             .map(|process| found.by_ref().take(process.sets.len()).copied().collect())
             .collect();
-        let page_in_us = slow_downs(processes, &shares, device, self.crowded_us(), &mut slow);
+        let page_in = slow_downs(processes, &shares, device, self.crowded_us(), &mut slow);
         for ((process, found), &slow) in processes.iter().zip(&shares).zip(&slow) {
             let set = |moving: &Moving| HeldSet {
                 pages: moving.set.pages,
@@ -187,7 +196,7 @@ impl Ram {
         let shares = shares.iter().zip(&slow).map(|(found, &slow)| share(found, slow)).collect();
         let again = page_outs.min(page_ins).max(0.0);
         let page_outs = (page_outs - again * (1.0 - CHANGED_SHARE)).max(0.0);
-        Balance { shares, page_ins, page_outs, page_in_us }
+        Balance { shares, page_ins, page_outs, page_in }
     }
 
     /// Time that a fault takes while others grow beyond what it takes otherwise, us.
@@ -317,17 +326,21 @@ impl Moving {
     }
 }
 
-/// Finds how much everybody is slowed down where a fault takes `crowded_us` more because others grow; returns how long a random
-/// fault waits, us.
+/// Finds how much everybody is slowed down where a fault takes `crowded_us` more because others grow; returns how long missing
+/// pages take.
 fn slow_downs(
     processes: &[Process],
     found: &[Vec<Moving>],
     device: SwapDevice,
     crowded_us: f64,
     slow: &mut Vec<f64>,
-) -> f64 {
-    let alone_us = device.page_in_us(Pattern::Random, DIRTY_SHARE) + crowded_us;
-    let mut random_us = alone_us;
+) -> PageIn {
+    // A walk's fault brings several pages.
+    let page_in_us = |pattern: Pattern, others: f64| {
+        let crowded = if pattern == Pattern::Sequential { crowded_us / READAHEAD_PAGES } else { crowded_us };
+        device.page_in_us(pattern, DIRTY_SHARE) + crowded + device.serial_us(pattern) * others
+    };
+    let mut others = 0.0;
     for _ in 0..TURNS {
         // Threads that stand before the device at a time.
         let waiting: f64 =
@@ -340,14 +353,7 @@ fn slow_downs(
                 .iter()
                 .zip(&found[at])
                 .map(|(set, found)| {
-                    let crowded_us = if set.pattern == Pattern::Sequential {
-                        crowded_us / READAHEAD_PAGES
-                    } else {
-                        crowded_us
-                    };
-                    let wait = device.page_in_us(set.pattern, DIRTY_SHARE)
-                        + crowded_us
-                        + device.serial_us(set.pattern) * others;
+                    let wait = page_in_us(set.pattern, others);
                     set.pages * set.touches_per_s * found.miss_share() * wait / 1e6
                 })
                 .sum();
@@ -355,9 +361,12 @@ fn slow_downs(
             next[at] = f64::sqrt(slow[at] * (1.0 + stall / process.threads.max(1e-3)));
         }
         *slow = next;
-        random_us = alone_us + device.serial_us(Pattern::Random) * (waiting - 1.0).max(0.0);
+        others = (waiting - 1.0).max(0.0);
     }
-    random_us
+    PageIn {
+        random_us: page_in_us(Pattern::Random, others),
+        walk_us: page_in_us(Pattern::Sequential, others),
+    }
 }
 
 fn share(found: &[Moving], slowdown: f64) -> Share {

@@ -67,6 +67,11 @@ impl Tenant {
         (churned > 0).then(|| churned as f64 / self.churn_bytes_per_s)
     }
 
+    /// A request touches all that it keeps in use, from one end to the other, so that missing pages are read ahead.
+    pub fn walks(&self) -> bool {
+        self.request.is_some_and(|request| request.touched_bytes >= self.active_bytes)
+    }
+
     /// Pages that its collector looks at each time, beside live data.
     pub fn collector_pages(&self) -> f64 {
         let churned = self.churned_bytes();
