@@ -303,8 +303,8 @@ impl World<'_> {
                     busy: busy + (tenant_cores - tenant.cpu_cores).max(0.0),
                     cores,
                     miss_share: missing(ACTIVE),
-                    page_in_us: if tenant.walks() { page_in.walk_us } else { page_in.random_us },
-                    pause_ms: tenant.collector_pages() * missing(COLLECTOR) * page_in.random_us / 1e3,
+                    page_in_us: page_in.each_us(tenant.touched_together()),
+                    pause_ms: tenant.collector_pages() * missing(COLLECTOR) * page_in.each_us(1.0) / 1e3,
                     pause_every_ms: tenant.collects_every_s().unwrap_or(0.0) * 1e3,
                     stolen_cores: ledger.setup.stolen_cores,
                     ..state.strain
