@@ -325,8 +325,8 @@ impl<'a> World<'a> {
         let mut cpu: f64 =
             phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share).sum();
         cpu *= task.pace;
-        // An operator that gives its rows out here has held its heap since it took them in.
-        let heap_of = phase.work.iter().filter(|(op, _)| !phase.drain.contains(op));
+        // An operator that goes on here has held its heap since it began.
+        let heap_of = phase.work.iter().filter(|(op, _)| !phase.rest.contains(op));
         let heap: u64 = heap_of.map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
         let rows = phase.insert.map_or(0, |(_, input)| plan.operators[input].rows[index]);
         // Rows that were spilled are read back and merged while they come out.
