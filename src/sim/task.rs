@@ -368,13 +368,13 @@ impl<'a> World<'a> {
     /// Counts what a source reads and makes the time for it.
     fn read(&mut self, key: usize, operator: usize, bytes: u64, rows: u64) {
         use crate::workload::OperatorKind;
-        let hosts = self.hosts.len() as u64;
         let task = self.tasks[key].as_mut().expect("a task that reads exists");
         match &self.workload.stages[task.stage].operators[operator].kind {
             OperatorKind::ShuffleRead { .. } => {
                 task.metrics.shuffle_read_bytes += bytes;
                 task.metrics.shuffle_read_records += rows;
-                let remote = bytes - bytes / hosts.max(1);
+                // The outputs of the map tasks lie evenly on the hosts that have executors.
+                let remote = bytes - bytes / self.hosts_in_use.max(1);
                 task.work.push_back(Work::Network(remote));
                 let host = self.executors[task.executor].host;
                 let from_disk = self.bytes_off_disk(host, bytes - remote);
