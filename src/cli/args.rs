@@ -10,6 +10,11 @@ use super::merge::MergeArgs;
 use super::sweep::SweepArgs;
 use super::tune::TuneArgs;
 
+/// Replications of a point that anybody could wait for.
+const REPLICATIONS_MAX: u64 = 1_000_000;
+/// Replications of a point before its precision is looked at for the first time.
+pub(super) const LEAST_REPLICATIONS: u32 = 5;
+
 const EXAMPLES: &str = "\
 Examples:
   spillcast run app-20261121120700-0000.zstd
@@ -57,6 +62,37 @@ pub(super) enum Color {
     Always,
     /// Never.
     Never,
+}
+
+/// A whole number within bounds; clap's own words leave out what would be valid.
+fn whole(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("valid: a whole number from {least} to {most}"))
+}
+
+/// Reads `--seed`.
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    whole(text, 0, u64::MAX)
+}
+
+/// Reads `--replications`.
+pub(super) fn replications(text: &str) -> Result<u32, String> {
+    whole(text, 1, REPLICATIONS_MAX).map(|number| number as u32)
+}
+
+/// Reads `--max-replications`, which cannot be fewer than what the first look at a point's precision takes.
+pub(super) fn max_replications(text: &str) -> Result<u32, String> {
+    whole(text, u64::from(LEAST_REPLICATIONS), REPLICATIONS_MAX).map(|number| number as u32)
+}
+
+/// Reads `--threads`.
+pub(super) fn threads(text: &str) -> Result<u32, String> {
+    whole(text, 1, 1024).map(|number| number as u32)
+}
+
+/// Reads `--row-bytes`: a row of Spark is an array of bytes, which has at most so many.
+fn row_bytes(text: &str) -> Result<u64, String> {
+    whole(text, 1, i32::MAX as u64)
 }
 
 /// The commands.
@@ -188,7 +224,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) conf: ConfArgs,
     /// Seed of all random draws; the scenario's own (1 for a log) when left out.
-    #[arg(long, value_name = "N", help_heading = "Simulation")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true, help_heading = "Simulation")]
     pub(super) seed: Option<u64>,
     /// Exit with 1 when this holds: `outcome` (the application fails) or a budget on a column of summary.csv, as
     /// `memoryBytesSpilled>1g` or `wallMs>=5min`. Repeatable.
@@ -196,7 +232,7 @@ pub(super) struct RunArgs {
     pub(super) fail_on: Vec<String>,
     /// Follow one task: what it asks of execution memory and gets, where it waits, what it spills. A task id (`41`) or
     /// STAGE:PARTITION (`3:17`).
-    #[arg(long, value_name = "TASK", help_heading = "Output")]
+    #[arg(long, value_name = "TASK", allow_negative_numbers = true, help_heading = "Output")]
     pub(super) trace_task: Option<String>,
     /// Write CSV files (summary, stages, tasks, executors, datasets, events, timeline) into this folder.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
@@ -222,7 +258,7 @@ pub(super) struct WhyArgs {
     #[command(flatten)]
     pub(super) conf: ConfArgs,
     /// Seed of all random draws; the scenario's own (1 for a log) when left out.
-    #[arg(long, value_name = "N", help_heading = "Simulation")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true, help_heading = "Simulation")]
     pub(super) seed: Option<u64>,
     /// Fix one failure after the other, each by the setting of its own limit, until the application ends well.
     #[arg(long, help_heading = "Simulation")]
@@ -246,7 +282,7 @@ pub(super) struct LayoutArgs {
     #[arg(long, help_heading = "Configuration")]
     pub(super) python: bool,
     /// Bytes of a row that goes to Python, for the size of Arrow batches.
-    #[arg(long, value_name = "BYTES", requires = "python", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Configuration")]
+    #[arg(long, value_name = "BYTES", requires = "python", value_parser = row_bytes, allow_negative_numbers = true, help_heading = "Configuration")]
     pub(super) row_bytes: Option<u64>,
     /// Print one JSON object instead of text.
     #[arg(long, help_heading = "Output")]

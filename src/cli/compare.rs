@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::Answer;
-use super::args::ConfArgs;
+use super::args::{self, ConfArgs};
 use super::configure;
 use super::console::{Console, color_on_stdout, print, width};
 use super::input::count;
@@ -17,7 +17,7 @@ use crate::experiment::side_by_side::{Bounds, Comparison, Difference, compare};
 use crate::experiment::statistics::order_shows;
 use crate::experiment::{Base, Prepared, VARIANT};
 use crate::record::columns::Unit;
-use crate::report::compare::{Row, Sheet, amount, text};
+use crate::report::compare::{Better, Row, Sheet, amount, text};
 use crate::report::table::Style;
 
 /// Quantities of the whole run that are shown even where they are equal.
@@ -53,16 +53,22 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "FILE", help_heading = "Sides")]
     properties_b: Option<PathBuf>,
     /// Runs of each side, in pairs that see the same draws.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Study")]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = args::replications, allow_negative_numbers = true, help_heading = "Study")]
     replications: u32,
     /// Confidence of intervals, in percent.
-    #[arg(long, value_name = "PERCENT", default_value_t = 95.0, help_heading = "Study")]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 95.0,
+        allow_negative_numbers = true,
+        help_heading = "Study"
+    )]
     confidence: f64,
     /// Seed of the first replication; the scenario's own (1 for a log) when left out.
-    #[arg(long, value_name = "N", help_heading = "Study")]
+    #[arg(long, value_name = "N", value_parser = args::seed, allow_negative_numbers = true, help_heading = "Study")]
     seed: Option<u64>,
     /// Threads; all processors when left out.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Study")]
+    #[arg(long, value_name = "N", value_parser = args::threads, allow_negative_numbers = true, help_heading = "Study")]
     threads: Option<u32>,
     /// Print one JSON object instead of text.
     #[arg(long, help_heading = "Output")]
@@ -120,7 +126,13 @@ impl Side {
         pairs.join(", ")
     }
 
-    fn prepare(&self, letter: char, base: &Base) -> anyhow::Result<Prepared> {
+    fn prepare(&self, letter: char, base: &Base, console: Console) -> anyhow::Result<Prepared> {
+        for key in self.keys.iter().filter(|key| !base.is_modelled(key)) {
+            console.warn(&format!(
+                "side {}: {key}: nothing here depends on this property",
+                letter.to_uppercase()
+            ));
+        }
         for key in &self.keys {
             // A property that nobody knows is Spark's to ignore; a slip of the pen is not.
             if let Err(why) = base.check_key(key)
@@ -149,8 +161,9 @@ pub(super) fn run(args: &CompareArgs, console: Console) -> anyhow::Result<Answer
     }
     let (mut base, input) = base(&args.input, &args.conf, args.seed, console)?;
     base.set_replications(args.replications);
+    base.set_source("of one side");
     threads(args.threads)?;
-    let prepared = [a.prepare('a', &base)?, b.prepare('b', &base)?];
+    let prepared = [a.prepare('a', &base, console)?, b.prepare('b', &base, console)?];
     for (side, letter) in [(&a, "A"), (&b, "B")] {
         let values: Vec<&str> = side.values.iter().map(String::as_str).collect();
         let conf = base.conf_of(&side.keys, &values).map_err(|why| anyhow!(why))?;
@@ -188,10 +201,11 @@ fn sheet(comparison: &Comparison, names: [String; 2], confidence: f64, pace_vari
                     format!("fails in {} of {runs} runs", runs - ok)
                 }
             };
-            (Some(b_ok > a_ok), format!("A {}, B {}.", of(a_ok), of(b_ok)))
+            let better = if b_ok > a_ok { Better::Second } else { Better::First };
+            (better, format!("A {}, B {}.", of(a_ok), of(b_ok)))
         }
         Some(wall) if wall.paired.mean == 0.0 => {
-            (None, format!("Both take {}.", amount(Unit::Ms, wall.means[0])))
+            (Better::Neither, format!("Both take {}.", amount(Unit::Ms, wall.means[0])))
         }
         Some(wall) => {
             let share = wall.paired.mean / wall.means[0].max(f64::MIN_POSITIVE) * 100.0;
@@ -203,9 +217,14 @@ fn sheet(comparison: &Comparison, names: [String; 2], confidence: f64, pace_vari
                 amount(Unit::Ms, wall.means[1]),
                 amount(Unit::Ms, wall.means[0])
             );
-            ((sure != Some(false)).then_some(wall.paired.mean < 0.0), text)
+            let better = match sure {
+                Some(false) => Better::Unsure,
+                _ if wall.paired.mean < 0.0 => Better::Second,
+                _ => Better::First,
+            };
+            (better, text)
         }
-        None => (None, "Neither side ever ends well.".to_owned()),
+        None => (Better::Neither, "Neither side ever ends well.".to_owned()),
     };
     let shown = |difference: &&Difference| {
         ALWAYS.contains(&difference.name)

@@ -1,13 +1,14 @@
 //! What a study says, as text, as JSON and as pictures.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use super::console::{color_on_stdout, indented, width};
-use super::input::count;
+use super::input::{count, utf8};
 use super::study::Identity;
 use crate::experiment::{
     Band, GOOD_ENOUGH, Overview, Replications, SIGNIFICANT, Space, StudyAnswer, bare_unit, number_of, pareto,
@@ -220,7 +221,9 @@ pub(super) fn read_measured(path: &Path, space: &Space) -> anyhow::Result<Vec<(S
     let name = path.display();
     let axes = space.axes().unwrap_or_default();
     let [axis] = axes else { bail!("--measured {name}: real runs are drawn along one axis; vary one thing") };
-    let mut reader = csv::Reader::from_path(path).with_context(|| format!("{name}: cannot be read"))?;
+    let bytes = fs::read(path).with_context(|| format!("{name}: cannot be read"))?;
+    let text = utf8(&name.to_string(), bytes, "valid: CSV, in UTF-8")?;
+    let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let header = reader.headers().with_context(|| format!("{name}: cannot be read"))?.clone();
     let column = |wanted: &str| {
         let at = header.iter().position(|column| column == wanted);
@@ -229,6 +232,7 @@ pub(super) fn read_measured(path: &Path, space: &Space) -> anyhow::Result<Vec<(S
         })
     };
     let (value, wall) = (column(&axis.key)?, column("wallMs")?);
+    let are_numbers = axis.values.iter().all(|value| number_of(&axis.key, value).is_some());
     let mut runs = Vec::new();
     for (at, record) in reader.records().enumerate() {
         let line = at + 2;
@@ -241,7 +245,15 @@ pub(super) fn read_measured(path: &Path, space: &Space) -> anyhow::Result<Vec<(S
                 format!("{name}:{line}: wallMs is '{text}'; valid: a number, or nothing where the run failed")
             })?
         };
-        runs.push((record.get(value).unwrap_or_default().to_owned(), wall));
+        let value = record.get(value).unwrap_or_default().trim();
+        let place = format!("{name}:{line}: {} is '{value}'", axis.key);
+        if are_numbers && number_of(&axis.key, value).is_none() {
+            bail!("{place}; valid: a value as --vary takes it, as {}", axis.values[0]);
+        }
+        if !are_numbers && !axis.values.iter().any(|known| known == value) {
+            bail!("{place}; valid: {}", axis.values.join(", "));
+        }
+        runs.push((value.to_owned(), wall));
     }
     Ok(runs)
 }
@@ -281,7 +293,7 @@ pub(super) fn pictures(
             let mark = if axis.numbers.is_some() { "band" } else { "bars" };
             let has_intervals = spots.iter().any(|spot| spot.interval.is_some_and(|(low, high)| low < high));
             let basis = if has_intervals {
-                format!("{basis}; {mark}: {} % interval of the mean", identity.confidence * 100.0)
+                format!("{basis}; {mark}: {} % interval of the mean", percent(identity.confidence))
             } else {
                 basis.clone()
             };
@@ -316,6 +328,11 @@ pub(super) fn pictures(
         add("pareto", Picture::Pareto(Pareto { name: &title, spots, front: &front, basis: &basis }));
     }
     files
+}
+
+/// A share in percent, without the dust of binary fractions.
+fn percent(share: f64) -> f64 {
+    (share * 1e4).round() / 1e2
 }
 
 fn basis(identity: &Identity, overview: &Overview) -> String {

@@ -11,7 +11,7 @@ use super::Told;
 use super::args::ConfArgs;
 use super::console::{Console, tell_error};
 use super::diagnostics;
-use super::input::Application;
+use super::input::{self, Application};
 use crate::conf::property::{self, Support};
 use crate::conf::{
     CollectorOption, ConfError, ErrorKind, Origin, Settings, SparkConf, SparkVersion, limit_under_heap,
@@ -61,7 +61,8 @@ pub(super) fn conf(
 /// Reads a file of properties. What is wrong with it has been told when this fails.
 fn read_properties(path: &Path, console: Console) -> anyhow::Result<properties::Parsed> {
     let file = path.display().to_string();
-    let text = fs::read_to_string(path).with_context(|| format!("{file}: cannot be read"))?;
+    let bytes = fs::read(path).with_context(|| format!("{file}: cannot be read"))?;
+    let text = input::utf8(&file, bytes, "valid: lines of KEY VALUE, in UTF-8")?;
     let parsed = properties::parse(&text);
     for warning in &parsed.warnings {
         console.warn(&format!("{file}:{}: {}", warning.number, warning.text));

@@ -6,7 +6,7 @@ use crate::conf::size::byte_string_as_bytes;
 use crate::conf::time::{TimeUnit, time_string_as};
 use crate::experiment::score::{Measure, QUANTITIES};
 use crate::experiment::summary::Summary;
-use crate::record::columns::{SUMMARY, Unit, Value};
+use crate::record::columns::{SUMMARY, Unit, total_of, totals_modelled};
 use crate::record::{Outcome, RunRecord};
 
 /// One condition.
@@ -56,17 +56,23 @@ impl Condition {
         Ok(Self::Budget { text: text.to_owned(), column, comparison, limit })
     }
 
+    /// Refuses a condition on what is not modelled in `run`: nobody could say whether it holds.
+    pub(super) fn check(&self, run: &RunRecord) -> anyhow::Result<()> {
+        match self {
+            Self::Budget { text, column, .. } if total_of(run, column).is_none() => {
+                bail!("{text}: {column} is not modelled here; valid: {}", totals_modelled(run).join(", "))
+            }
+            Self::Outcome | Self::Budget { .. } => Ok(()),
+        }
+    }
+
     /// Why the condition holds for `run`, if it does.
     pub(super) fn holds(&self, run: &RunRecord) -> Option<String> {
         match self {
             Self::Outcome => (run.outcome != Outcome::Ok)
                 .then(|| format!("the application fails ({})", run.outcome.as_str())),
             Self::Budget { text, column, comparison, limit } => {
-                let value = match SUMMARY.cell(column, run, run)? {
-                    Value::Int(value) => value as f64,
-                    Value::Float(value) => value,
-                    Value::Text(_) | Value::Absent => return None,
-                };
+                let value = total_of(run, column)?;
                 let crossed = match comparison {
                     Comparison::Above => value > *limit,
                     Comparison::AtLeast => value >= *limit,
@@ -144,18 +150,16 @@ impl Limit {
 }
 
 fn parse_limit(text: &str, unit: Unit) -> Result<f64, String> {
-    if let Ok(number) = text.parse::<f64>()
-        && number.is_finite()
-    {
+    if let Some(number) = text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0) {
         return Ok(number);
     }
     let (parsed, valid) = match unit {
         Unit::Bytes => (byte_string_as_bytes(text).ok().map(|bytes| bytes as f64), "a size, as 1g or 512m"),
         Unit::Ms => (milliseconds(text), "a time, as 500ms or 5min"),
         Unit::Ns => (milliseconds(text).map(|ms| ms * 1e6), "a time, as 500ms or 5min"),
-        Unit::None | Unit::Count => (None, "a number"),
+        Unit::None | Unit::Count => (None, "a number of 0 or more"),
     };
-    parsed.ok_or_else(|| format!("'{text}' is no limit; valid: {valid}"))
+    parsed.filter(|limit| *limit >= 0.0).ok_or_else(|| format!("'{text}' is no limit; valid: {valid}"))
 }
 
 fn milliseconds(text: &str) -> Option<f64> {
@@ -183,12 +187,14 @@ mod tests {
             ("wallMs<5min", false),
             ("wallMs<=300000", true),
             ("tasks<1", true),
-            // Not modelled in this record: nothing can be said.
-            ("peakRss>1", false),
         ] {
             let condition = Condition::parse(text).expect(text);
             assert_eq!(condition.holds(&run()).is_some(), crossed, "{text}");
         }
+        let unknown = Condition::parse("peakRss>1").expect("a condition");
+        let refusal = unknown.check(&run()).expect_err("not modelled").to_string();
+        assert!(refusal.starts_with("peakRss>1: peakRss is not modelled here; valid: wallMs, "), "{refusal}");
+        assert!(!refusal.contains("seed") && !refusal.contains("swapInBytes"), "{refusal}");
         let failed = RunRecord { outcome: Outcome::HeapOom, ..run() };
         assert!(Condition::Outcome.holds(&failed).is_some());
     }
@@ -200,7 +206,9 @@ mod tests {
             ("spilled>1g", "there is no column 'spilled'; valid: wallMs, "),
             ("memoryBytesSpilled>1.5gb", "'1.5gb' is no limit; valid: a size"),
             ("wallMs>soon", "valid: a time"),
-            ("tasks>many", "valid: a number"),
+            ("tasks>many", "valid: a number of 0 or more"),
+            ("tasks>-1", "'-1' is no limit"),
+            ("wallMs<-5min", "'-5min' is no limit"),
             ("name>a", "there is no column 'name'"),
         ] {
             let message = Condition::parse(text).expect_err(text).to_string();

@@ -193,14 +193,16 @@ fn open_file(path: &Path, bytes: u64, console: Console) -> anyhow::Result<Opened
 
 fn scenario_text(name: &str, mut head: Vec<u8>, mut rest: File) -> anyhow::Result<Opened> {
     rest.read_to_end(&mut head).with_context(|| format!("{name}: cannot be read"))?;
-    match String::from_utf8(head) {
-        Ok(text) => Ok(Opened::Scenario(text)),
-        Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..valid]).count() + 1;
-            bail!("{name}:{line}: byte {valid} is not UTF-8 text; a scenario is TOML, in UTF-8")
-        }
-    }
+    utf8(name, head, "a scenario is TOML, in UTF-8").map(Opened::Scenario)
+}
+
+/// Bytes as the text that they must be; `valid` says what the file `name` should hold.
+pub(super) fn utf8(name: &str, bytes: Vec<u8>, valid: &str) -> anyhow::Result<String> {
+    String::from_utf8(bytes).or_else(|error| {
+        let sound = error.utf8_error().valid_up_to();
+        let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..sound]).count() + 1;
+        bail!("{name}:{line}: byte {sound} is not UTF-8 text; {valid}")
+    })
 }
 
 /// What the first bytes of a file look like.

@@ -96,15 +96,19 @@ impl Unfinished {
         let Some(name) = target.file_name().and_then(|name| name.to_str()) else {
             bail!("{}: is no file name", target.display());
         };
+        if name == "-" {
+            bail!("-: this goes into a file, not to standard output; name one");
+        }
         if target.is_dir() {
             bail!("{}: is a folder; name a file in it", target.display());
         }
-        let folder = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let folder = target.parent().unwrap_or(Path::new(""));
         refuse_existing(folder, &[name], force)?;
-        Self::start(folder, folder, true, force)
+        let place = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if !place.is_dir() {
+            bail!("{}: cannot write here: there is no folder {}", target.display(), place.display());
+        }
+        Self::start(folder, place, true, force)
     }
 
     fn start(target: &Path, place: &Path, exists: bool, force: bool) -> anyhow::Result<Self> {
@@ -120,7 +124,10 @@ impl Unfinished {
         let temporary = builder
             .tempdir_in(place)
             // The path of the temporary folder, which the error names, means nothing to the user.
-            .map_err(|error| anyhow!("{}: {}", cannot_write(target), error.kind()))?;
+            .map_err(|error| {
+                let why = error.raw_os_error().map_or(error.kind().into(), io::Error::from_raw_os_error);
+                anyhow!("{}: {why}", cannot_write(target))
+            })?;
         unfinished.push(temporary.path().to_owned());
         Ok(Self { temporary: Some(temporary), target: target.to_owned(), exists, force })
     }
@@ -170,11 +177,17 @@ impl Unfinished {
 }
 
 fn refuse_existing(folder: &Path, files: &[&str], force: bool) -> anyhow::Result<()> {
-    let there = files.iter().map(|name| folder.join(name)).find(|path| path.exists());
-    match there {
-        Some(path) if !force => bail!("{}: is already there; --force replaces it", path.display()),
-        _ => Ok(()),
+    for path in files.iter().map(|name| folder.join(name)) {
+        // A folder in the place of a file would stop the moving halfway.
+        match path.is_dir() {
+            true => bail!("{}: is a folder, in the place of a file; move it away", path.display()),
+            false if !force && path.exists() => {
+                bail!("{}: is already there; --force replaces it", path.display())
+            }
+            false => {}
+        }
     }
+    Ok(())
 }
 
 fn cannot_write(target: &Path) -> String {

@@ -56,6 +56,8 @@ fn lines_and_torn<'t>(
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),
             }
+            // As editors of Windows begin a file.
+            let line = line.trim_start_matches('\u{feff}');
             if line.trim().is_empty() {
                 continue;
             }
@@ -84,16 +86,16 @@ fn conf_of(map: &Map<String, Value>, place: &str) -> anyhow::Result<BTreeMap<Str
     each.collect()
 }
 
-/// Reads a list of points for a study of its own.
-pub(super) fn read_space(path: &Path) -> anyhow::Result<Space> {
-    let mut points = Vec::new();
+/// Reads a list of points for a study of its own, with the place of each for messages.
+pub(super) fn read_space(path: &Path) -> anyhow::Result<(Space, Vec<String>)> {
+    let (mut points, mut places) = (Vec::new(), Vec::new());
     let mut keys: Vec<String> = Vec::new();
     for line in lines(path)? {
         let (number, map) = line?;
-        if map.contains_key("space") {
-            continue;
-        }
         let place = format!("{}:{number}", path.display());
+        if map.contains_key("space") || map.contains_key("replication") {
+            bail!("{place}: is of a list of runs, as --list-points writes it; --jsonl makes them");
+        }
         let inner = match map.get("conf") {
             Some(Value::Object(conf)) => conf,
             _ => &map,
@@ -103,12 +105,13 @@ pub(super) fn read_space(path: &Path) -> anyhow::Result<Space> {
             keys.push(key);
         }
         points.push(conf);
+        places.push(place);
     }
     let row = |conf: &BTreeMap<String, String>| {
         keys.iter().map(|key| conf.get(key).cloned().unwrap_or_default()).collect()
     };
     let rows = points.iter().map(row).collect();
-    Ok(Space::listed(keys, rows))
+    Ok((Space::listed(keys, rows), places))
 }
 
 /// Which study a line belongs to.
@@ -192,7 +195,15 @@ pub(super) fn run(mut base: Base, input: &str, path: &Path, replications: u32) -
                 .context("cannot write to standard output")?;
             continue;
         }
-        let whole = |key: &str| map.get(key).and_then(Value::as_u64);
+        let whole = |key: &str| match map.get(key) {
+            None => Ok(None),
+            Some(value) => match value.as_u64().and_then(|number| u32::try_from(number).ok()) {
+                Some(number) => Ok(Some(number)),
+                None => {
+                    Err(anyhow!("{place}: {key} is {value}; valid: a whole number from 0 to {}", u32::MAX))
+                }
+            },
+        };
         let (conf, study) = match map.get("conf") {
             Some(Value::Object(conf)) => (conf, map.get("study").cloned().unwrap_or(Value::Null)),
             _ => (&map, Value::Null),
@@ -203,23 +214,18 @@ pub(super) fn run(mut base: Base, input: &str, path: &Path, replications: u32) -
             base.check_key(key).map_err(|why| anyhow!("{place}: {why}"))?;
         }
         let texts: Vec<&str> = values.values().map(String::as_str).collect();
-        let of = whole("of").map_or(replications, |of| u32::try_from(of).unwrap_or(u32::MAX));
+        let of = whole("of")?.unwrap_or(replications);
         base.set_replications(of);
         let prepared =
             base.prepare(&keys, &texts).map_err(|faults| anyhow!("{place}: {}", faults.join("; ")))?;
-        let point = whole("point").unwrap_or(number_of_point);
+        let point = whole("point")?.map_or(number_of_point, u64::from);
         number_of_point += 1;
-        let wanted = match whole("replication") {
-            Some(one) => {
-                let one =
-                    u32::try_from(one).map_err(|_| anyhow!("{place}: replication {one} is too large"))?;
-                one..one.saturating_add(1)
-            }
+        let wanted = match whole("replication")? {
+            Some(one) => one..one.saturating_add(1),
             None => 0..replications,
         };
         for replication in wanted {
-            let run = base.run(&prepared, replication, false);
-            let row = SweepRow::of(point, replication, prepared.allocated_memory(), &run);
+            let row = base.row(point, &prepared, replication);
             let mut out = io::stdout().lock();
             writeln!(out, "{}", line_of(&row, conf.clone(), &study))
                 .context("cannot write to standard output")?;

@@ -1,6 +1,6 @@
 //! `spillcast run`: one simulation, its answer on standard output, its details in a folder.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::args::RunArgs;
 use super::configure::{self, Stop};
@@ -87,6 +87,9 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     }
     answer(&record, args, &application)?;
     hint(&application, console);
+    for condition in &conditions {
+        condition.check(&record).map_err(|why| anyhow!("--fail-on {why}"))?;
+    }
     Ok(judge(&conditions, &record, console))
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
-use super::args::ConfArgs;
+use super::args::{self, ConfArgs};
 use super::configure;
 use super::console::{Console, print, tell_error};
 use super::input::{self, count};
@@ -18,8 +18,6 @@ use crate::record::study::Spot;
 
 /// Points above which a study wants a confirmation.
 const POINTS_UNASKED: u64 = 1_000_000;
-/// Replications of a point before its precision is looked at for the first time.
-const LEAST: u32 = 5;
 /// Messages about values that mean nothing; more would only scroll the first away.
 const FAULTS_SHOWN: usize = 20;
 
@@ -41,25 +39,37 @@ pub(super) struct SweepArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "vary", help_heading = "Study")]
     points: Option<PathBuf>,
     /// Runs of each point, each with draws of its own; the same draws at every point.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Study")]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = args::replications, allow_negative_numbers = true, help_heading = "Study")]
     replications: u32,
     /// Replicate each point until half the interval of its mean wallMs is at most this share of the mean, as 5%.
-    #[arg(long, value_name = "SHARE", conflicts_with = "replications", help_heading = "Study")]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        allow_negative_numbers = true,
+        conflicts_with = "replications",
+        help_heading = "Study"
+    )]
     precision: Option<String>,
     /// Replications after which --precision gives a point up.
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(5..), help_heading = "Study")]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = args::max_replications, allow_negative_numbers = true, help_heading = "Study")]
     max_replications: u32,
     /// Confidence of intervals, in percent.
-    #[arg(long, value_name = "PERCENT", default_value_t = 95.0, help_heading = "Study")]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 95.0,
+        allow_negative_numbers = true,
+        help_heading = "Study"
+    )]
     confidence: f64,
     /// Seed of the first replication; the scenario's own (1 for a log) when left out. The others count up from it.
-    #[arg(long, value_name = "N", help_heading = "Study")]
+    #[arg(long, value_name = "N", value_parser = args::seed, allow_negative_numbers = true, help_heading = "Study")]
     seed: Option<u64>,
     /// Run one part of the points, as 3/16; `merge` puts the parts together.
     #[arg(long, value_name = "I/N", help_heading = "Study")]
     shard: Option<String>,
     /// Threads; all processors when left out.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Study")]
+    #[arg(long, value_name = "N", value_parser = args::threads, allow_negative_numbers = true, help_heading = "Study")]
     threads: Option<u32>,
     /// Start even with more than a million points.
     #[arg(long, help_heading = "Study")]
@@ -100,15 +110,23 @@ pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> 
         Replications::Fixed(count) => count,
         Replications::Until { most, .. } => most,
     });
+    if args.points.is_some() {
+        base.set_source("--points");
+    }
     threads(args.threads)?;
     if let Some(path) = args.points.as_deref().filter(|_| args.jsonl) {
+        if args.shard.is_some() || args.precision.is_some() {
+            bail!(
+                "--points with --jsonl makes every run of the list; --shard and --precision have no meaning there"
+            );
+        }
         return pipe::run(base, &input, path, args.replications).map(|()| Answer::Done);
     }
-    let space = match &args.points {
+    let (space, places) = match &args.points {
         Some(path) => pipe::read_space(path)?,
-        None => Space::product(axes).map_err(|why| anyhow!("--vary: {why}"))?,
+        None => (Space::product(axes).map_err(|why| anyhow!("--vary: {why}"))?, Vec::new()),
     };
-    check(&base, &space, args.yes, console)?;
+    check(&base, &space, &places, args.yes, console)?;
     let identity = Identity::new(&base, &input, &space, replications, confidence, shard);
     let study = Study { base: &base, space: &space, replications, confidence, shard };
     if args.list_points {
@@ -172,20 +190,34 @@ fn replications(args: &SweepArgs) -> anyhow::Result<Replications> {
     };
     match number {
         Ok(share) if share > 0.0 && share < 1.0 => {
-            Ok(Replications::Until { share, least: LEAST, most: args.max_replications })
+            Ok(Replications::Until { share, least: args::LEAST_REPLICATIONS, most: args.max_replications })
         }
         _ => bail!("--precision {text}: is no precision; valid: a share above 0 and below 100 %, as 5%"),
     }
 }
 
-/// Refuses keys and values that mean nothing, before any run.
-pub(super) fn check(base: &Base, space: &Space, yes: bool, console: Console) -> anyhow::Result<()> {
-    let source = if space.axes().is_some() { "--vary" } else { "--points" };
-    let unknown: Vec<String> = space.keys().iter().filter_map(|key| base.check_key(key).err()).collect();
-    if !unknown.is_empty() {
-        for why in &unknown {
-            tell_error(&format!("{source} {why}"));
+/// Refuses keys and values that mean nothing, before any run. `places` says of each point of a list where it stands.
+pub(super) fn check(
+    base: &Base,
+    space: &Space,
+    places: &[String],
+    yes: bool,
+    console: Console,
+) -> anyhow::Result<()> {
+    let first_with = |key: &String| {
+        let at = space.keys().iter().position(|known| known == key)?;
+        (0..space.len()).find(|point| !space.values(*point)[at].is_empty())
+    };
+    let place_of = |point: u64| places.get(point as usize).map(|place| format!("{place}: "));
+    let mut is_known = true;
+    for key in space.keys() {
+        if let Err(why) = base.check_key(key) {
+            let place = first_with(key).and_then(place_of).unwrap_or_else(|| "--vary ".to_owned());
+            tell_error(&format!("{place}{why}"));
+            is_known = false;
         }
+    }
+    if !is_known {
         return Err(Told.into());
     }
     if space.is_empty() {
@@ -194,6 +226,7 @@ pub(super) fn check(base: &Base, space: &Space, yes: bool, console: Console) -> 
     if space.len() > POINTS_UNASKED && !yes {
         bail!("{} points are more than a million; --yes starts them", space.len());
     }
+    let source = if places.is_empty() { "--vary" } else { "--points" };
     for key in space.keys().iter().filter(|key| !base.is_modelled(key)) {
         console.warn(&format!(
             "{source} {key}: nothing here depends on this property; its points will be alike"
@@ -204,7 +237,7 @@ pub(super) fn check(base: &Base, space: &Space, yes: bool, console: Console) -> 
         let values = space.values(point);
         for fault in base.prepare(space.keys(), &values).err().into_iter().flatten() {
             if !told.contains(&fault) && told.len() < FAULTS_SHOWN {
-                tell_error(&fault);
+                tell_error(&format!("{}{fault}", place_of(point).unwrap_or_default()));
                 told.push(fault);
             }
         }

@@ -7,7 +7,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::args::ConfArgs;
+use super::args::{self, ConfArgs};
 use super::conclusion::named;
 use super::configure;
 use super::console::{Console, indented, print, tell_error, width};
@@ -19,7 +19,8 @@ use crate::conf::Settings;
 use crate::experiment::{
     Axis, Base, Found, Goal, Limit, Objective, Prepared, Space, TOLERANCE, Verdict, judge, number_of, tune,
 };
-use crate::record::columns::Unit;
+use crate::record::RunRecord;
+use crate::record::columns::{Unit, total_of, totals_modelled};
 use crate::report::compare::amount;
 use crate::units::MIB;
 
@@ -48,18 +49,20 @@ pub(super) struct TuneArgs {
         long,
         value_name = "FACTORS",
         value_delimiter = ',',
+        value_parser = factor,
+        allow_negative_numbers = true,
         default_value = "1,2",
         help_heading = "Search"
     )]
     data_scale: Vec<f64>,
     /// Runs of each point; all must keep the constraints.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Search")]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = args::replications, allow_negative_numbers = true, help_heading = "Search")]
     replications: u32,
     /// Seed of the first replication; the scenario's own (1 for a log) when left out.
-    #[arg(long, value_name = "N", help_heading = "Search")]
+    #[arg(long, value_name = "N", value_parser = args::seed, allow_negative_numbers = true, help_heading = "Search")]
     seed: Option<u64>,
     /// Threads; all processors when left out.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Search")]
+    #[arg(long, value_name = "N", value_parser = args::threads, allow_negative_numbers = true, help_heading = "Search")]
     threads: Option<u32>,
     /// Start even in a space of more than a million points.
     #[arg(long, help_heading = "Search")]
@@ -67,6 +70,12 @@ pub(super) struct TuneArgs {
     /// Print one JSON object instead of text.
     #[arg(long, help_heading = "Output")]
     json: bool,
+}
+
+/// Reads a factor of `--data-scale`.
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.trim().parse().ok().filter(|factor| *factor > 0.0 && *factor <= 1e6);
+    factor.ok_or_else(|| "valid: numbers above 0, up to 1000000, as 1,2,4".to_owned())
 }
 
 /// What to make least.
@@ -99,16 +108,14 @@ impl Minimize {
 pub(super) fn run(args: &TuneArgs, console: Console) -> anyhow::Result<Answer> {
     configure::check_pairs(&args.conf)?;
     let limits = limits(&args.subject_to)?;
-    if let Some(scale) = args.data_scale.iter().find(|scale| !(scale.is_finite() && **scale > 0.0)) {
-        bail!("--data-scale {scale}: is no factor; valid: numbers above 0, as 1,2,4");
-    }
     let axes = axes(&args.vary)?;
     let (mut base, input) = base(&args.input, &args.conf, args.seed, console)?;
     base.set_replications(args.replications);
     threads(args.threads)?;
     let axes = if axes.is_empty() { usual_axes(&base)? } else { axes };
     let space = Space::product(axes).map_err(|why| anyhow!("--vary: {why}"))?;
-    check(&base, &space, args.yes, console)?;
+    check(&base, &space, &[], args.yes, console)?;
+    check_limits(&base, &space, &limits)?;
     let goal =
         Goal { objective: args.minimize.objective(), limits: &limits, replications: args.replications };
     let found = tune(&base, &space, goal);
@@ -126,6 +133,27 @@ pub(super) fn run(args: &TuneArgs, console: Console) -> anyhow::Result<Answer> {
         print(text(&base, &space, &found, best, &scaled, args).as_bytes())?;
     }
     Ok(Answer::Done)
+}
+
+/// Refuses limits on what is modelled neither at the first nor at the last point: nobody could say what keeps them.
+fn check_limits(base: &Base, space: &Space, limits: &[Limit]) -> anyhow::Result<()> {
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let ends = [0, space.len() - 1];
+    let runs: Vec<RunRecord> =
+        ends.iter().filter_map(|point| base.sample(space.keys(), &space.values(*point))).collect();
+    let Some(first) = runs.first() else { return Ok(()) };
+    for limit in limits {
+        if runs.iter().all(|run| total_of(run, limit.column).is_none()) {
+            bail!(
+                "--subject-to: {} is not modelled here; valid: {}",
+                limit.column,
+                totals_modelled(first).join(", ")
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The constraints. That the application ends well holds without saying.

@@ -29,12 +29,15 @@ pub struct ContainerSize {
 impl ContainerSize {
     /// The whole container (PROC-5).
     pub fn total_mib(&self) -> i64 {
-        self.heap_mib + self.overhead_mib + self.off_heap_mib + self.pyspark_mib
+        // Sizes of exabytes are valid properties; no manager grants them.
+        [self.overhead_mib, self.off_heap_mib, self.pyspark_mib]
+            .into_iter()
+            .fold(self.heap_mib, i64::saturating_add)
     }
 
     /// The whole container in bytes; a negative sum, which an overhead below zero can make, is 0.
     pub fn total_bytes(&self) -> u64 {
-        self.total_mib().max(0) as u64 * MIB
+        (self.total_mib().max(0) as u64).saturating_mul(MIB)
     }
 }
 
@@ -99,9 +102,9 @@ fn minimum(settings: &Settings, configured: i64) -> i64 {
     if settings.spark_version.at_least(4, 0) { configured } else { MIN_OVERHEAD_MIB }
 }
 
-/// PROC-1: the product truncated to whole MiB, at least `least`.
+/// PROC-1: the product truncated to whole MiB, at least `least`; an `Int`, as in `ResourceProfile.calculateOverHeadMemory`.
 fn overhead(heap_mib: i64, factor: f64, least: i64) -> i64 {
-    ((factor * heap_mib as f64) as i64).max(least)
+    i64::from((factor * heap_mib as f64) as i32).max(least)
 }
 
 /// How YARN's `ResourceManager` rounds and bounds requests, in MiB (YARN-1).

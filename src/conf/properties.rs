@@ -48,7 +48,13 @@ pub fn parse(text: &str) -> Parsed {
                     parsed.warnings.push(Remark { number, text });
                 }
                 if !key.starts_with("spark.") && !key.starts_with("spillcast.") {
-                    let text = format!("Ignoring non-Spark config property: {key}");
+                    let text = match key.strip_prefix('\u{feff}') {
+                        Some(key) => format!(
+                            "Ignoring non-Spark config property: {key} behind a byte order mark, which Spark takes for a \
+                             part of the name; save the file without one"
+                        ),
+                        None => format!("Ignoring non-Spark config property: {key}"),
+                    };
                     parsed.warnings.push(Remark { number, text });
                 }
                 parsed.lines.push(Line { number, key, value });

@@ -84,8 +84,9 @@ pub enum EventLogError {
     },
     /// The log holds no task that ended, so nothing can be learned from it.
     #[error(
-        "application {app}: no task ended before the log ends ({jobs} jobs were submitted, {running} tasks were \
-         running); a log of a run that got further is needed"
+        "{}no task ended before the log ends ({jobs} jobs were submitted, {running} tasks were running); a log of a run that \
+         got further is needed",
+        if app.is_empty() { String::new() } else { format!("application {app}: ") }
     )]
     NoTasks {
         /// Application id.

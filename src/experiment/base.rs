@@ -6,10 +6,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::place::place;
+use super::place::{check_tenants, place};
 use super::reseed::{at_pace_of, reseed};
+use super::same_runs::{Asked, SameRuns};
 use crate::conf::property::{self, Support};
 use crate::conf::{ConfError, ErrorKind, Origin, Settings, SparkConf};
+use crate::record::study::SweepRow;
 use crate::record::{Outcome, RunRecord};
 use crate::scenario::{ClusterSpec, Scenario};
 use crate::sim::{Processes, Regions, SimOptions, simulate};
@@ -34,8 +36,10 @@ pub struct Base {
     text: Option<String>,
     conf: SparkConf,
     seed: u64,
+    source: &'static str,
     pace_varies: bool,
     drawn: Mutex<Vec<Option<Arc<Workload>>>>,
+    same_runs: SameRuns,
 }
 
 /// What a point means.
@@ -73,7 +77,21 @@ impl Base {
     /// A study's application: what runs, its text where it is a scenario, its configuration and the seed of its first
     /// replication.
     pub fn new(scenario: Scenario, text: Option<String>, conf: SparkConf, seed: u64) -> Self {
-        Self { scenario, text, conf, seed, pace_varies: false, drawn: Mutex::new(Vec::new()) }
+        Self {
+            scenario,
+            text,
+            conf,
+            seed,
+            source: "--vary",
+            pace_varies: false,
+            drawn: Mutex::default(),
+            same_runs: SameRuns::default(),
+        }
+    }
+
+    /// Says where the values of points come from, for messages; `--vary` when nothing is said.
+    pub fn set_source(&mut self, source: &'static str) {
+        self.source = source;
     }
 
     /// Says how often each point is run. Replications of an observed workload, which has no other luck, differ in pace as
@@ -174,7 +192,7 @@ impl Base {
             }
         }
         for (key, value) in given().filter(|(key, _)| *key != VARIANT && !HOST_AXES.contains(&key.as_str())) {
-            conf.set(key, value, Origin::CommandLine(format!("--vary {key}")));
+            conf.set(key, value, Origin::CommandLine(self.source.to_owned()));
         }
         Ok(conf)
     }
@@ -215,6 +233,7 @@ impl Base {
                 };
             }
         };
+        check_tenants(&settings, &cluster).map_err(one)?;
         Ok(match place(&settings, &cluster, &self.scenario.workload) {
             Ok(placed) => {
                 let processes = Processes { pace_varies: self.pace_varies, ..placed.processes };
@@ -222,6 +241,12 @@ impl Base {
             }
             Err(words) => Prepared::Refused(words),
         })
+    }
+
+    /// The record of one run of a point, to see what is modelled in it; `None` where it does not start.
+    pub fn sample(&self, keys: &[String], values: &[&str]) -> Option<RunRecord> {
+        let prepared = self.prepare(keys, values).ok()?;
+        matches!(prepared, Prepared::Ready { .. }).then(|| self.run(&prepared, 0, false))
     }
 
     /// The workload of a replication.
@@ -245,6 +270,28 @@ impl Base {
             drawn.resize(at + 1, None);
         }
         Arc::clone(drawn[at].get_or_insert_with(draw))
+    }
+
+    /// What a study keeps of a replication of a point. It is not run where another run that was made answers for it, which
+    /// changes nothing but the time that it takes.
+    pub fn row(&self, point: u64, prepared: &Prepared, replication: u32) -> SweepRow {
+        let allocated = prepared.allocated_memory();
+        let Prepared::Ready { settings, processes } = prepared else {
+            return SweepRow::of(point, replication, allocated, &self.run(prepared, replication, false));
+        };
+        let asked = Asked::new(settings, processes, replication);
+        if let Some(summary) = self.same_runs.find(&asked) {
+            return SweepRow { point, replication, allocated_memory: allocated, summary };
+        }
+        let run = self.run(prepared, replication, false);
+        let row = SweepRow::of(point, replication, allocated, &run);
+        self.same_runs.keep(asked, &run, &row.summary);
+        row
+    }
+
+    /// Rows so far for which another run answered.
+    pub fn answered(&self) -> u64 {
+        self.same_runs.answered()
     }
 
     /// Runs a replication of a point; with `details` every task and event is kept.

@@ -6,7 +6,7 @@ use crate::host::oom_killer::QosClass;
 use crate::host::swap::SwapDevice;
 use crate::host::tenant::{Request, Tenant};
 use crate::scenario::{self, ClusterSpec, SwapKind, TenantSpec, UNKNOWN_HOST_MEMORY};
-use crate::sim::{HostMemory, HostSpec, Processes, replan};
+use crate::sim::{HostMemory, HostSpec, Processes, check_size, replan};
 use crate::units::HumanBytes;
 use crate::workload::Workload;
 
@@ -22,8 +22,8 @@ pub struct Placed {
 /// Plans the processes of `workload` on the machines of `cluster`.
 ///
 /// # Errors
-/// The words with which Spark or the cluster manager refuses to start them, or of which query the log tells too little for
-/// these settings.
+/// The words with which Spark or the cluster manager refuses to start them, of which query the log tells too little for
+/// these settings, or what is too large to be simulated.
 pub fn place(settings: &Settings, cluster: &ClusterSpec, workload: &Workload) -> Result<Placed, String> {
     replan(workload, settings)?;
     let cluster = changed(cluster, settings)?;
@@ -35,6 +35,7 @@ pub fn place(settings: &Settings, cluster: &ClusterSpec, workload: &Workload) ->
     let hosts = if workload.observed.is_some() { with_room(hosts, &plan) } else { hosts };
     check_containers(settings, &plan, &cluster)?;
     let mut processes = Processes::new(&plan, settings, &hosts).map_err(|error| error.to_string())?;
+    check_size(workload, settings, processes.default_parallelism)?;
     processes.memory = memory(&cluster, settings, &plan);
     Ok(Placed { plan, processes })
 }
@@ -105,14 +106,8 @@ fn changed(cluster: &ClusterSpec, settings: &Settings) -> Result<ClusterSpec, St
             host.swap_bytes = bytes;
         }
     }
+    check_tenants(settings, &cluster)?;
     if let Some(names) = &knobs.tenants {
-        let known: Vec<&str> = cluster.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
-        if let Some(stranger) = names.iter().find(|name| !known.contains(&name.as_str())) {
-            let known = if known.is_empty() { "the scenario has none".to_owned() } else { known.join(", ") };
-            return Err(format!(
-                "spillcast.tenants: there is no tenant `{stranger}`; valid: all, none, {known}"
-            ));
-        }
         cluster.tenants.retain(|tenant| names.contains(&tenant.name));
     }
     for host in &cluster.hosts {
@@ -129,6 +124,19 @@ fn changed(cluster: &ClusterSpec, settings: &Settings) -> Result<ClusterSpec, St
         }
     }
     Ok(cluster)
+}
+
+/// Refuses names of tenants that nobody has.
+pub(super) fn check_tenants(settings: &Settings, cluster: &ClusterSpec) -> Result<(), String> {
+    let known: Vec<&str> = cluster.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
+    let mut asked = settings.knobs.tenants.iter().flatten();
+    let Some(stranger) = asked.find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
+    let valid = if known.is_empty() {
+        "; the scenario has none".to_owned()
+    } else {
+        format!(", {}", known.join(", "))
+    };
+    Err(format!("spillcast.tenants: there is no tenant `{stranger}`; valid: all, none{valid}"))
 }
 
 fn here<'c>(cluster: &'c ClusterSpec, host: &str) -> impl Iterator<Item = &'c TenantSpec> {

@@ -1,7 +1,7 @@
 //! One prediction against one real run: an error for each quantity that the run tells, and beside it the error of the naive
 //! answer that nothing changes.
 
-use crate::record::columns::{STAGES, SUMMARY, Table, Value};
+use crate::record::columns::{STAGES, SUMMARY, Table};
 use crate::record::{ErrorRecord, ObservedRun, ObservedStage, Outcome, Quantities, RunRecord, StageRecord};
 
 /// How two values of a quantity are compared.
@@ -195,11 +195,7 @@ fn of(quantities: &Quantities, column: &str) -> Option<f64> {
 
 /// The value of a simulated row, in the column's unit.
 pub fn of_record<R>(table: &Table<R>, run: &RunRecord, row: &R, column: &str) -> Option<f64> {
-    let value = |column: &str| match table.cell(column, run, row)? {
-        Value::Int(value) => Some(value as f64),
-        Value::Float(value) => Some(value),
-        Value::Text(_) | Value::Absent => None,
-    };
+    let value = |column: &str| table.cell(column, run, row)?.number();
     if column == GC_SHARE {
         return share(value("jvmGcTime")?, value("executorRunTime")?);
     }

@@ -7,7 +7,7 @@ use super::base::{Base, Prepared};
 use super::explain::explain;
 use super::statistics::{Interval, Intervals, Paired, Sample};
 use crate::memory::{StaticRegions, UnifiedRegions};
-use crate::record::columns::{STAGES, SUMMARY, Unit, Value};
+use crate::record::columns::{STAGES, SUMMARY, Unit, total_of};
 use crate::record::{Outcome, RunRecord, StageRecord};
 use crate::sim::{Processes, Regions};
 
@@ -84,8 +84,7 @@ pub fn compare(base: &Base, sides: [&Prepared; 2], runs: u32, confidence: f64) -
         .filter(|(_, unit, _)| *unit != Unit::None)
         .filter_map(|(name, unit, _)| {
             let values = pairs.iter().filter_map(|pair| {
-                let [a, b] =
-                    [0, 1].map(|side| SUMMARY.cell(name, &pair[side], &pair[side]).and_then(|v| number(&v)));
+                let [a, b] = [0, 1].map(|side| total_of(&pair[side], name));
                 Some((a?, b?))
             });
             difference(name, unit, values.collect(), &mut intervals)
@@ -98,14 +97,6 @@ pub fn compare(base: &Base, sides: [&Prepared; 2], runs: u32, confidence: f64) -
         .map(|side| records.iter().map(|pair| (pair[side].outcome, pair[side].reason.clone())).collect());
     let allocated_memory = sides.map(Prepared::allocated_memory);
     Comparison { runs, endings, totals, stages, causes, bounds, allocated_memory }
-}
-
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Int(number) => Some(*number as f64),
-        Value::Float(number) => Some(*number),
-        Value::Text(_) | Value::Absent => None,
-    }
 }
 
 fn difference(
@@ -150,7 +141,7 @@ fn of_stage(run: &RunRecord, stage_id: u32, column: &str) -> Option<f64> {
     if attempts.is_empty() {
         return None;
     }
-    let cell = |stage: &&StageRecord| STAGES.cell(column, run, stage).and_then(|value| number(&value));
+    let cell = |stage: &&StageRecord| STAGES.cell(column, run, stage)?.number();
     Some(attempts.iter().filter_map(cell).sum())
 }
 

@@ -160,11 +160,10 @@ fn logarithmic(
     item: &str,
     unit: &str,
 ) -> Result<Vec<String>, String> {
-    let count: u32 = count
-        .parse()
-        .ok()
-        .filter(|count| (2..=VALUES_MAX as u32).contains(count))
-        .ok_or_else(|| format!("'{count}' values of {item}: a logarithmic range has 2 or more"))?;
+    let count: u32 =
+        count.parse().ok().filter(|count| (2..=VALUES_MAX as u32).contains(count)).ok_or_else(|| {
+            format!("'{count}' values of {item}: a logarithmic range has 2 to {VALUES_MAX}")
+        })?;
     if from.number <= 0.0 {
         return Err(format!("the logarithmic range {item} starts at {}; valid: above 0", from.number));
     }
@@ -319,7 +318,7 @@ mod tests {
             ("spark.executor.memory=1g..8g:1", "has no unit"),
             ("spark.executor.memory=1..8g:1g", "one end of the range"),
             ("spark.executor.memory=1g..8g:log", "how many values"),
-            ("spark.executor.memory=1g..8g:log:1", "2 or more"),
+            ("spark.executor.memory=1g..8g:log:1", "2 to 1000000"),
             ("spark.executor.memory=1g..8g:exp:3", "'exp' is no kind of range"),
             ("spark.sql.shuffle.partitions=0..10:log:3", "valid: above 0"),
             ("spark.sql.shuffle.partitions=a..b:1", "'a' is no number"),

@@ -3,11 +3,14 @@
 
 use super::base::{Base, Prepared};
 use super::explain::root_cause;
-use crate::record::columns::{SUMMARY, Value};
+use crate::record::columns::total_of;
 use crate::record::{Outcome, RunRecord};
 
 /// The miss of a point of which nothing is known: more than any failure.
 const BROKEN: f64 = 100.0;
+
+/// The miss of a limit on what is not modelled, and the most that any limit is missed by: less than a failure.
+const UNKNOWN: f64 = 9.0;
 
 /// What is to be least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,11 +162,11 @@ fn misses(run: &RunRecord, limits: &[Limit]) -> (f64, String) {
     }
     let (mut worst, mut why) = (0.0_f64, Vec::new());
     for limit in limits {
-        let value = match SUMMARY.cell(limit.column, run, run) {
-            Some(Value::Int(number)) => number as f64,
-            Some(Value::Float(number)) => number,
-            // What is not modelled keeps every limit that nobody can check.
-            _ => continue,
+        let Some(value) = total_of(run, limit.column) else {
+            // Nobody can say that it keeps the limit.
+            worst = worst.max(UNKNOWN);
+            why.push(format!("{} is not modelled", limit.column));
+            continue;
         };
         let kept = match (limit.at_most, limit.inclusive) {
             (true, true) => value <= limit.limit,
@@ -173,7 +176,7 @@ fn misses(run: &RunRecord, limits: &[Limit]) -> (f64, String) {
         };
         let miss = (value - limit.limit).abs() / limit.limit.abs().max(1.0);
         // A value on a limit that is not allowed misses by next to nothing, but misses.
-        let miss = miss.clamp(f64::EPSILON, 9.0);
+        let miss = miss.clamp(f64::EPSILON, UNKNOWN);
         if !kept {
             worst = worst.max(miss);
             why.push(format!("{} is {value}, the limit {}", limit.column, limit.limit));
@@ -197,6 +200,8 @@ mod tests {
         let other = Limit { column: "tasks", at_most: false, inclusive: true, limit: 4.0 };
         let (miss, why) = misses(&run, &[limit.clone(), other]);
         assert_eq!((miss, why.as_str()), (1.0, "wallMs is 2000, the limit 1000; tasks is 0, the limit 4"));
+        let unknown = Limit { column: "swapInBytes", limit: 0.0, ..limit.clone() };
+        assert_eq!(misses(&run, &[unknown]), (9.0, "swapInBytes is not modelled".to_owned()));
         run.outcome = Outcome::HeapOom;
         assert!(misses(&run, &[limit]).0 > 9.0);
     }

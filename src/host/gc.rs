@@ -50,7 +50,12 @@ const TURNOVER: f64 = 0.02;
 const ROOTS_S: f64 = 4e-3;
 /// Live data above this share of what the collector can use is taken as this share: the program is about to die of it, and
 /// whether it does is decided elsewhere.
-pub const USED_SHARE_MAX: f64 = 0.95;
+const USED_SHARE_MAX: f64 = 0.95;
+
+/// Bytes of a heap of `heap` that live data can fill beside a collector at work.
+pub fn fillable(heap: u64) -> u64 {
+    (heap as f64 * USED_SHARE_MAX) as u64
+}
 
 /// What collections of a heap take.
 #[derive(Clone, Copy, Debug, PartialEq)]

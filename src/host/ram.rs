@@ -27,8 +27,6 @@ pub struct Process {
 /// How a process fares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Share {
-    /// Pages in memory.
-    pub resident_pages: f64,
     /// Pages in swap.
     pub swapped_pages: f64,
     /// Time that it takes for work that takes 1 while nothing is missing.
@@ -249,7 +247,6 @@ fn share(found: &[Moving], slowdown: f64) -> Share {
     let resident: f64 = found.iter().map(|moving| moving.resident).sum();
     let pages: f64 = found.iter().map(|moving| moving.set.pages).sum();
     Share {
-        resident_pages: resident,
         swapped_pages: (pages - resident).max(0.0),
         slowdown,
         miss_shares: found.iter().map(|moving| moving.miss_share()).collect(),
@@ -301,8 +298,8 @@ mod tests {
         let neighbours = [process(1, 100_000.0, 10_000.0, 1.0), process(2, 100_000.0, 100.0, 0.1)];
         let found = settled(&neighbours, 150_000.0, SwapDevice::LOCAL_SSD);
         assert!(found[0].swapped_pages < 0.2 * found[1].swapped_pages, "{found:?}");
-        let sum: f64 = found.iter().map(|share| share.resident_pages).sum();
-        assert!((sum - 150_000.0).abs() < 1.0, "{sum}");
+        let away: f64 = found.iter().map(|share| share.swapped_pages).sum();
+        assert!((away - 50_000.0).abs() < 1.0, "{away}");
     }
 
     #[test]

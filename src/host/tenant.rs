@@ -186,12 +186,17 @@ const STOLEN_MS: f64 = 100.0;
 const OWN_TAIL: f64 = 2.0;
 
 impl Request {
-    /// Time to serve one that waits for no other, ms.
-    pub fn service_ms(self, strain: &Strain) -> f64 {
+    /// Time of its own work with its turns of a processor, ms.
+    fn own_ms(self, strain: &Strain) -> f64 {
         let crowd = ((strain.busy + 1.0) / strain.cores.max(1.0) - 1.0).max(0.0);
         let long = self.quiet_ms / (self.quiet_ms + TURN_MS);
+        self.quiet_ms * (1.0 + SLEEPER_SHARE * crowd * long)
+    }
+
+    /// Time to serve one that waits for no other, ms.
+    pub fn service_ms(self, strain: &Strain) -> f64 {
         let faults = self.touched_bytes as f64 / PAGE_BYTES as f64 * strain.miss_share;
-        self.quiet_ms * (1.0 + SLEEPER_SHARE * crowd * long) + faults * strain.page_in_us / 1e3
+        self.own_ms(strain) + faults * strain.page_in_us / 1e3
     }
 
     /// Requests that are due and not done after `seconds` more of the same. Each costs what it costs when it is served: pages
@@ -205,12 +210,9 @@ impl Request {
     /// How long it takes.
     pub fn latency(self, strain: &Strain) -> Latency {
         let cores = strain.cores.max(1.0);
-        let crowd = ((strain.busy + 1.0) / cores - 1.0).max(0.0);
-        let long = self.quiet_ms / (self.quiet_ms + TURN_MS);
-        let own = self.quiet_ms * (1.0 + SLEEPER_SHARE * crowd * long);
         Latency {
             usual_ms: self.service_ms(strain) * (1.0 + strain.waiting),
-            own_ms: (OWN_TAIL - 1.0) * own / f64::ln(50.0),
+            own_ms: (OWN_TAIL - 1.0) * self.own_ms(strain) / f64::ln(50.0),
             late_share: LATE_SHARE * (strain.busy / cores).clamp(0.0, 1.0).powf(cores),
             late_ms: SLICE_MS * (1.0 + cores.min(8.0).log2().floor()),
             stops: [

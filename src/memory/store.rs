@@ -21,6 +21,13 @@ pub enum EntryForm {
     Values,
 }
 
+impl EntryForm {
+    /// The form in which memory holds a block of this level.
+    pub fn of(level: StorageLevel) -> Self {
+        if level.deserialized { Self::Values } else { Self::Bytes }
+    }
+}
+
 /// A block in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {

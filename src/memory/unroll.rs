@@ -3,7 +3,7 @@
 //! stop when the task is interrupted (UNROLL-3), by dropping the state and releasing what it held.
 
 use super::store::{Entry, EntryForm};
-use super::{BlockId, MemoryManager, MemoryMode, OffHeapStorageUnsupported, TaskId};
+use super::{BlockId, MemoryManager, MemoryMode, OffHeapStorageUnsupported, StorageLevel, TaskId};
 
 /// How memory for unrolling is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -136,6 +136,52 @@ impl Unroll {
     }
 }
 
+impl MemoryManager {
+    /// Puts a block of values that are all at hand, in the form of its level, and unlocks it: memory holds it, or the disk
+    /// where the level uses that, or it is forgotten. Tells whether memory holds it; `None` when it was known before.
+    pub fn put_values(
+        &mut self,
+        settings: UnrollSettings,
+        task: TaskId,
+        block: BlockId,
+        level: StorageLevel,
+        bytes: u64,
+    ) -> Option<bool> {
+        if !self.store_mut().lock_new_for_writing(task, block, level) {
+            return None;
+        }
+        let stored = level.use_memory && self.unroll_whole(settings, task, block, level, bytes);
+        if !stored && level.use_disk {
+            self.store_mut().set_on_disk(block);
+        }
+        self.store_mut().unlock(task, block);
+        if !stored && !level.use_disk {
+            self.forget_block(block);
+        }
+        Some(stored)
+    }
+
+    fn unroll_whole(
+        &mut self,
+        settings: UnrollSettings,
+        task: TaskId,
+        block: BlockId,
+        level: StorageLevel,
+        bytes: u64,
+    ) -> bool {
+        let mode = level.memory_mode();
+        let Ok(mut unroll) = Unroll::start(self, settings, task, block, mode) else { return false };
+        unroll.check(self, bytes);
+        match unroll.finish(self, bytes, EntryForm::of(level)) {
+            UnrollOutcome::Stored { .. } => true,
+            UnrollOutcome::Failed { held } => {
+                self.release_unroll_for_task(task, held, mode);
+                false
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +232,24 @@ mod tests {
     #[test]
     fn without_a_first_reservation_nothing_is_read() {
         assert_eq!(unroll(99, &[10], 10), (UnrollOutcome::Failed { held: 0 }, 0, 0));
+    }
+
+    #[test]
+    fn values_that_do_not_fit_go_to_disk_or_are_forgotten() {
+        let put = |level: StorageLevel, bytes: u64| {
+            let regions =
+                UnifiedRegions { on_heap: 500, on_heap_storage: 500, off_heap: 0, off_heap_storage: 0 };
+            let mut manager = MemoryManager::unified(regions);
+            let settings = UnrollSettings { initial_threshold: 100, ..UnrollSettings::default() };
+            let stored = manager.put_values(settings, TASK, BLOCK, level, bytes);
+            assert_eq!(manager.put_values(settings, TASK, BLOCK, level, bytes).is_some(), stored.is_none());
+            let found = manager.store().lookup(BLOCK);
+            assert!(found.is_none_or(|found| found.writer.is_none() && found.readers == 0));
+            (stored, manager.storage(MODE).used(), found.map(|found| found.on_disk))
+        };
+        assert_eq!(put(StorageLevel::MEMORY_AND_DISK, 400), (Some(true), 400, Some(false)));
+        assert_eq!(put(StorageLevel::MEMORY_AND_DISK, 600), (Some(false), 0, Some(true)));
+        assert_eq!(put(StorageLevel::DISK_ONLY, 400), (Some(false), 0, Some(true)));
     }
 
     #[test]

@@ -66,11 +66,7 @@ impl SweepRow {
 
     /// The number in a cell.
     pub fn number(&self, column: usize) -> Option<f64> {
-        match self.summary.get(column)? {
-            Value::Int(number) => Some(*number as f64),
-            Value::Float(number) => Some(*number),
-            Value::Text(_) | Value::Absent => None,
-        }
+        self.summary.get(column)?.number()
     }
 
     /// The text in a cell.

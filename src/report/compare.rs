@@ -3,12 +3,26 @@
 use std::fmt::Write as _;
 
 use super::table::Style;
-use super::text::{GREEN, Page, RED, shorten, widest};
+use super::text::{GREEN, Page, RED, YELLOW, shorten, widest};
 use crate::record::columns::Unit;
 use crate::units::{HumanBytes, HumanDuration, SimDuration};
 
 /// A row of a table: what, both sides, and the difference in words.
 pub type Row = [String; 4];
+
+/// Which side is the better one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Better {
+    /// The second.
+    Second,
+    /// The first.
+    First,
+    /// They are alike.
+    #[default]
+    Neither,
+    /// Noise alone could explain the difference.
+    Unsure,
+}
 
 /// What is told of a comparison.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +31,8 @@ pub struct Sheet {
     pub names: [String; 2],
     /// One sentence.
     pub verdict: String,
-    /// Whether the second side is the better one.
-    pub better: Option<bool>,
+    /// Which side is the better one.
+    pub better: Better,
     /// Rows of the whole run.
     pub totals: Vec<Row>,
     /// Rows by stage, under its name.
@@ -35,9 +49,10 @@ pub struct Sheet {
 pub fn text(sheet: &Sheet, style: Style) -> String {
     let mut page = Page { text: String::new(), style };
     let (word, color) = match sheet.better {
-        Some(true) => ("BETTER", GREEN),
-        Some(false) => ("WORSE", RED),
-        None => ("EQUAL", GREEN),
+        Better::Second => ("BETTER", GREEN),
+        Better::First => ("WORSE", RED),
+        Better::Neither => ("EQUAL", GREEN),
+        Better::Unsure => ("UNSURE", YELLOW),
     };
     page.verdict(word, color, &sheet.verdict);
     for (letter, name) in ["A", "B"].iter().zip(&sheet.names) {
@@ -118,7 +133,7 @@ mod tests {
         let sheet = Sheet {
             names: ["as it is".to_owned(), "spark.executor.memory=512m".to_owned()],
             verdict: "B takes 1.0 s longer.".to_owned(),
-            better: Some(false),
+            better: Better::First,
             totals: vec![row("wallMs")],
             stages: vec![(
                 "Stage 0, a name that is much longer than any terminal has room for it".to_owned(),

@@ -8,6 +8,7 @@ use crate::units::{HumanDuration, SimDuration};
 /// ANSI colours of a verdict.
 pub(super) const RED: &str = "31";
 pub(super) const GREEN: &str = "32";
+pub(super) const YELLOW: &str = "33";
 
 /// Text under way.
 pub(super) struct Page {

@@ -130,7 +130,7 @@ impl World<'_> {
             self.tasks.len() - 1
         });
         self.tasks[key] = Some(task);
-        if self.traced.is_some() && self.is_traced(id, stage, index) {
+        if self.is_traced(id, stage, index) {
             if let Some(task) = self.tasks[key].as_mut() {
                 task.operators.keep_trace();
             }
@@ -160,9 +160,7 @@ impl World<'_> {
     /// Ends a task: its memory, locks and slot are free, its metrics counted.
     pub(super) fn finish_task(&mut self, key: usize, failure: Option<&str>) {
         let now = self.queue.now();
-        if self.traced.is_some() {
-            self.note_end(key, failure);
-        }
+        self.note_end(key, failure);
         let mut task = self.tasks[key].take().expect("an ending task exists");
         let executor = task.executor;
         let state = &mut self.executors[executor];

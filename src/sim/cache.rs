@@ -45,10 +45,6 @@ impl World<'_> {
         knob.unwrap_or(data.level)
     }
 
-    fn form(level: StorageLevel) -> EntryForm {
-        if level.deserialized { EntryForm::Values } else { EntryForm::Bytes }
-    }
-
     fn memory_size(level: StorageLevel, partition: CachedPartition) -> u64 {
         if level.deserialized { partition.memory_bytes } else { partition.serialized_bytes }
     }
@@ -220,33 +216,13 @@ impl World<'_> {
             let size = Self::memory_size(level, partition);
             let settings = self.unroll_settings();
             let manager = &mut self.executors[peer].manager;
-            if !manager.store_mut().lock_new_for_writing(id, block, level) {
-                continue;
-            }
-            let mut in_memory = false;
-            if level.use_memory
-                && let Ok(mut unroll) = Unroll::start(manager, settings, id, block, level.memory_mode())
-            {
-                unroll.check(manager, size);
-                match unroll.finish(manager, size, Self::form(level)) {
-                    UnrollOutcome::Stored { .. } => in_memory = true,
-                    UnrollOutcome::Failed { held } => {
-                        manager.release_unroll_for_task(id, held, level.memory_mode());
-                    }
-                }
-            }
-            if !in_memory && level.use_disk {
-                manager.store_mut().set_on_disk(block);
-            }
-            manager.store_mut().unlock(id, block);
-            if !in_memory && !level.use_disk {
-                manager.forget_block(block);
-            }
+            let Some(in_memory) = manager.put_values(settings, id, block, level, size) else { continue };
             let kind = if in_memory { EventKind::Put } else { EventKind::PutRefused };
             self.event(kind, Some(peer), Some(task_id), size, &block.to_string());
             let task = self.tasks[key].as_mut().expect("a task that puts a block exists");
             task.work.push_back(Work::Network(partition.serialized_bytes));
             self.drain_evictions_of(key, peer);
+            self.refresh(peer);
         }
     }
 
@@ -383,7 +359,7 @@ impl World<'_> {
         let id = TaskId(task_id as i64);
         let size = Self::memory_size(level, partition);
         let manager = &mut self.executors[executor].manager;
-        let outcome = unroll.finish(manager, size, Self::form(level));
+        let outcome = unroll.finish(manager, size, EntryForm::of(level));
         let mut again = false;
         match outcome {
             UnrollOutcome::Stored { size } => {
@@ -441,24 +417,8 @@ impl World<'_> {
             let level = StorageLevel::MEMORY_AND_DISK_SER;
             // A driver's own executor has the pieces already; they are the same blocks.
             let _ = manager.put_bytes(id, piece, pieces_bytes, MemoryMode::OnHeap, level);
-            manager.store_mut().lock_new_for_writing(id, value, StorageLevel::MEMORY_AND_DISK);
-            let stored = match Unroll::start(manager, settings, id, value, MemoryMode::OnHeap) {
-                Ok(mut unroll) => {
-                    unroll.check(manager, relation_bytes);
-                    match unroll.finish(manager, relation_bytes, EntryForm::Values) {
-                        UnrollOutcome::Stored { .. } => true,
-                        UnrollOutcome::Failed { held } => {
-                            manager.release_unroll_for_task(id, held, MemoryMode::OnHeap);
-                            false
-                        }
-                    }
-                }
-                Err(_) => false,
-            };
-            if !stored {
-                manager.store_mut().set_on_disk(value);
-            }
-            manager.store_mut().unlock(id, value);
+            let level = StorageLevel::MEMORY_AND_DISK;
+            let stored = manager.put_values(settings, id, value, level, relation_bytes) == Some(true);
             // The value was deserialized before it was put; where the pool has no room for it, it is on the heap all the
             // same while tasks probe it.
             if !stored {

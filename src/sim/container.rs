@@ -3,11 +3,13 @@
 //! What a container may have in swap beside its limit of memory is `memory.swap.max` of cgroup v2, and the difference of
 //! `memory.memsw.limit_in_bytes` and `memory.limit_in_bytes` of v1; none by default, as Kubernetes has it. Above `memory.high`
 //! the kernel first swaps, and where it cannot, lets whoever takes more memory sleep, the longer the further it is above; it
-//! never kills for that. The kill comes when memory and swap of the container are both full. The container's pages come and
+//! never kills for that ([`crate::host::cgroup`]). The kill comes when memory and swap of the container are both full. The container's pages come and
 //! go as a host's do ([`crate::host::ram`]), among themselves. None of this was measured on containers. Left out: page cache
 //! within the container, a standstill of a container as an end of its own, other processes in it than the executor's.
 
 use super::World;
+use super::pages::Missing;
+use crate::host::cgroup::sleep_s;
 use crate::host::ram::Ram;
 use crate::host::swap::PAGE_BYTES;
 use crate::units::{HumanBytes, SimTime};
@@ -26,10 +28,8 @@ pub(super) struct Container {
     ram: Ram,
     /// Bytes of it in swap.
     pub(super) swapped: u64,
-    /// Time that missing pages make of a unit of work; 1 is none.
-    pub(super) slow: f64,
-    /// Share of the live data that is in swap.
-    pub(super) missing: f64,
+    /// What that does to the executor.
+    pub(super) missing: Missing,
     /// Bytes of memory and swap at the last look, and when that was.
     seen: u64,
     seen_at: SimTime,
@@ -42,8 +42,7 @@ impl Container {
         Self {
             ram: Ram::default(),
             swapped: 0,
-            slow: 1.0,
-            missing: 0.0,
+            missing: Missing::NONE,
             seen: 0,
             seen_at: SimTime::ZERO,
             asleep_ns: 0.0,
@@ -58,21 +57,6 @@ impl Container {
 
 /// Less of a change than this is not worth a look, bytes.
 const STEP_BYTES: u64 = 2 << 20;
-
-/// Bytes that a thread charges at a time (`MEMCG_CHARGE_BATCH`, 64 pages).
-const BATCH_BYTES: f64 = 64.0 * PAGE_BYTES as f64;
-/// Sleep for a batch, s, by the square of the share above `memory.high`; less than the shortest is none, more than the longest
-/// the longest (`calculate_high_delay` and `mem_cgroup_handle_over_high` of `mm/memcontrol.c`, Linux 5.7 and later).
-const SLEEP_S: f64 = 64.0;
-const SLEEP_MIN_S: f64 = 0.01;
-const SLEEP_MAX_S: f64 = 2.0;
-
-/// Sleep for a batch of memory, s, when a container has `used` bytes and `high` as its `memory.high`.
-fn sleep_s(used: u64, high: u64) -> f64 {
-    let above = used.saturating_sub(high) as f64 / high.max(1) as f64;
-    let sleep = SLEEP_S * above * above;
-    if sleep < SLEEP_MIN_S { 0.0 } else { sleep.min(SLEEP_MAX_S) }
-}
 
 impl World<'_> {
     /// What an executor's container may use; `None` where nothing but its limit matters.
@@ -115,11 +99,18 @@ impl World<'_> {
             return 0;
         }
         let quiet = bytes <= room.high && swapped == 0;
+        if quiet {
+            // All is back in memory; nothing is known of pages in swap any more.
+            let container = &mut self.executors[index].container;
+            container.ram = Ram::default();
+            container.missing = Missing::NONE;
+        }
+        let container = &self.executors[index].container;
         let old = now.since(container.seen_at) >= super::host::BALANCE_MAX_AGE && !quiet;
         if !old && bytes.abs_diff(container.seen) < STEP_BYTES {
             return bytes.saturating_sub(swapped);
         }
-        let grown = bytes.saturating_sub(container.seen) as f64;
+        let grown = bytes.saturating_sub(container.seen);
         let seconds = if swapped > 0 { now.since(container.seen_at).as_secs() } else { 0.0 };
         self.executors[index].container.seen = bytes;
         self.executors[index].container.seen_at = now;
@@ -130,28 +121,25 @@ impl World<'_> {
         let wanted = bytes.saturating_sub(room.high).min(room.swap);
         let in_memory = bytes - wanted;
         let held_back = self.settings.knobs.container_high.is_some();
-        let sleep_s = if held_back { grown / BATCH_BYTES * sleep_s(in_memory, room.high) } else { 0.0 };
+        let sleep_s = if held_back { sleep_s(grown, in_memory, room.high) } else { 0.0 };
         self.executors[index].container.asleep_ns += sleep_s * 1e9;
         let process = self.executor_process(index, bytes);
+        let copies = self.hosts[host].copies;
         let Some(ledger) = self.hosts[host].memory.as_deref_mut() else { return bytes };
         let container = &mut self.executors[index].container;
         let device = ledger.setup.swap_device;
         let found = container.ram.settle(&[process], (in_memory / PAGE_BYTES) as f64, device, seconds);
         let share = &found.shares[0];
         container.swapped = ((share.swapped_pages * PAGE_BYTES as f64) as u64).min(room.swap);
-        container.slow = share.slowdown;
-        container.missing = share.miss_shares[super::pages::LIVE];
+        container.missing = Missing::of(share);
         ledger.in_containers = ledger.in_containers + container.swapped - swapped;
-        ledger.swap_in_pages += found.page_ins;
-        ledger.swap_out_pages += found.page_outs;
+        // The same container of each copy does the same.
+        ledger.swap_in_pages += found.page_ins * copies;
+        ledger.swap_out_pages += found.page_outs * copies;
         ledger.worst_slowdown = ledger.worst_slowdown.max(share.slowdown);
         ledger.debt_pages += container.swapped.saturating_sub(swapped) as f64 / PAGE_BYTES as f64;
-        let (slow, missing, read_s) = (container.slow, container.missing, device.read_us(1.0) / 1e6);
         let stays = bytes.saturating_sub(container.swapped);
-        let executor = &mut self.executors[index];
-        executor.swap_slow = executor.swap_slow.max(slow);
-        executor.missing_share = executor.missing_share.max(missing);
-        executor.swap_read_s = read_s;
+        self.executors[index].swap_read_s = device.read_us(1.0) / 1e6;
         stays
     }
 
@@ -161,20 +149,5 @@ impl World<'_> {
             0 => HumanBytes(limit).to_string(),
             swap => format!("{} of memory and {} of swap", HumanBytes(limit), HumanBytes(swap)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::units::MIB;
-
-    #[test]
-    fn sleeps_are_the_kernels() {
-        let at = |used: u64| sleep_s(used * MIB, 100 * MIB);
-        // Up to the limit and a little above there is none; then its square, up to two seconds.
-        assert_eq!((at(100), at(101)), (0.0, 0.0));
-        assert!((at(105) - 0.16).abs() < 1e-9 && (at(110) - 0.64).abs() < 1e-9);
-        assert_eq!(at(200), 2.0);
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::World;
 use super::container::Container;
 use super::heartbeat::LongPauses;
+use super::pages::Missing;
 use super::processes::{ExecutorSetup, host_collector};
 use super::warmup::WarmUp;
 use crate::engine::{SharedResource, TimerId};
@@ -21,8 +22,6 @@ const SPEED_STEP: f64 = 0.005;
 /// Pages a task that an executor has to spare when there is plenty: more than twice what a first page and an array that
 /// doubles below one, old and new, take at a time.
 const PLENTY_PAGES: u64 = 4;
-
-const NO_HEAP: TaskHeap = TaskHeap { heap: 0, objects: 0, arrays: 0, missing: 0.0, swap_read_s: 0.0 };
 
 /// Collection is priced anew when the heap has moved by more than one part in so many of what is free of it: the price
 /// changes by less than half a percent below that, up as often as down.
@@ -62,7 +61,7 @@ pub(super) struct Executor {
     /// What its JVM pays for being new.
     pub(super) warm_up: WarmUp,
     /// Bytes allocated for one nanosecond of work, summed over the running tasks.
-    allocation_rate: f64,
+    pub(super) allocation_rate: f64,
     gc_share: f64,
     /// The heap that was priced last, and what collections of it take.
     priced: (TaskHeap, Pauses),
@@ -76,10 +75,9 @@ pub(super) struct Executor {
     pub(super) swap_ns: f64,
     speed: f64,
     pub(super) long_pauses: LongPauses,
-    /// Time that missing pages make of a unit of work; 1 is none.
-    pub(super) swap_slow: f64,
-    /// Share of its live data that is in swap, and the time of a random read from there, s.
-    pub(super) missing_share: f64,
+    /// What pages that its host has moved to swap do to it; those of its container come on top.
+    pub(super) missing: Missing,
+    /// Time of a random read from swap, s.
     pub(super) swap_read_s: f64,
     /// Bytes of its process tree in memory and swap, at the last look.
     pub(super) footprint: u64,
@@ -121,15 +119,14 @@ impl Executor {
             warm_up,
             allocation_rate: 0.0,
             gc_share: 0.0,
-            priced: (NO_HEAP, pauses(collector, NO_HEAP)),
+            priced: (TaskHeap::default(), pauses(collector, TaskHeap::default())),
             touched: false,
             stale: false,
             gc_ns: 0.0,
             swap_ns: 0.0,
             speed: 1.0,
             long_pauses: LongPauses::default(),
-            swap_slow: 1.0,
-            missing_share: 0.0,
+            missing: Missing::NONE,
             swap_read_s: 0.0,
             footprint: 0,
             container: Container::new(),
@@ -140,14 +137,9 @@ impl Executor {
 
     /// Whether all tasks, of which one holds `held` bytes, could take some pages more without anybody coming short or any block
     /// being evicted: then it matters to nobody when exactly a task asks for less than a page.
-    pub(super) fn has_plenty(&self, held: u64) -> bool {
-        let mode = self.tungsten_mode;
-        let (execution, storage) = (self.manager.execution(mode), self.manager.storage(mode));
-        let most = self.manager.max_execution(mode);
-        let free = most.saturating_sub(execution.used()).min(execution.free() + storage.free());
+    pub(super) fn has_plenty(&mut self, held: u64) -> bool {
         let slots = u64::from(self.record.cores);
-        let some = PLENTY_PAGES * self.page_size;
-        some * slots < free && (held + some) * slots < most
+        self.manager.has_room(slots, PLENTY_PAGES * self.page_size, held, self.tungsten_mode)
     }
 
     /// Bytes of the heap that a collection cannot free.
@@ -162,7 +154,7 @@ impl Executor {
         let arrays = self.manager.execution(MemoryMode::OnHeap).used()
             + self.manager.storage(MemoryMode::OnHeap).used();
         let objects = base + self.user_heap;
-        let (missing, swap_read_s) = (self.missing_share, self.swap_read_s);
+        let (missing, swap_read_s) = (self.missing.share.max(self.container.missing.share), self.swap_read_s);
         TaskHeap { heap: self.heap_max, objects, arrays, missing, swap_read_s }
     }
 
@@ -176,9 +168,9 @@ impl Executor {
         self.allocation_rate * processor * (1.0 - self.gc_share) * 1e9
     }
 
-    /// Bytes that its tasks allocate in a nanosecond with a processor each and no collection.
-    pub(super) fn allocation_rate_per_ns(&self) -> f64 {
-        self.allocation_rate
+    /// Time that missing pages make of a unit of work; 1 is none.
+    pub(super) fn swap_slow(&self) -> f64 {
+        self.missing.slow.max(self.container.missing.slow)
     }
 
     /// Pause time until `now`, ns.
@@ -186,11 +178,12 @@ impl Executor {
         let elapsed = now.since(self.updated).0 as f64;
         if elapsed > 0.0 {
             self.gc_ns += elapsed * self.gc_share;
-            if self.swap_slow > 1.0 {
-                let waiting = elapsed * (1.0 - self.gc_share) * (1.0 - 1.0 / self.swap_slow);
+            let slow = self.swap_slow();
+            if slow > 1.0 {
+                let waiting = elapsed * (1.0 - self.gc_share) * (1.0 - 1.0 / slow);
                 self.swap_ns += waiting * self.running.len() as f64;
             }
-            self.allocated += elapsed * (1.0 - self.gc_share) / self.swap_slow * self.allocation_rate;
+            self.allocated += elapsed * self.speed * self.allocation_rate;
             self.updated = now;
         }
         self.gc_ns
@@ -309,7 +302,7 @@ impl World<'_> {
         let now = self.queue.now();
         let processor = self.hosts[self.executors[index].host].processor_share();
         let executor = &mut self.executors[index];
-        let speed = processor * (1.0 - executor.gc_share) / executor.swap_slow;
+        let speed = processor * (1.0 - executor.gc_share) / executor.swap_slow();
         if (speed - executor.speed).abs() > SPEED_STEP * executor.speed {
             executor.speed = speed;
             executor.cpu.set_rates(now, 1e6, speed);

@@ -4,7 +4,7 @@
 use super::World;
 use super::executor::Executor;
 use super::task::Task;
-use crate::host::USED_SHARE_MAX;
+use crate::host::fillable;
 use crate::memory::operators::SparkOutOfMemory;
 use crate::memory::{BlockId, MemoryMode, TaskId};
 use crate::record::{Approach, Fall, Holder, Holding, Limit, SharedPool, Silence, gives_way};
@@ -37,7 +37,7 @@ impl BroadcastBuild {
 
     /// What of the heap can be in use beside a collector at work.
     pub(super) fn usable(&self) -> u64 {
-        (self.heap as f64 * USED_SHARE_MAX) as u64
+        fillable(self.heap)
     }
 
     /// The heap has room for all of it.
@@ -217,7 +217,7 @@ impl World<'_> {
     /// they do not. Left out: rows made of them there, which need more.
     pub(super) fn results_do_not_fit(&mut self, stage: usize, results: u64) -> Option<String> {
         let (heap, live) = self.driver_in_use();
-        let limit_bytes = (heap as f64 * USED_SHARE_MAX) as u64;
+        let limit_bytes = fillable(heap);
         let used = live + results;
         self.approach(Limit::DriverHeap, used, limit_bytes, None);
         if used <= limit_bytes {

@@ -102,8 +102,8 @@ impl World<'_> {
             return 1.0;
         }
         // Tasks that wait for pages allocate the slower; the collections that they bring take as long as ever.
-        let slow = executor.swap_slow;
-        let rate = executor.allocation_rate_per_ns() * processor;
+        let slow = executor.swap_slow();
+        let rate = executor.allocation_rate * processor;
         let share_of = |pauses_per_work: f64| pauses_per_work / (slow + pauses_per_work);
         let spread = pauses.ns_per_byte * rate;
         if pauses.longest_ns <= self.heartbeats().bearable() as f64 || !pauses.every_bytes.is_finite() {

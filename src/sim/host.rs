@@ -7,13 +7,13 @@
 
 use super::World;
 use super::event::Event;
-use super::pages::LIVE;
+use super::pages::Missing;
 use super::processes::HostMemory;
 use crate::engine::{SharedResource, TimerId};
 use crate::host::oom_killer::GIVE_UP_S;
 use crate::host::ram::{Ram, Share};
 use crate::host::swap::PAGE_BYTES;
-use crate::host::tenant::{ACTIVE, COLLECTOR, LatencyLog, Strain, Window};
+use crate::host::tenant::{ACTIVE, COLLECTOR, Latency, LatencyLog, Strain, Window};
 use crate::record::{
     CACHED_FILES, FREE_MEMORY, HostPoint, HostRecord, LedgerEntry, Limit, Outcome, TenantRecord,
 };
@@ -319,12 +319,8 @@ impl World<'_> {
             share.slowdown >= STANDSTILL && !self.executors[*executor].running.is_empty()
         };
         ledger.standing_still = own.iter().zip(&ledger.shares).any(|pair| works(&pair));
-        let slowdowns: Vec<(f64, f64)> = (0..own.len())
-            .map(|index| {
-                let share = ledger.shares.get(index);
-                share.map_or((1.0, 0.0), |share| (share.slowdown, share.miss_shares[LIVE]))
-            })
-            .collect();
+        let missing: Vec<Missing> =
+            (0..own.len()).map(|index| ledger.shares.get(index).map_or(Missing::NONE, Missing::of)).collect();
         let read_s = ledger.setup.swap_device.read_us(1.0) / 1e6;
         let full = demand > ledger.room() + ledger.swap_room(copies);
         let schedule = full && !ledger.kill_pending;
@@ -339,12 +335,9 @@ impl World<'_> {
             ledger.peak_lines = lines;
         }
         self.plan_look_at_pages(at, &own);
-        for (&executor, (slow, missing)) in own.iter().zip(slowdowns) {
+        for (&executor, missing) in own.iter().zip(missing) {
             self.executors[executor].gc_until(now);
-            let within = &self.executors[executor].container;
-            let (slow, missing) = (slow.max(within.slow), missing.max(within.missing));
-            self.executors[executor].swap_slow = slow;
-            self.executors[executor].missing_share = missing;
+            self.executors[executor].missing = missing;
             self.executors[executor].swap_read_s = read_s;
             self.change_speed(executor);
         }
@@ -377,7 +370,7 @@ impl World<'_> {
         self.queue.set_timer(host.timers.swap, next);
     }
 
-    /// Who holds a host's memory now.
+    /// Who holds a host's memory now: the kernel, the applications copy by copy, neighbours that live, then the rest.
     pub(super) fn ledger_lines(&self, at: usize) -> Vec<LedgerEntry> {
         let host = &self.hosts[at];
         let Some(ledger) = host.memory.as_deref() else { return Vec::new() };
@@ -445,20 +438,23 @@ impl World<'_> {
         ledger.pointed = Some((demand, now));
         let lines = self.ledger_lines(at);
         let copies = self.hosts[at].copies;
+        let applications = self.alive_on(at).len() * copies as usize;
         let Some(ledger) = self.hosts[at].memory.as_deref() else { return };
-        let latency = |name: &str| {
-            let position = ledger.setup.tenants.iter().position(|tenant| tenant.name == name)?;
-            ledger.setup.tenants[position].request?;
-            ledger.tenants[position].log.now()
-        };
+        // In the order of the lines: the kernel, which stands for the files, the applications, then the neighbours.
+        let tenants = ledger.setup.tenants.iter().zip(&ledger.tenants);
+        let alive = tenants.filter(|(_, state)| state.killed.is_none());
+        let asked = alive.map(|(tenant, state)| tenant.request.and_then(|_| state.log.now()));
+        let latencies: Vec<Option<Latency>> =
+            std::iter::repeat_n(None, 1 + applications).chain(asked).collect();
+        let files = Some((ledger.files as f64 * copies) as u64);
         let points: Vec<HostPoint> = lines
             .into_iter()
-            .map(|line| {
-                let latency = latency(&line.process);
-                let files_bytes = (line.process == "kernel").then_some((ledger.files as f64 * copies) as u64);
+            .enumerate()
+            .map(|(place, line)| {
+                let latency = latencies.get(place).copied().flatten();
                 HostPoint {
                     time_ns,
-                    files_bytes,
+                    files_bytes: files.filter(|_| place == 0),
                     host: at as u32,
                     p50_ms: latency.map(|latency| latency.p50_ms()),
                     p99_ms: latency.map(|latency| latency.p99_ms()),

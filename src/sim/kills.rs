@@ -19,10 +19,9 @@ impl World<'_> {
         }
         ledger.advance(now);
         self.host_falls(at, Limit::Host);
-        let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
-        let total = (ledger.setup.memory_bytes + ledger.setup.swap_bytes) / PAGE_BYTES;
         let own = self.alive_on(at);
         let ledger = self.hosts[at].memory.as_deref().expect("looked at above");
+        let total = (ledger.setup.memory_bytes + ledger.setup.swap_bytes) / PAGE_BYTES;
         let adj = ledger.setup.executor_oom_score_adj;
         let applications = own.len() * copies as usize;
         let tenants = ledger.setup.tenants.iter().zip(&ledger.tenants).enumerate();

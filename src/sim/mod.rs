@@ -30,6 +30,7 @@ mod recorder;
 mod replan;
 mod sampling;
 mod scheduler;
+mod size;
 mod stages;
 mod task;
 mod trace;
@@ -42,6 +43,7 @@ pub use plan::{OperatorPlan, Plan, StagePlan, partitioning, partitions, plan};
 pub use processes::{ExecutorSetup, HostMemory, HostSpec, Processes, Regions, host_collector, regions};
 pub use replan::{Replanned, join_settings, replan};
 pub use sampling::{SamplingTwins, sampling_twins};
+pub use size::check_size;
 pub use warmup::{STAGE_PACE, compiler_threads, load_classes};
 
 use std::collections::{BTreeMap, BTreeSet};

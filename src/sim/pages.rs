@@ -5,7 +5,7 @@
 
 use super::World;
 use crate::host::oom_killer::swap_out_bytes_per_s;
-use crate::host::ram::Process;
+use crate::host::ram::{Process, Share};
 use crate::host::residency::{PageSet, Pattern};
 use crate::host::swap::PAGE_BYTES;
 use crate::memory::MemoryMode;
@@ -17,7 +17,7 @@ const TASK_TOUCHES_PER_S: f64 = 20_000.0;
 /// A JVM's memory beside its heap is touched once in so long while it works, s: code, classes, stacks. Assumed.
 const BESIDE_HEAP_PERIOD_S: f64 = 5.0;
 /// Position of the live data among an executor's sets of pages.
-pub(super) const LIVE: usize = 0;
+const LIVE: usize = 0;
 /// Slow-downs that change by less than this share from look to look are steady.
 const STEADY: f64 = 0.01;
 /// Pages are looked at at least so often while some are in swap and tasks work.
@@ -25,6 +25,24 @@ const LOOK_AFTER_MAX: SimDuration = SimDuration::from_ms(10_000);
 /// Names of processes that are no executors; those of a copy have its number in the upper half.
 const TENANT_ID: u64 = 1 << 62;
 const BESIDE_ID: u64 = 1 << 63;
+
+/// What pages in swap do to an executor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Missing {
+    /// Time that they make of a unit of work; 1 is none.
+    pub(super) slow: f64,
+    /// Share of its live data that is there.
+    pub(super) share: f64,
+}
+
+impl Missing {
+    /// Everything is in memory.
+    pub(super) const NONE: Self = Self { slow: 1.0, share: 0.0 };
+
+    pub(super) fn of(share: &Share) -> Self {
+        Self { slow: share.slowdown, share: share.miss_shares[LIVE] }
+    }
+}
 
 impl World<'_> {
     /// Moves pages between a host's memory and its swap; returns how long a fault takes, us.
@@ -70,17 +88,17 @@ impl World<'_> {
 
     /// Time has gone by on a host with pages in swap.
     pub(super) fn look_at_pages(&mut self, at: usize) {
-        let missing = |world: &Self| -> Vec<f64> {
+        let slowdowns = |world: &Self| -> Vec<f64> {
             let alive = world.alive_on(at).into_iter();
-            alive.map(|index| world.executors[index].swap_slow).collect()
+            alive.map(|index| world.executors[index].swap_slow()).collect()
         };
-        let before = missing(self);
+        let before = slowdowns(self);
         for executor in self.alive_on(at) {
             self.refresh(executor);
         }
         self.update_ledger(at, true);
         let steady =
-            before.iter().zip(missing(self)).all(|(before, now)| (now / before - 1.0).abs() < STEADY);
+            before.iter().zip(slowdowns(self)).all(|(before, now)| (now / before - 1.0).abs() < STEADY);
         let executors = self.alive_on(at);
         if let Some(ledger) = self.hosts[at].memory.as_deref_mut() {
             let longer = SimDuration((ledger.look_after.0 * 2).min(LOOK_AFTER_MAX.0));

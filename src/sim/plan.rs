@@ -357,7 +357,7 @@ impl Planner<'_> {
     }
 
     fn layout(&self, stage: &Stage) -> Layout {
-        let same_scale = (self.scale - 1.0).abs() < f64::EPSILON;
+        let same_scale = self.same_scale();
         let observed = self.observed();
         match &stage.partitioning {
             Partitioning::Fixed(n) => Layout::even(*n as usize, true),
@@ -467,10 +467,13 @@ impl Planner<'_> {
         layout
     }
 
+    fn same_scale(&self) -> bool {
+        (self.scale - 1.0).abs() < f64::EPSILON
+    }
+
     /// The settings under which values were observed, where those can hold.
     fn observed(&self) -> Option<&Observed> {
-        let same_scale = (self.scale - 1.0).abs() < f64::EPSILON;
-        self.workload.observed.as_ref().filter(|_| same_scale)
+        self.workload.observed.as_ref().filter(|_| self.same_scale())
     }
 
     /// Rows that go through a shuffle, unlimited where nobody writes it.

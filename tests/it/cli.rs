@@ -10,6 +10,7 @@ mod log_studies;
 mod studies;
 mod validate;
 mod validate_host;
+mod wrong_values;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -121,3 +121,57 @@ fn an_idle_executor_fills_no_heap() {
     // The lonely task moves from one to the other, and each starts with an empty heap but for a tenth of a second of work.
     assert!(starts.len() == 4 && starts.windows(2).all(|pair| pair[1] - pair[0] > 25e3), "{starts:?}");
 }
+
+/// What tasks allocate is what they allocate, however long a crowded host lets them wait for a processor; it decides how much
+/// of the heap was ever touched.
+#[test]
+fn a_busy_processor_makes_nobody_allocate_more() {
+    let scenario = |busy: f64| {
+        format!(
+            "name = \"x\"\nseed = 1\n[conf]\n\"spark.master\" = \"local[1]\"\n\"spark.driver.memory\" = \"2g\"\n\
+             [[host]]\nname = \"node\"\ncores = 1\nmemory = \"16g\"\nswap = \"0\"\n\
+             [[tenant]]\nname = \"hog\"\nresident = \"10m\"\nactive = \"10m\"\nperiod = \"20s\"\ncores = {busy}\n\
+             [[table]]\nname = \"t\"\nrows = 1_000_000\nrow_bytes = 50\nsize = \"50m\"\nfiles = 1\n\
+             [[query]]\nname = \"q\"\nfrom = \"t\"\nsteps = [{{ op = \"write\" }}]\n"
+        )
+    };
+    let [quiet, busy] = [0.0, 4.0].map(|cores| run(&scenario(cores), ""));
+    let [alone, crowded] = [&quiet, &busy].map(|run| number(run, "/totals/executorRunTime"));
+    assert!(crowded > 3.0 * alone, "{crowded} {alone}");
+    let [alone, crowded] = [&quiet, &busy].map(|run| number(run, "/totals/peakRss"));
+    assert!((crowded / alone - 1.0).abs() < 0.05, "{crowded} {alone}");
+}
+
+/// Two containers that swap alike swap twice as much.
+#[test]
+fn what_containers_swap_counts_for_every_copy() {
+    let scenario = std::fs::read_to_string("scenarios/container-swap.toml").expect("a scenario");
+    let roomy = scenario.replace("cores = 2\nmemory = \"8g\"", "cores = 8\nmemory = \"64g\"");
+    let swapped = |copies: u32| {
+        let flags = format!("--conf spillcast.containerSwap=1g --conf spillcast.copies={copies}");
+        number(&run(&roomy, &flags), "/totals/swapOutBytes")
+    };
+    let ratio = swapped(2) / swapped(1);
+    // They also wait for one disk, so that not quite as much is touched at a time.
+    assert!((1.6..2.2).contains(&ratio), "{ratio}");
+}
+
+/// A neighbour may have any name; Spark's files stand on the kernel's row, requests on the neighbour's.
+#[test]
+fn a_neighbour_called_kernel_is_not_the_kernel() {
+    let scenario = beside_a_hog("1g", 1).replace("name = \"hog\"", "name = \"kernel\"");
+    let folder = scratch();
+    let (file, out) = (folder.path().join("x.toml"), folder.path().join("out"));
+    std::fs::write(&file, scenario).expect("written");
+    done(&format!("run {} --quiet --out {}", text(&file), text(&out)));
+    let table = std::fs::read_to_string(out.join("host_timeline.csv")).expect("a time line");
+    let names: Vec<&str> = table.lines().next().expect("a header").split(',').collect();
+    let of = |name: &str| names.iter().position(|known| *known == name).expect("a column");
+    let (process, files, p50) = (of("process"), of("files"), of("p50Ms"));
+    let rows = table.lines().map(|row| row.split(',').collect::<Vec<_>>());
+    let filled: Vec<_> = rows
+        .filter(|row| row[process] == "kernel")
+        .map(|row| (!row[files].is_empty(), !row[p50].is_empty()))
+        .collect();
+    assert!(!filled.is_empty() && filled.chunks(2).all(|pair| pair == [(true, false), (false, true)]));
+}

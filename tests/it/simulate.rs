@@ -392,6 +392,18 @@ fn a_cached_block_is_waited_for() {
 }
 
 #[test]
+fn a_copy_of_a_block_is_seen_where_it_lies_at_once() {
+    let level = StorageLevel::from_name("MEMORY_ONLY_2").unwrap();
+    let record = cached_case(dataset(level, 1, 64 * MIB), 1).on_executors(&[2 * GIB; 2]).run();
+    let puts = record.events.iter().filter(|event| event.kind == EventKind::Put);
+    let seen = puts.map(|put| {
+        let mut points = record.timeline.iter().filter(|point| Some(point.executor) == put.executor);
+        points.any(|point| (point.time_ns, point.on_heap_storage) == (put.time_ns, 64 * MIB))
+    });
+    assert_eq!(seen.collect::<Vec<_>>(), [true; 2]);
+}
+
+#[test]
 fn each_storage_level_holds_its_blocks_where_it_says() {
     // Eight partitions of 80 MiB, 40 serialized, against 434 MiB of unified memory.
     let check = |level: StorageLevel, off_heap: &str| {

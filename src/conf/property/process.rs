@@ -62,7 +62,7 @@ pub(super) static ROWS: &[Property] = &[
     p("spark.kubernetes.local.dirs.tmpfs", Bool, Value("false"), NotModelled, "Whether spill and shuffle files are in memory and count in the pod.").since(3, 0),
     p("spillcast.storageLevel", Choice(STORAGE_LEVELS), Unset, Modelled, "Storage level of every cached dataset, instead of the application's own."),
     p("spillcast.evictionPolicy", Choice(&["lru", "fifo", "lfu", "lrc", "mrd", "cost", "belady"]), Value("lru"), Modelled, "Which cached block is dropped first; Spark has only lru."),
-    p("spillcast.dataScale", Double, Value("1"), Modelled, "Factor on the size of all input data.").real(|x| x > 0.0 && x.is_finite(), Ours("a factor above 0")),
+    p("spillcast.dataScale", Double, Value("1"), Modelled, "Factor on the size of all input data.").real(|x| x > 0.0 && x <= 1e6, Ours("a factor above 0, up to 1000000")),
     p("spillcast.containerLimit", Size(Byte), Unset, Modelled, "Bytes that an executor's process tree may use where no cluster manager sets a limit.").positive(Ours("a limit above 0")),
     p("spillcast.containerSwap", Size(Byte), Value("0"), Modelled, "Swap that an executor's container may use beside its limit (`memory.swap.max`; v1: memsw limit less memory limit); none in Kubernetes.").whole(0, i64::MAX, Ours("a size of 0 or more")),
     p("spillcast.containerHigh", Size(Byte), Unset, Modelled, "`memory.high` of an executor's container, above which the kernel swaps and holds it back.").positive(Ours("a size above 0")),

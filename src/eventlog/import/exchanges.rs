@@ -8,7 +8,7 @@ use super::honesty::Honesty;
 use super::operators::{ExchangeFacts, ExchangeSizes};
 use super::stages::StageRun;
 use crate::eventlog::app_log::PlanNode;
-use crate::host::USED_SHARE_MAX;
+use crate::host::fillable;
 use crate::memory::operators::spilled_record_bytes;
 use crate::workload::{
     Broadcast, Distribution, Keys, OperatorKind, Partitioning, PerTask, Shuffle, ShufflePartitions, Stage,
@@ -368,7 +368,7 @@ fn unsplit(rows: &[u64], goes_on: &[bool]) -> Vec<u64> {
 /// built.
 pub(super) fn relation_beyond(heap: u64, collected: u64, base: u64) -> u64 {
     let mut relation: u64 = 1 << 20;
-    while base + collected + relation + relation / 2 <= (heap as f64 * USED_SHARE_MAX) as u64 {
+    while base + collected + relation + relation / 2 <= fillable(heap) {
         relation *= 2;
     }
     relation

@@ -3,20 +3,30 @@
 
 use std::io;
 
-use ::csv::{ReaderBuilder, StringRecord, Trim};
+use ::csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use thiserror::Error;
 
 /// What is wrong with a table.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TableError {
-    /// The file cannot be read as CSV.
+    /// The file cannot be read.
     #[error("{file}: {cause}")]
+    Unreadable {
+        /// File name.
+        file: String,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The file cannot be read as CSV.
+    #[error("{file}, line {line}: {why}")]
     Csv {
         /// File name.
         file: String,
-        /// What the reader says, with the line where it knows one.
-        cause: ::csv::Error,
+        /// Line of the file, the header being 1.
+        line: u64,
+        /// What is wrong there.
+        why: String,
     },
     /// The header lacks columns.
     #[error("{file}, line 1: no column {}; the table needs {}", .missing.join(", "), .needed.join(", "))]
@@ -64,9 +74,22 @@ impl Table {
     /// # Errors
     ///
     /// Text that is no CSV, missing columns, no rows.
-    pub fn read(file: &str, input: impl io::Read, needed: &[&str]) -> Result<Self, TableError> {
-        let fault = |cause| TableError::Csv { file: file.to_owned(), cause };
-        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(input);
+    pub fn read(file: &str, mut input: impl io::Read, needed: &[&str]) -> Result<Self, TableError> {
+        let mut text = Vec::new();
+        input
+            .read_to_end(&mut text)
+            .map_err(|cause| TableError::Unreadable { file: file.to_owned(), cause })?;
+        let fault = |cause: ::csv::Error| {
+            let why = match cause.kind() {
+                ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    format!("{len} cells, where the header has {expected_len}")
+                }
+                ErrorKind::Utf8 { .. } => "is not UTF-8 text".to_owned(),
+                _ => cause.to_string(),
+            };
+            TableError::Csv { file: file.to_owned(), line: line_at(&text, cause.position()), why }
+        };
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(&text[..]);
         let columns: Vec<String> = reader.headers().map_err(fault)?.iter().map(str::to_owned).collect();
         let missing: Vec<String> = needed
             .iter()
@@ -80,7 +103,7 @@ impl Table {
         let mut rows = Vec::new();
         for row in reader.into_records() {
             let row = row.map_err(fault)?;
-            rows.push((row.position().map_or(0, ::csv::Position::line), row));
+            rows.push((line_at(&text, row.position()), row));
         }
         if rows.is_empty() {
             return Err(TableError::NoRows { file: file.to_owned() });
@@ -92,6 +115,13 @@ impl Table {
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.rows.iter().map(|(line, cells)| Row { table: self, line: *line, cells })
     }
+}
+
+/// The line of a record. The reader's own count is one short where lines end in CRLF, as RFC 4180 has them.
+fn line_at(text: &[u8], position: Option<&::csv::Position>) -> u64 {
+    let start = position.map_or(0, |position| position.byte() as usize).min(text.len());
+    let skipped = text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    text[..start + skipped].split(|byte| *byte == b'\n').count() as u64
 }
 
 /// One row of a table.
@@ -214,7 +244,10 @@ mod tests {
             fault("id,heap_mb\nZGC,512\n", word),
             "gc.csv, line 2, column id: `ZGC` is not valid; valid: G1, Serial"
         );
-        assert!(fault("id,heap_mb\na\n", heap).starts_with("gc.csv: CSV error: record 1 (line: 2"));
+        for text in ["id,heap_mb\nb,1\na\n", "id,heap_mb\r\nb,1\r\na\r\n"] {
+            assert_eq!(fault(text, heap), "gc.csv, line 3: 1 cells, where the header has 2");
+        }
+        assert!(fault("id,heap_mb\r\na,1\r\nb,x\r\n", heap).starts_with("gc.csv, line 3, column heap_mb"));
         assert!(fault("id,heap_mb\na,nan\n", heap).contains("`nan`"));
     }
 }

@@ -12,6 +12,7 @@ mod hosts;
 mod metrics;
 mod study;
 mod trace;
+mod value;
 
 pub use hosts::{HOST_TIMELINE, HOSTS, LEDGER, TENANTS};
 
@@ -21,51 +22,11 @@ use std::fmt::Write as _;
 use self::metrics::METRICS;
 pub use self::study::{SWEEP, SWEEP_SUMMARY};
 pub use self::trace::TRACE;
+pub use self::value::{Unit, Value};
 use super::{
     Cause, DatasetRecord, ErrorRecord, EventRecord, ExecutorRecord, Metrics, RunRecord, StageRecord,
     TaskRecord, TimelinePoint,
 };
-
-/// One cell of an output.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value<'a> {
-    /// A whole number.
-    Int(u64),
-    /// A number with a fraction.
-    Float(f64),
-    /// Text.
-    Text(Cow<'a, str>),
-    /// Not modelled, or not applicable to this row.
-    Absent,
-}
-
-/// What the numbers of a column count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Text, ids and the like.
-    None,
-    /// Bytes.
-    Bytes,
-    /// Milliseconds.
-    Ms,
-    /// Nanoseconds.
-    Ns,
-    /// Things.
-    Count,
-}
-
-impl Unit {
-    /// Word in the documentation; empty for [`Unit::None`].
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Bytes => "bytes",
-            Self::Ms => "ms",
-            Self::Ns => "ns",
-            Self::Count => "count",
-        }
-    }
-}
 
 /// A column of rows of type `R`.
 pub struct Column<R: 'static> {
@@ -194,6 +155,17 @@ fn fine_ms(ns: u64) -> Value<'static> {
 
 fn executor_id(run: &RunRecord, position: u32) -> Value<'_> {
     run.executors.get(position as usize).map_or(Value::Absent, |executor| text(&executor.id))
+}
+
+/// A quantity of a whole run, in the unit of its column of [`SUMMARY`]; `None` where it is not modelled.
+pub fn total_of(run: &RunRecord, column: &str) -> Option<f64> {
+    SUMMARY.cell(column, run, run)?.number()
+}
+
+/// The quantities of [`SUMMARY`] that are modelled in this run.
+pub fn totals_modelled(run: &RunRecord) -> Vec<&'static str> {
+    let counted = SUMMARY.columns().filter(|(_, unit, _)| *unit != Unit::None);
+    counted.map(|(name, ..)| name).filter(|name| total_of(run, name).is_some()).collect()
 }
 
 /// One row a run.

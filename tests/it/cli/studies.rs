@@ -379,7 +379,7 @@ fn tuning_gives_lines_to_paste() {
     );
     refused(&format!("{tune} --subject-to wall<=1"), &["--subject-to wall<=1: there is no column 'wall'"]);
     refused(&format!("{tune} --subject-to outcome=heap_oom"), &["valid of the outcome: outcome=ok"]);
-    refused(&format!("{tune} --data-scale 0"), &["--data-scale 0: is no factor"]);
+    refused(&format!("{tune} --data-scale 0"), &["'0' for '--data-scale <FACTORS>': valid: numbers above 0"]);
 }
 
 #[test]
