@@ -225,8 +225,7 @@ pub(super) fn run(mut base: Base, input: &str, path: &Path, replications: u32) -
             None => 0..replications,
         };
         for replication in wanted {
-            let run = base.run(&prepared, replication, false);
-            let row = SweepRow::of(point, replication, prepared.allocated_memory(), &run);
+            let row = base.row(point, &prepared, replication);
             let mut out = io::stdout().lock();
             writeln!(out, "{}", line_of(&row, conf.clone(), &study))
                 .context("cannot write to standard output")?;

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::place::{check_tenants, place};
 use super::reseed::{at_pace_of, reseed};
+use super::same_runs::{Asked, SameRuns};
 use crate::conf::property::{self, Support};
 use crate::conf::{ConfError, ErrorKind, Origin, Settings, SparkConf};
+use crate::record::study::SweepRow;
 use crate::record::{Outcome, RunRecord};
 use crate::scenario::{ClusterSpec, Scenario};
 use crate::sim::{Processes, Regions, SimOptions, simulate};
@@ -37,6 +39,7 @@ pub struct Base {
     source: &'static str,
     pace_varies: bool,
     drawn: Mutex<Vec<Option<Arc<Workload>>>>,
+    same_runs: SameRuns,
 }
 
 /// What a point means.
@@ -81,7 +84,8 @@ impl Base {
             seed,
             source: "--vary",
             pace_varies: false,
-            drawn: Mutex::new(Vec::new()),
+            drawn: Mutex::default(),
+            same_runs: SameRuns::default(),
         }
     }
 
@@ -266,6 +270,28 @@ impl Base {
             drawn.resize(at + 1, None);
         }
         Arc::clone(drawn[at].get_or_insert_with(draw))
+    }
+
+    /// What a study keeps of a replication of a point. It is not run where another run that was made answers for it, which
+    /// changes nothing but the time that it takes.
+    pub fn row(&self, point: u64, prepared: &Prepared, replication: u32) -> SweepRow {
+        let allocated = prepared.allocated_memory();
+        let Prepared::Ready { settings, processes } = prepared else {
+            return SweepRow::of(point, replication, allocated, &self.run(prepared, replication, false));
+        };
+        let asked = Asked::new(settings, processes, replication);
+        if let Some(summary) = self.same_runs.find(&asked) {
+            return SweepRow { point, replication, allocated_memory: allocated, summary };
+        }
+        let run = self.run(prepared, replication, false);
+        let row = SweepRow::of(point, replication, allocated, &run);
+        self.same_runs.keep(asked, &run, &row.summary);
+        row
+    }
+
+    /// Rows so far for which another run answered.
+    pub fn answered(&self) -> u64 {
+        self.same_runs.answered()
     }
 
     /// Runs a replication of a point; with `details` every task and event is kept.

@@ -15,6 +15,7 @@ mod points;
 mod python;
 pub mod ranges;
 mod reseed;
+mod same_runs;
 pub mod score;
 pub mod side_by_side;
 pub mod statistics;

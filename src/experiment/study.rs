@@ -198,8 +198,7 @@ impl Study<'_> {
                 prepared
             }
         };
-        let run = self.base.run(&prepared, replication, false);
-        Ok(SweepRow::of(point, replication, prepared.allocated_memory(), &run))
+        Ok(self.base.row(point, &prepared, replication))
     }
 }
 

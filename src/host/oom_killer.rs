@@ -3,7 +3,8 @@
 //! The rule is the kernel's own (`oom_badness` in `mm/oom_kill.c`, Linux 6.x; the same since 2.6.36 but for page tables): the
 //! process with the most points dies, and its points are its pages in memory and in swap, the pages of its page tables, and
 //! a thousandth of all pages for each point of `oom_score_adj`. It named the victim in all of 30 measured kills. Left out:
-//! users' own killers (`systemd-oomd`, `earlyoom`), `memory.oom.group`, `cpuset` and NUMA constraints.
+//! users' own killers (`systemd-oomd`, `earlyoom`), `memory.oom.group`, `cpuset` and NUMA constraints, and the race by which the
+//! kernel kills twice in a cgroup where one victim would do (docs/host.md: 1 in 30 tries with Spark).
 
 use super::swap::PAGE_BYTES;
 

@@ -37,6 +37,11 @@ impl ExecutionPool {
         self.tasks.get(task)
     }
 
+    /// Bytes held by the active task at a position.
+    pub(crate) fn held_at(&self, at: usize) -> u64 {
+        self.tasks.bytes_at(at)
+    }
+
     /// The active tasks with what they hold, in order of the task: the N of the 1/N and 1/2N rules is their number
     /// (EXEC-5).
     pub fn tasks(&self) -> &[(TaskId, u64)] {

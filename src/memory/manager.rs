@@ -53,6 +53,7 @@ pub struct MemoryManager {
     wakeups: u64,
     dropped: Vec<BlockDropped>,
     victims: Vec<u32>,
+    ample: [u64; 2],
 }
 
 impl MemoryManager {
@@ -81,6 +82,7 @@ impl MemoryManager {
             wakeups: 0,
             dropped: Vec::new(),
             victims: Vec::new(),
+            ample: [if kind == Kind::Unified { 0 } else { u64::MAX }; 2],
         }
     }
 
@@ -136,6 +138,32 @@ impl MemoryManager {
             Kind::Unified => (total - storage.used().min(*storage_region)).saturating_sub(*unmanaged),
             Kind::Static { .. } => execution.size(),
         }
+    }
+
+    /// A size of a mode's pools, both together, that is ample for all that was asked so far, bytes. While they have as much,
+    /// every request was granted whole, nobody waited, spilled or was evicted for lack of memory, and all would have gone the
+    /// same way with any larger pools and with any border between them. Never known of a static manager.
+    pub fn ample(&self, mode: MemoryMode) -> u64 {
+        self.ample[mode.index()]
+    }
+
+    /// Somebody outside acted on there being `bytes` in the pools of a mode.
+    pub fn relied_on(&mut self, bytes: u64, mode: MemoryMode) {
+        let ample = &mut self.ample[mode.index()];
+        *ample = bytes.max(*ample);
+    }
+
+    /// Whether as many tasks, of which one holds `held` bytes, could take `each` and some more without anybody coming short or
+    /// any block being evicted.
+    pub fn has_room(&mut self, tasks: u64, each: u64, held: u64, mode: MemoryMode) -> bool {
+        let Pools { execution, storage, unmanaged, .. } = &self.pools[mode.index()];
+        let most = self.max_execution(mode);
+        let free = most.saturating_sub(execution.used()).min(execution.free() + storage.free());
+        let (together, fair) = (each * tasks, (held + each) * tasks);
+        let room = together < free && fair < most;
+        let ample = storage.used() + unmanaged + (execution.used() + together).max(fair) + 1;
+        self.relied_on(ample, mode);
+        room
     }
 
     /// How many times all waiting threads were notified since the start (EXEC-6). When it has grown, everybody who
@@ -203,6 +231,10 @@ impl MemoryManager {
 
     /// One attempt of the active task at a position of its pool.
     fn try_execution(&mut self, bytes: u64, at: usize, mode: MemoryMode) -> Result<Grant, ExecutionError> {
+        let Pools { execution, storage, unmanaged, .. } = &self.pools[mode.index()];
+        let fair = execution.held_at(at).saturating_add(bytes).saturating_mul(execution.tasks().len() as u64);
+        let together = execution.used().saturating_add(bytes);
+        self.relied_on(together.max(fair).saturating_add(storage.used() + unmanaged), mode);
         if self.kind == Kind::Unified {
             self.grow_execution(bytes, mode)?;
         }
@@ -242,6 +274,8 @@ impl MemoryManager {
     ) -> Result<bool, OffHeapStorageUnsupported> {
         self.check_storage_mode(mode)?;
         let max_storage = self.max_storage(mode);
+        let Pools { execution, storage, unmanaged, .. } = &self.pools[mode.index()];
+        self.relied_on((execution.used() + storage.used() + unmanaged).saturating_add(bytes), mode);
         let Pools { execution, storage, unmanaged, .. } = &mut self.pools[mode.index()];
         match self.kind {
             Kind::Unified => {

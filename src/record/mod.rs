@@ -114,6 +114,9 @@ pub struct RunRecord {
     pub last_limit: Option<Limit>,
     /// The ledger of the task that the run follows.
     pub trace: Vec<TraceRecord>,
+    /// Bytes of each executor's memory for execution and storage, on heap and off, that are ample: where it has as many, the
+    /// run would be the same with any more of it and any storage fraction.
+    pub ample_memory: [u64; 2],
     /// Where time went that a better configuration could save.
     pub causes: Vec<Cause>,
     /// What the answer rests on.

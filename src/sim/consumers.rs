@@ -25,8 +25,12 @@ impl World<'_> {
         entry_bytes: u64,
     ) -> GroupCurve {
         let executor = &self.setups[0];
-        let share = executor.execution_bytes() / u64::from((executor.cores / self.settings.task.cpus).max(1));
-        if groups.saturating_mul(entry_bytes) < share / 4 {
+        let slots = u64::from((executor.cores / self.settings.task.cpus).max(1));
+        let share = executor.execution_bytes() / slots;
+        let bytes = groups.saturating_mul(entry_bytes);
+        let ample = bytes.saturating_add(1).saturating_mul(4 * slots);
+        self.executors[0].manager.relied_on(ample, executor.tungsten_mode);
+        if bytes < share / 4 {
             return GroupCurve::even(rows, groups);
         }
         let shuffle_below = self.workload.stages[stage].shuffle_below(operator);

@@ -137,14 +137,9 @@ impl Executor {
 
     /// Whether all tasks, of which one holds `held` bytes, could take some pages more without anybody coming short or any block
     /// being evicted: then it matters to nobody when exactly a task asks for less than a page.
-    pub(super) fn has_plenty(&self, held: u64) -> bool {
-        let mode = self.tungsten_mode;
-        let (execution, storage) = (self.manager.execution(mode), self.manager.storage(mode));
-        let most = self.manager.max_execution(mode);
-        let free = most.saturating_sub(execution.used()).min(execution.free() + storage.free());
+    pub(super) fn has_plenty(&mut self, held: u64) -> bool {
         let slots = u64::from(self.record.cores);
-        let some = PLENTY_PAGES * self.page_size;
-        some * slots < free && (held + some) * slots < most
+        self.manager.has_room(slots, PLENTY_PAGES * self.page_size, held, self.tungsten_mode)
     }
 
     /// Bytes of the heap that a collection cannot free.

@@ -1,6 +1,7 @@
 //! Sums of task metrics, and the causes of lost time that a run ends with.
 
 use super::World;
+use crate::memory::MemoryMode;
 use crate::record::{Cause, Confidence, DatasetRecord, EventKind, EventRecord, Metrics};
 use crate::units::{HumanBytes, HumanDuration, SimDuration};
 
@@ -78,6 +79,9 @@ impl World<'_> {
             .collect();
         self.record.stages.sort_by_key(|stage| (stage.submitted_ns, stage.stage_id, stage.attempt));
         self.record.executors = self.executors.iter().map(|executor| executor.record.clone()).collect();
+        self.record.ample_memory = MemoryMode::ALL.map(|mode| {
+            self.executors.iter().map(|executor| executor.manager.ample(mode)).max().unwrap_or(0)
+        });
         let totals = &mut self.record.totals;
         for executor in &self.executors {
             let peaks = &executor.record.metrics;

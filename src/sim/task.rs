@@ -412,7 +412,8 @@ impl<'a> World<'a> {
         // Where others give memory back on the way, the first page comes with the first row.
         let takes_only = phase.drain.is_empty();
         let begins = task.flow.rows_left == task.flow.rows;
-        let least = if begins && !takes_only { 0 } else { self.least_request(task) };
+        let (at, held) = (task.executor, task.memory_used);
+        let least = if begins && !takes_only { 0 } else { self.least_request(at, held) };
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let flow = &mut task.flow;
         // Up to and including the record that makes the operator ask for memory.
@@ -442,17 +443,17 @@ impl<'a> World<'a> {
         Progress::Continue
     }
 
-    /// Requests of a task for less than so many bytes matter to nobody now.
-    fn least_request(&self, task: &Task) -> u64 {
-        let executor = &self.executors[task.executor];
-        let plenty = executor.has_plenty(task.memory_used) && !self.hosts[executor.host].is_short();
+    /// Requests of a task that holds `held` bytes for less than so many bytes matter to nobody now.
+    fn least_request(&mut self, executor: usize, held: u64) -> u64 {
+        let executor = &mut self.executors[executor];
+        let plenty = executor.has_plenty(held) && !self.hosts[executor.host].is_short();
         if plenty { executor.page_size } else { 0 }
     }
 
     fn insert(&mut self, key: usize, rows: u64) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that steps exists");
-        let least = self.least_request(task);
-        let (stage, flow) = (task.stage, task.flow);
+        let (stage, flow, at, held) = (task.stage, task.flow, task.executor, task.memory_used);
+        let least = self.least_request(at, held);
         let phase = self.phase(stage, flow.phase);
         let task = self.tasks[key].as_mut().expect("a task that steps exists");
         let manager = &mut self.executors[task.executor].manager;

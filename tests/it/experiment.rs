@@ -7,6 +7,7 @@ use spillcast::experiment::statistics::{Intervals, Sample};
 use spillcast::experiment::{
     Axis, Base, Found, Goal, Limit, Objective, Prepared, Space, TOLERANCE, judge, tune,
 };
+use spillcast::record::study::SweepRow;
 use spillcast::scenario;
 
 fn base(text: &str, conf: &[(&str, &str)]) -> Base {
@@ -291,4 +292,78 @@ fn a_goal_that_nothing_meets_gives_the_nearest_miss() {
     assert!(nearest.why.starts_with("wallMs is ") && nearest.why.ends_with("the limit 1"), "{}", nearest.why);
     let others = found.simulated.values().map(|verdict| verdict.miss);
     assert!(others.into_iter().all(|miss| miss >= nearest.miss));
+}
+
+#[test]
+fn a_run_that_answers_for_others_says_what_they_would() {
+    // Page sizes, heaps and task memory on both sides of what is ample; each grid forwards and backwards.
+    type Axes = &'static [(&'static str, &'static [&'static str])];
+    let grids: [(&str, Axes); 6] = [
+        (
+            "skewed-aggregation.toml",
+            &[
+                ("spark.driver.memory", &["1g", "8g"]),
+                ("spark.memory.fraction", &["0.2", "0.3", "0.6", "0.61", "0.9"]),
+            ],
+        ),
+        (
+            "cache-against-execution.toml",
+            &[
+                ("spark.memory.fraction", &["0.3", "0.5", "0.6", "0.8", "0.9"]),
+                ("spark.memory.storageFraction", &["0", "0.5", "1"]),
+            ],
+        ),
+        (
+            "tiny-data-200-partitions.toml",
+            &[
+                ("spark.memory.fraction", &["0.1", "0.4", "0.6", "0.9"]),
+                ("spark.memory.storageFraction", &["0.1", "0.9"]),
+            ],
+        ),
+        (
+            "off-heap.toml",
+            &[
+                ("spark.memory.offHeap.size", &["256m", "1g", "2g", "4g", "4097m"]),
+                ("spark.executor.memoryOverhead", &["400m", "2g"]),
+            ],
+        ),
+        (
+            "python-overhead.toml",
+            &[
+                ("spark.executor.memoryOverhead", &["200m", "1g", "2g", "3g", "6g", "7g"]),
+                ("spark.memory.fraction", &["0.5", "0.6"]),
+            ],
+        ),
+        (
+            "container-swap.toml",
+            &[
+                ("spillcast.containerLimit", &["1200m", "1340m", "2g", "3g"]),
+                ("spillcast.containerSwap", &["0", "64m"]),
+            ],
+        ),
+    ];
+    let mut answered = Vec::new();
+    for (name, axes) in grids {
+        let text = story(name);
+        let keys: Vec<String> = axes.iter().map(|(key, _)| (*key).to_owned()).collect();
+        let all: Vec<Vec<&str>> =
+            axes[0].1.iter().flat_map(|&a| axes[1].1.iter().map(move |&b| vec![a, b])).collect();
+        for backwards in [false, true] {
+            let base = base(&text, &[]);
+            let mut points: Vec<(u64, &Vec<&str>)> = (0..).zip(&all).collect();
+            if backwards {
+                points.reverse();
+            }
+            for (point, values) in points {
+                let prepared = base.prepare(&keys, values).expect("a configuration");
+                for replication in 0..2 {
+                    let run = base.run(&prepared, replication, false);
+                    let alone = SweepRow::of(point, replication, prepared.allocated_memory(), &run);
+                    assert_eq!(base.row(point, &prepared, replication), alone, "{name}: {values:?}");
+                }
+            }
+            answered.push((name, base.answered()));
+        }
+    }
+    assert!(answered.iter().filter(|(_, runs)| *runs > 0).count() >= 6, "{answered:?}");
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use spillcast::conf::EvictionPolicy;
 use spillcast::memory::{
-    BlockId, EntryForm, Grant, Lookup, MemoryManager, MemoryMode, StorageLevel, TaskId, UnifiedRegions,
-    Unroll, UnrollOutcome, UnrollSettings,
+    BlockId, Entry, EntryForm, Grant, Lookup, MemoryManager, MemoryMode, StorageLevel, TaskId,
+    UnifiedRegions, Unroll, UnrollOutcome, UnrollSettings,
 };
 
 const ON_HEAP: u64 = 1000;
@@ -79,6 +79,18 @@ fn block_of(number: u32) -> BlockId {
     }
 }
 
+/// What can be seen of a manager that is no size of a pool.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    blocks: Vec<(BlockId, Option<Entry>, bool)>,
+    order_of_use: Vec<BlockId>,
+    execution: [Vec<(TaskId, u64)>; 2],
+    storage: [u64; 2],
+    waiting: Vec<(i64, u64, MemoryMode)>,
+    wakeups: u64,
+    evicted: usize,
+}
+
 #[derive(Clone)]
 struct Harness {
     manager: MemoryManager,
@@ -87,13 +99,32 @@ struct Harness {
 
 impl Harness {
     fn new() -> Self {
+        Self::of([ON_HEAP, OFF_HEAP], 0.4)
+    }
+
+    fn of([on_heap, off_heap]: [u64; 2], storage_fraction: f64) -> Self {
+        let storage = |total: u64| (total as f64 * storage_fraction) as u64;
         let regions = UnifiedRegions {
-            on_heap: ON_HEAP,
-            on_heap_storage: 400,
-            off_heap: OFF_HEAP,
-            off_heap_storage: 150,
+            on_heap,
+            on_heap_storage: storage(on_heap),
+            off_heap,
+            off_heap_storage: storage(off_heap),
         };
         Self { manager: MemoryManager::unified(regions), waiting: Vec::new() }
+    }
+
+    fn seen(&self) -> Seen {
+        let (manager, evicted) = (&self.manager, self.manager.clone().take_events().len());
+        let store = manager.store();
+        Seen {
+            blocks: store.blocks().map(|(block, known)| (block, known.entry, known.on_disk)).collect(),
+            order_of_use: store.entries().map(|(block, _)| block).collect(),
+            execution: MemoryMode::ALL.map(|mode| manager.execution(mode).tasks().to_vec()),
+            storage: MemoryMode::ALL.map(|mode| manager.storage(mode).used()),
+            waiting: self.waiting.clone(),
+            wakeups: manager.wakeups(),
+            evicted,
+        }
     }
 
     fn perform(&mut self, action: Action) {
@@ -286,5 +317,32 @@ proptest! {
             harness.perform(action);
             harness.check_waiters();
         }
+    }
+
+    #[test]
+    fn more_than_ample_memory_changes_nothing(
+        actions in prop::collection::vec(any_action(), 1..60),
+        totals in (1_000..6_000_u64, 300..2_000_u64),
+        fraction in 0.0..1.0_f64,
+        more in (0..3_000_u64, 0..3_000_u64),
+        other_fraction in 0.0..1.0_f64,
+        room in (1..4_u64, 1..400_u64, 0..600_u64),
+    ) {
+        let run = |totals, fraction| {
+            let mut harness = Harness::of(totals, fraction);
+            let mut seen = Vec::new();
+            for action in &actions {
+                harness.perform(action.clone());
+                let has_room = harness.manager.has_room(room.0, room.1, room.2, MemoryMode::OnHeap);
+                seen.push((harness.seen(), has_room));
+            }
+            (seen, MemoryMode::ALL.map(|mode| harness.manager.ample(mode)))
+        };
+        let totals = [totals.0, totals.1];
+        let (seen, ample) = run(totals, fraction);
+        prop_assume!(totals[0] >= ample[0] && totals[1] >= ample[1]);
+        prop_assert!(seen.iter().all(|(seen, has_room)| seen.waiting.is_empty() && seen.evicted == 0 && *has_room));
+        let other = run([ample[0] + more.0, ample[1] + more.1], other_fraction);
+        prop_assert_eq!((seen, ample), other);
     }
 }
