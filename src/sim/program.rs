@@ -10,6 +10,10 @@ use crate::workload::{BroadcastIndex, DatasetIndex, OperatorKind, Stage};
 /// Share of a blocking operator's own work that is done while it takes its input; the rest while it gives rows out.
 const BUILD_SHARE: f64 = 0.8;
 
+/// Time to put a row into a cached partition, relative to passing it through ([`OperatorKind::weight`]): encoding a row into
+/// column batches takes three times as long as aggregating it (measured, said in `scenario::costs`).
+const CACHE_WEIGHT: f64 = 9.0;
+
 /// What a task does, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Instruction {
@@ -18,8 +22,8 @@ pub(super) enum Instruction {
     /// Gets a cached partition: from memory, disk, another executor (BLOCK-1), and passes over the next `lineage` instructions;
     /// or else goes on with those, if any, or computes it.
     ReadCached { operator: usize, dataset: DatasetIndex, lineage: usize },
-    /// Computes a cached partition from the rows of its lineage and puts it (BLOCK-7).
-    Compute { dataset: DatasetIndex },
+    /// Computes a cached partition from the rows of its lineage and puts it (BLOCK-7), which is `share` of the work.
+    Compute { dataset: DatasetIndex, share: f64 },
     /// Rows flow.
     Run(Phase),
     /// `operator` is created: what its constructor allocates, before its inputs are.
@@ -46,6 +50,8 @@ pub(super) struct Phase {
     pub(super) rest: Vec<usize>,
     /// The operator that writes bytes at the end.
     pub(super) write: Option<usize>,
+    /// The cached partition that is computed from these rows, with the share of that work which is done here.
+    pub(super) computes: Option<(DatasetIndex, f64)>,
 }
 
 /// The instructions of a stage's tasks.
@@ -80,7 +86,8 @@ impl Builder<'_> {
                 self.instructions.push(Instruction::ReadCached { operator: index, dataset, lineage: 0 });
                 if let Some(top) = lineage {
                     let phase = self.stream(*top);
-                    self.instructions.push(Instruction::Compute { dataset });
+                    let share = self.share_computing(at, &phase, *top, dataset);
+                    self.instructions.push(Instruction::Compute { dataset, share });
                     // What the lineage holds it holds until the partition is put.
                     self.instructions.push(Instruction::Run(phase));
                     let lineage = self.instructions.len() - at - 1;
@@ -147,6 +154,36 @@ impl Builder<'_> {
                 phase
             }
         }
+    }
+
+    /// Shares the work of computing a cached partition out over the phases of its lineage, which are those after instruction
+    /// `at`; returns what is left for the rows that come out of `top` in the `last` phase and are put.
+    fn share_computing(&mut self, at: usize, last: &Phase, top: usize, dataset: DatasetIndex) -> f64 {
+        let operators = &self.stage.operators;
+        let rows = |index: usize| {
+            let read: u64 = operators[index].inputs.iter().map(|&input| operators[input].rows.total()).sum();
+            operators[index].rows.total().max(read) as f64 + 1.0
+        };
+        let weight = |phase: &Phase| -> f64 {
+            phase
+                .work
+                .iter()
+                .map(|&(index, share)| operators[index].kind.weight() * rows(index) * share)
+                .sum()
+        };
+        let put = weight(last) + CACHE_WEIGHT * rows(top);
+        let mut before: Vec<(&mut Phase, f64)> = Vec::new();
+        for instruction in &mut self.instructions[at + 1..] {
+            if let Instruction::Run(phase) = instruction {
+                let weight = weight(phase);
+                before.push((phase, weight));
+            }
+        }
+        let all = put + before.iter().map(|(_, weight)| weight).sum::<f64>();
+        for (phase, weight) in before {
+            phase.computes = Some((dataset, weight / all));
+        }
+        put / all
     }
 
     /// The phase in which the rows of all inputs of `index` flow together.
@@ -253,5 +290,37 @@ mod tests {
                 .count()
         };
         assert!((0..count).all(|operator| begins(operator) == 1), "{instructions:?}");
+    }
+
+    #[test]
+    fn a_cached_aggregation_is_built_before_its_partition_is_put() {
+        let rows = |operator: Operator| Operator { rows: PerTask::Total(1_000), ..operator };
+        let aggregate = OperatorKind::HashAggregate {
+            key_value_bytes: 16,
+            fast_map: false,
+            dense_keys: false,
+            variable_rows: false,
+        };
+        let read = OperatorKind::ShuffleRead { shuffle: 0, bytes: PerTask::default() };
+        let cached = OperatorKind::CachedScan { dataset: 3, lineage: Some(1) };
+        let operators =
+            vec![rows(operator(read, &[])), rows(operator(aggregate, &[0])), operator(cached, &[])];
+        let instructions = program(&stage(operators));
+        let [
+            Instruction::ReadCached { lineage: 5, .. },
+            Instruction::Open { .. },
+            Instruction::Run(build),
+            Instruction::Finish { .. },
+            Instruction::Compute { dataset: 3, share },
+            Instruction::Run(out),
+            Instruction::Run(_),
+        ] = &instructions[..]
+        else {
+            panic!("{instructions:?}")
+        };
+        // Reading weighs 2, aggregating 3 of which a fifth is left for the rows that come out, putting 9.
+        let (computed, built) = build.computes.expect("time of the cached partition");
+        assert_eq!((computed, out.computes, out.drain.as_slice()), (3, None, [1].as_slice()));
+        assert!((built - 4.4 / 14.0).abs() < 1e-9 && (built + share - 1.0).abs() < 1e-9, "{built} {share}");
     }
 }
