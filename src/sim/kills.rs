@@ -13,7 +13,7 @@ impl World<'_> {
         let now = self.queue.now();
         let copies = self.hosts[at].copies;
         let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
-        ledger.kill_pending = false;
+        ledger.kill_at = None;
         if ledger.demand(copies) <= ledger.room() + ledger.swap_room(copies) {
             return;
         }
@@ -57,6 +57,15 @@ impl World<'_> {
         if self.ended.is_none() {
             self.update_ledger(at, true);
         }
+    }
+
+    /// Time until the kernel kills on a host whose memory and swap are full, ns: who takes a page there waits until then.
+    pub(super) fn wait_for_kill(&self, at: usize) -> u64 {
+        let host = &self.hosts[at];
+        let Some(ledger) = host.memory.as_deref() else { return 0 };
+        let Some(kill_at) = ledger.kill_at else { return 0 };
+        let full = ledger.demand(host.copies) > ledger.room() + ledger.swap_room(host.copies);
+        if full { kill_at.since(self.queue.now()).0 } else { 0 }
     }
 
     fn kill_tenant(&mut self, at: usize, tenant: usize) {
