@@ -300,10 +300,10 @@ pub(super) fn answer(
     console: Console,
 ) -> anyhow::Result<Answer> {
     let identity = folder.identity.clone();
-    let draw = |overview: &Overview, spots: &[Spot]| match identity.shard {
-        // A part would show a picture with holes.
-        Some(_) => Vec::new(),
-        None => conclusion::pictures(&identity, overview, spots, measured),
+    // A part would show a picture with holes, and nobody sees one that is not kept.
+    let drawn = identity.shard.is_none() && folder.is_kept();
+    let draw = |overview: &Overview, spots: &[Spot]| {
+        if drawn { conclusion::pictures(&identity, overview, spots, measured) } else { Vec::new() }
     };
     let (overview, spots) = folder.finish(draw)?;
     if identity.shard.is_some() {

@@ -302,10 +302,7 @@ impl<'a> World<'a> {
                 let (dataset, lineage) = (*dataset, *lineage);
                 self.read_cached(key, dataset, lineage)
             }
-            Instruction::Compute { dataset } => {
-                let dataset = *dataset;
-                self.compute_cached(key, dataset)
-            }
+            Instruction::Compute { dataset, share } => self.compute_cached(key, *dataset, *share),
         }
     }
 
@@ -322,9 +319,9 @@ impl<'a> World<'a> {
         let (stage, index, executor) = (task.stage, task.index as usize, task.executor);
         let phase = self.phase(stage, pc);
         let plan = &self.plan.stages[stage];
-        let mut cpu: f64 =
-            phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share).sum();
-        cpu *= task.pace;
+        let own = phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share);
+        let cached = phase.computes.iter().map(|&(of, share)| self.compute_ns_of(of, index) * share);
+        let mut cpu = own.chain(cached).sum::<f64>() * task.pace;
         // An operator that gives its rows out here has held its heap since it took them in.
         let heap_of = phase.work.iter().filter(|(op, _)| !phase.drain.contains(op));
         let heap: u64 = heap_of.map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
