@@ -355,6 +355,11 @@ impl World<'_> {
         }
         self.executors[executor].manager.clear_blocks();
         self.note_footprint(executor, 0);
+        let host = self.executors[executor].host;
+        self.hosts[host].executors -= 1;
+        self.count_hosts_in_use();
+        // The threads of its compilers are gone too.
+        self.share_processors(executor);
         if self.ended.is_none() {
             let start = SimDuration(self.workload.rates.executor_start_ns);
             self.queue.schedule(now + start, Event::ExecutorStarted { replaces: executor });

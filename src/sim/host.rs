@@ -24,6 +24,8 @@ use crate::units::{HumanDuration, SimDuration, SimTime};
 pub(super) struct Host {
     pub(super) name: String,
     pub(super) cores: u32,
+    /// Executors that live on it.
+    pub(super) executors: u32,
     /// Tasks that run on it.
     pub(super) running: u32,
     /// Threads of its JVMs that want a processor beside the tasks.
@@ -60,10 +62,12 @@ impl Host {
     ) -> Self {
         let copies = memory.as_ref().map_or(1.0, |memory| f64::from(memory.copies.max(1)));
         let disk = memory.as_ref().map_or(disk, |memory| memory.disk_bytes_per_s / 1e9) / copies;
+        let network = memory.as_ref().map_or(network, |memory| memory.network_bytes_per_s / 1e9) / copies;
         let tenants = memory.iter().flat_map(|memory| &memory.tenants);
         Self {
             name: name.to_owned(),
             cores: cores.max(1),
+            executors: 0,
             running: 0,
             background: 0.0,
             copies,
@@ -544,6 +548,7 @@ mod tests {
             swap_bytes: 4 << 30,
             swap_device: SwapDevice::LOCAL_SSD,
             disk_bytes_per_s: 1e9,
+            network_bytes_per_s: 1e9,
             disk_bytes: None,
             local_dir_in_memory: false,
             beside_bytes: 0,

@@ -81,6 +81,8 @@ impl World<'_> {
         ledger.record.copies_killed_ns.push(now.0);
         let disk = ledger.setup.disk_bytes_per_s / 1e9 / host.copies;
         host.disk.set_rates(now, disk, disk);
+        let network = ledger.setup.network_bytes_per_s / 1e9 / host.copies;
+        host.network.set_rates(now, network, network);
         self.event(
             EventKind::Kill,
             None,
@@ -89,6 +91,7 @@ impl World<'_> {
             &killed_text("another application like this one", bytes),
         );
         self.schedule_disk(at);
+        self.schedule_network(at);
         self.schedule_swap(at);
         self.refresh_host(at);
     }

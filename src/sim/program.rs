@@ -46,6 +46,8 @@ pub(super) struct Phase {
     pub(super) insert: Option<(usize, usize)>,
     /// Operators that give their rows out here.
     pub(super) drain: Vec<usize>,
+    /// Operators that go on here with what they began in an earlier phase.
+    pub(super) rest: Vec<usize>,
     /// The operator that writes bytes at the end.
     pub(super) write: Option<usize>,
     /// The cached partition that is computed from these rows, with the share of that work which is done here.
@@ -123,6 +125,7 @@ impl Builder<'_> {
                 let mut phase =
                     operator.inputs.first().map_or_else(Phase::default, |&input| self.stream(input));
                 phase.work.push((index, if build.is_some() { 1.0 - BUILD_SHARE } else { 1.0 }));
+                phase.rest.extend(build.map(|_| index));
                 phase
             }
             OperatorKind::HashAggregate { .. }
@@ -136,7 +139,12 @@ impl Builder<'_> {
                 phase.insert = operator.inputs.first().map(|&input| (index, input));
                 self.instructions.push(Instruction::Run(phase));
                 self.instructions.push(Instruction::Finish { operator: index });
-                Phase { work: vec![(index, 1.0 - BUILD_SHARE)], drain: vec![index], ..Phase::default() }
+                Phase {
+                    work: vec![(index, 1.0 - BUILD_SHARE)],
+                    drain: vec![index],
+                    rest: vec![index],
+                    ..Phase::default()
+                }
             }
             OperatorKind::ShuffleWrite { .. } => {
                 let mut phase = self.inputs(index);
@@ -192,6 +200,7 @@ impl Builder<'_> {
             merged.work.extend(phase.work);
             merged.reads.extend(phase.reads);
             merged.drain.extend(phase.drain);
+            merged.rest.extend(phase.rest);
         }
         merged
     }
@@ -256,6 +265,31 @@ mod tests {
             ([1, 3].as_slice(), Some((5, 4)), Some(5))
         );
         assert_eq!(instructions.len(), 8);
+    }
+
+    #[test]
+    fn each_operator_begins_its_work_once() {
+        let read = |shuffle| OperatorKind::ShuffleRead { shuffle, bytes: PerTask::default() };
+        let join = OperatorKind::ShuffledHashJoin { long_key: true, keys: PerTask::default(), key_range: 0 };
+        let operators = vec![
+            operator(read(0), &[]),
+            operator(read(1), &[]),
+            operator(join, &[0, 1]),
+            operator(OperatorKind::Sort { radix: true }, &[2]),
+            operator(OperatorKind::Pipelined, &[3]),
+        ];
+        let count = operators.len();
+        let instructions = program(&stage(operators));
+        let begins = |of: usize| {
+            let phases = instructions.iter().filter_map(|instruction| match instruction {
+                Instruction::Run(phase) => Some(phase),
+                _ => None,
+            });
+            phases
+                .filter(|phase| phase.work.iter().any(|&(op, _)| op == of) && !phase.rest.contains(&of))
+                .count()
+        };
+        assert!((0..count).all(|operator| begins(operator) == 1), "{instructions:?}");
     }
 
     #[test]
