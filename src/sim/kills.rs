@@ -109,6 +109,9 @@ impl World<'_> {
         let bytes = self.executors[executor].footprint;
         let text = killed_text("java", bytes);
         self.event(EventKind::Kill, Some(executor), None, bytes, &text);
+        if let Some(ledger) = self.hosts[self.executors[executor].host].memory.as_deref_mut() {
+            ledger.record.executors_killed.push(executor as u32);
+        }
         if self.local {
             let reason = format!("{text}; a Python driver sees it as `Answer from Java side is empty`");
             self.abort(Outcome::HostOomKilled, reason);
