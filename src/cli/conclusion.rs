@@ -287,7 +287,7 @@ pub(super) fn pictures(
                         Some(_) => number_of(&axis.key, value)?,
                         None => axis.values.iter().position(|known| known == value)? as f64,
                     };
-                    Some(Measured { at, wall_ms: *wall_ms })
+                    Some(Measured { value, at, wall_ms: *wall_ms })
                 })
                 .collect();
             let mark = if axis.numbers.is_some() { "band" } else { "bars" };

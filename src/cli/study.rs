@@ -385,6 +385,11 @@ impl Folder {
         Ok(())
     }
 
+    /// It stays when the study is done.
+    pub(super) fn is_kept(&self) -> bool {
+        self.scratch.is_none()
+    }
+
     /// What is in the folder, for people.
     pub(super) fn told(&self) -> String {
         let runs = count(self.journal.runs.len(), "run");

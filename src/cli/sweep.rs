@@ -30,9 +30,10 @@ pub(super) struct SweepArgs {
     /// The configuration that all points start from.
     #[command(flatten)]
     conf: ConfArgs,
-    /// What to vary: a property or knob and its values, as KEY=1,2,4, KEY=1g..8g:512m or KEY=512m..8g:log:9. Also
-    /// spillcast.variant (variants of the scenario), spillcast.storageLevel, spillcast.evictionPolicy, spillcast.dataScale
-    /// and spillcast.host.memory, .swap, .cores, .count. Repeatable: all combinations.
+    /// What to vary: a property or knob and its values, as KEY=1,2,4, KEY=1g..8g:512m, KEY=512m..8g:log:9 or KEY="a, b",c
+    /// (quotes keep commas together). Also spillcast.variant (variants of the scenario), spillcast.storageLevel,
+    /// spillcast.evictionPolicy, spillcast.dataScale and spillcast.host.memory, .swap, .cores, .count. Repeatable: all
+    /// combinations.
     #[arg(long, value_name = "KEY=VALUES", help_heading = "Study")]
     vary: Vec<String>,
     /// Points one JSON object a line, as {"spark.executor.memory": "2g"}, instead of --vary; `-` is standard input.
@@ -300,10 +301,10 @@ pub(super) fn answer(
     console: Console,
 ) -> anyhow::Result<Answer> {
     let identity = folder.identity.clone();
-    let draw = |overview: &Overview, spots: &[Spot]| match identity.shard {
-        // A part would show a picture with holes.
-        Some(_) => Vec::new(),
-        None => conclusion::pictures(&identity, overview, spots, measured),
+    // A part would show a picture with holes, and nobody sees one that is not kept.
+    let drawn = identity.shard.is_none() && folder.is_kept();
+    let draw = |overview: &Overview, spots: &[Spot]| {
+        if drawn { conclusion::pictures(&identity, overview, spots, measured) } else { Vec::new() }
     };
     let (overview, spots) = folder.finish(draw)?;
     if identity.shard.is_some() {

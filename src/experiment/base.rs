@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::place::{check_tenants, place};
 use super::reseed::{at_pace_of, reseed};
 use super::same_runs::{Asked, SameRuns};
+use super::vary::as_item;
 use crate::conf::property::{self, Support};
 use crate::conf::{ConfError, ErrorKind, Origin, Settings, SparkConf};
 use crate::record::study::SweepRow;
@@ -181,7 +182,7 @@ impl Base {
             let variants = &self.scenario.variants;
             let Some(variant) = variants.iter().find(|variant| variant.name == *name) else {
                 let names = variants.iter().map(|variant| variant.name.as_str());
-                let names: Vec<&str> = std::iter::once(NO_VARIANT).chain(names).collect();
+                let names: Vec<String> = std::iter::once(NO_VARIANT).chain(names).map(as_item).collect();
                 return Err(format!(
                     "{VARIANT}={name}: there is no such variant; valid: {}",
                     names.join(", ")

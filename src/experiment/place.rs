@@ -158,6 +158,7 @@ fn memory(cluster: &ClusterSpec, settings: &Settings, plan: &ClusterPlan) -> Vec
             swap_bytes: host.swap_bytes,
             swap_device: swap_device(host),
             disk_bytes_per_s: host.disk_bytes_per_s,
+            network_bytes_per_s: host.network_bytes_per_s,
             disk_bytes: host.disk_bytes,
             local_dir_in_memory: host.local_dir_in_memory,
             beside_bytes: 0,

@@ -1,6 +1,7 @@
 //! `KEY=VALUES` of `--vary`: lists, ranges with a step, logarithmic ranges, with units.
 //!
-//! An item is a value as Spark takes it, `FROM..TO:STEP` or `FROM..TO:log:N`; items are separated by commas. A range
+//! An item is a value as Spark takes it, `FROM..TO:STEP` or `FROM..TO:log:N`; items are separated by commas. An item in double
+//! quotes is taken as it is, commas and all (the name of a variant). A range
 //! contains its ends (a step that does not meet the upper end stops before it), and is in the unit of its ends. N values of
 //! a logarithmic range have equal ratios; between whole ends they are rounded to whole numbers, sizes to whole MiB (KiB or
 //! bytes where an end is written so). Equal values are kept once.
@@ -47,8 +48,13 @@ impl Axis {
             return Err(wrong("names no property before '='".into()));
         }
         let mut values: Vec<String> = Vec::new();
-        for item in items(key, list) {
-            for value in expand(key, item.trim()).map_err(wrong)? {
+        for item in items(key, list).map_err(wrong)? {
+            let quoted = item.trim().strip_prefix('"').and_then(|item| item.strip_suffix('"'));
+            let found = match quoted {
+                Some(value) if !value.is_empty() => Ok(vec![value.to_owned()]),
+                _ => expand(key, item.trim().trim_matches('"')),
+            };
+            for value in found.map_err(wrong)? {
                 if !values.contains(&value) {
                     values.push(value);
                 }
@@ -86,19 +92,27 @@ pub fn bare_unit(key: &str) -> Option<&'static str> {
     }
 }
 
-/// The items of a list. A comma in brackets belongs to a master's name (`local-cluster[2,1,1024]`).
-fn items<'a>(key: &str, list: &'a str) -> Vec<&'a str> {
+/// The items of a list. A comma in quotes belongs to its item, one in brackets to a master's name
+/// (`local-cluster[2,1,1024]`).
+fn items<'a>(key: &str, list: &'a str) -> Result<Vec<&'a str>, String> {
     let brackets = key == "spark.master";
-    let mut depth = 0;
-    list.split(move |c: char| {
+    let (mut depth, mut quoted) = (0, false);
+    let items = list.split(|c: char| {
         match c {
+            '"' => quoted = !quoted,
             '[' if brackets => depth += 1,
             ']' if brackets => depth -= 1,
             _ => {}
         }
-        c == ',' && depth == 0
-    })
-    .collect()
+        c == ',' && depth == 0 && !quoted
+    });
+    let items = items.collect();
+    if quoted { Err("a double quote is not closed".to_owned()) } else { Ok(items) }
+}
+
+/// A value as an item of a list, in quotes where it would be read as several.
+pub(super) fn as_item(value: &str) -> String {
+    if value.contains(',') { format!("\"{value}\"") } else { value.to_owned() }
 }
 
 fn expand(key: &str, item: &str) -> Result<Vec<String>, String> {
@@ -286,6 +300,7 @@ mod tests {
             ("spillcast.storageLevel=MEMORY_ONLY,DISK_ONLY", "MEMORY_ONLY DISK_ONLY"),
             ("spark.master=local[2],local-cluster[2,1,1024]", "local[2] local-cluster[2,1,1024]"),
             ("spark.executor.memory=64k..256k:log:3", "64k 128k 256k"),
+            ("spillcast.variant=\"2g heap, no swap\", base", "2g heap, no swap base"),
         ] {
             assert_eq!(values(text), expected, "{text}");
         }
@@ -312,6 +327,8 @@ mod tests {
             ("=1", "names no property"),
             ("k=1,,2", "a value is empty"),
             ("k=", "a value is empty"),
+            ("k=\"\"", "a value is empty"),
+            ("k=\"a,b", "a double quote is not closed"),
             ("spark.executor.memory=8g..1g:1g", "is reversed"),
             ("spark.executor.memory=1g..8g", "has no step"),
             ("spark.executor.memory=1g..8g:0m", "is not above 0"),

@@ -54,10 +54,8 @@ impl World<'_> {
     pub(super) fn read_cached(&mut self, key: usize, dataset: DatasetIndex, lineage: usize) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that reads exists");
         let (id, executor, index) = (TaskId(task.id as i64), task.executor, task.index);
-        let data = &self.workload.datasets[dataset];
-        let partition = data.partitions.get(index as usize).copied().unwrap_or_default();
-        let partition = self.scaled(partition);
-        let block = BlockId::Rdd { rdd: data.id, split: index };
+        let partition = self.partition(dataset, index as usize);
+        let block = BlockId::Rdd { rdd: self.workload.datasets[dataset].id, split: index };
         let level = self.storage_level(dataset);
         let rates = &self.workload.rates;
         let decode_ns = partition.serialized_bytes as f64 * rates.serialize_ns_per_byte;
@@ -70,7 +68,7 @@ impl World<'_> {
             return if lineage > 0 {
                 Progress::Continue
             } else {
-                self.compute(key, dataset, block, level, partition)
+                self.compute(key, dataset, block, level, 1.0)
             };
         }
         self.tasks[key].as_mut().expect("a task that reads exists").pc += lineage;
@@ -103,13 +101,21 @@ impl World<'_> {
         Progress::Continue
     }
 
-    /// Computes a cached partition whose lineage has run.
-    pub(super) fn compute_cached(&mut self, key: usize, dataset: DatasetIndex) -> Progress {
+    /// Computes a cached partition whose lineage has run; `share` of the work is left.
+    pub(super) fn compute_cached(&mut self, key: usize, dataset: DatasetIndex, share: f64) -> Progress {
         let index = self.tasks[key].as_ref().expect("a task that computes exists").index;
-        let data = &self.workload.datasets[dataset];
-        let partition = data.partitions.get(index as usize).copied().unwrap_or_default();
-        let block = BlockId::Rdd { rdd: data.id, split: index };
-        self.compute(key, dataset, block, self.storage_level(dataset), self.scaled(partition))
+        let block = BlockId::Rdd { rdd: self.workload.datasets[dataset].id, split: index };
+        self.compute(key, dataset, block, self.storage_level(dataset), share)
+    }
+
+    fn partition(&self, dataset: DatasetIndex, index: usize) -> CachedPartition {
+        self.scaled(self.workload.datasets[dataset].partitions.get(index).copied().unwrap_or_default())
+    }
+
+    /// Work to compute a cached partition, ns.
+    pub(super) fn compute_ns_of(&self, dataset: DatasetIndex, index: usize) -> f64 {
+        let bytes = self.partition(dataset, index).memory_bytes;
+        bytes as f64 * self.workload.datasets[dataset].compute_ns_per_byte
     }
 
     pub(super) fn scaled(&self, partition: CachedPartition) -> CachedPartition {
@@ -129,17 +135,10 @@ impl World<'_> {
     pub(super) fn compute_ns(&self, stage: usize, index: u32) -> u64 {
         let datasets =
             self.workload.stages[stage].operators.iter().filter_map(|operator| match operator.kind {
-                crate::workload::OperatorKind::CachedScan { dataset, .. } => {
-                    Some(&self.workload.datasets[dataset])
-                }
+                crate::workload::OperatorKind::CachedScan { dataset, .. } => Some(dataset),
                 _ => None,
             });
-        datasets
-            .map(|data| {
-                let partition = self.scaled(data.partitions.get(index as usize).copied().unwrap_or_default());
-                (partition.memory_bytes as f64 * data.compute_ns_per_byte) as u64
-            })
-            .sum()
+        datasets.map(|dataset| self.compute_ns_of(dataset, index as usize) as u64).sum()
     }
 
     fn held_elsewhere(&self, executor: usize, block: BlockId) -> bool {
@@ -150,19 +149,19 @@ impl World<'_> {
             .any(|found| found.is_some_and(|found| found.entry.is_some() || found.on_disk))
     }
 
-    /// Computes a partition from its lineage and puts it (BLOCK-7).
+    /// Computes a partition from its lineage, of which `share` of the work is left, and puts it (BLOCK-7).
     fn compute(
         &mut self,
         key: usize,
         dataset: DatasetIndex,
         block: BlockId,
         level: StorageLevel,
-        partition: CachedPartition,
+        share: f64,
     ) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that computes exists");
         let (id, executor, index) = (task.id, task.executor, task.index as usize);
-        let data = &self.workload.datasets[dataset];
-        let compute_ns = partition.memory_bytes as f64 * data.compute_ns_per_byte * task.pace;
+        let partition = self.partition(dataset, index);
+        let compute_ns = self.compute_ns_of(dataset, index) * task.pace;
         let state = &mut self.datasets[dataset];
         state.misses += 1;
         if state.computed.len() <= index {
@@ -181,11 +180,12 @@ impl World<'_> {
             );
         }
         if level.use_memory {
-            let ns_per_element = compute_ns / data.elements.max(1) as f64;
+            let elements = self.workload.datasets[dataset].elements.max(1);
+            let ns_per_element = share * compute_ns / elements as f64;
             return self.begin_unroll(key, dataset, block, level, ns_per_element, false);
         }
         let task = self.tasks[key].as_mut().expect("a task that computes exists");
-        task.work.push_back(Work::Cpu(compute_ns as u64));
+        task.work.push_back(Work::Cpu((share * compute_ns) as u64));
         if level.use_disk {
             let store = self.executors[executor].manager.store_mut();
             if store.lock_new_for_writing(TaskId(id as i64), block, level) {
@@ -320,9 +320,8 @@ impl World<'_> {
     pub(super) fn continue_caching(&mut self, key: usize, mut caching: Caching) -> Progress {
         let task = self.tasks[key].as_ref().expect("a task that unrolls exists");
         let (executor, index) = (task.executor, task.index as usize);
-        let data = &self.workload.datasets[caching.dataset];
-        let partition = self.scaled(data.partitions.get(index).copied().unwrap_or_default());
-        let total = data.elements.max(1);
+        let partition = self.partition(caching.dataset, index);
+        let total = self.workload.datasets[caching.dataset].elements.max(1);
         let size = Self::memory_size(caching.level, partition);
         let element_bytes = size as f64 / total as f64;
         let manager = &mut self.executors[executor].manager;

@@ -314,7 +314,7 @@ impl World<'_> {
     /// processors than the host has, everybody there goes at another speed.
     pub(super) fn share_processors(&mut self, index: usize) {
         let executor = &self.executors[index];
-        let mut wanted = executor.warm_up.busy_threads();
+        let mut wanted = if executor.alive { executor.warm_up.busy_threads() } else { 0.0 };
         if self.background {
             let running = executor.running.iter().filter_map(|&key| self.tasks[key].as_ref());
             let threads = running.map(|task| self.workload.stages[task.stage].background_threads);

@@ -94,11 +94,15 @@ struct World<'a> {
     programs: &'a [Vec<Instruction>],
     queue: EventQueue<Event>,
     hosts: Vec<Host>,
+    /// Hosts with executors.
+    hosts_in_use: u64,
     setups: Vec<ExecutorSetup>,
     executors: Vec<Executor>,
     /// Those of them that something happened to since the clock last moved.
     touched: Vec<usize>,
     jobs: Vec<JobState>,
+    /// Jobs that are not done; the application ends with the last.
+    jobs_left: usize,
     stages: Vec<StageState>,
     /// Some stage has threads that want a processor beside its tasks.
     background: bool,
@@ -209,6 +213,7 @@ impl<'a> World<'a> {
             programs,
             queue,
             hosts,
+            hosts_in_use: 0,
             setups: processes.executors.clone(),
             executors: Vec::new(),
             touched: Vec::new(),
@@ -217,6 +222,7 @@ impl<'a> World<'a> {
                 .iter()
                 .map(|job| JobState { waits_for: job.after.len(), ..JobState::default() })
                 .collect(),
+            jobs_left: workload.jobs.len(),
             stages: workload.stages.iter().map(|_| StageState::default()).collect(),
             background: workload.stages.iter().any(|stage| stage.background_threads > 0.0),
             stage_order: Vec::new(),
@@ -274,6 +280,8 @@ impl<'a> World<'a> {
             container_bytes: setup.container_limit,
             ..ExecutorRecord::default()
         };
+        self.hosts[setup.host].executors += 1;
+        self.count_hosts_in_use();
         let index = self.executors.len();
         let compiler_timer = self.queue.add_timer(Event::Compiler { executor: index });
         self.executors.push(Executor::new(
@@ -284,6 +292,10 @@ impl<'a> World<'a> {
             record,
         ));
         self.refresh(index);
+    }
+
+    fn count_hosts_in_use(&mut self) {
+        self.hosts_in_use = self.hosts.iter().filter(|host| host.executors > 0).count() as u64;
     }
 
     /// A lost executor is replaced by one like it (FAIL-12).
@@ -304,17 +316,19 @@ impl<'a> World<'a> {
             }
         }
         while self.ended.is_none()
+            && self.jobs_left > 0
             && let Some((now, event)) = self.queue.pop()
         {
             self.handle(now, event);
             self.settle();
         }
-        if self.ended.is_none() && self.jobs.iter().any(|job| !job.done) {
-            self.abort(
-                Outcome::Other,
+        if self.ended.is_none() && self.jobs_left > 0 {
+            let reason = if self.executors.is_empty() {
+                "Initial job has not accepted any resources: no host has room for an executor"
+            } else {
                 "no task can go on: every running task waits for execution memory, or no executor is left"
-                    .to_owned(),
-            );
+            };
+            self.abort(Outcome::Other, reason.to_owned());
         }
     }
 

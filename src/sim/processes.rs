@@ -34,6 +34,8 @@ pub struct HostMemory {
     pub swap_device: SwapDevice,
     /// Bandwidth of the disk of Spark's local files, bytes a second.
     pub disk_bytes_per_s: f64,
+    /// Bandwidth of its network, bytes a second.
+    pub network_bytes_per_s: f64,
     /// Room for them, bytes; `None`: unlimited.
     pub disk_bytes: Option<u64>,
     /// They lie in memory (tmpfs) and count as such.

@@ -10,6 +10,10 @@ use crate::workload::{BroadcastIndex, DatasetIndex, OperatorKind, Stage};
 /// Share of a blocking operator's own work that is done while it takes its input; the rest while it gives rows out.
 const BUILD_SHARE: f64 = 0.8;
 
+/// Time to put a row into a cached partition, relative to passing it through ([`OperatorKind::weight`]): encoding a row into
+/// column batches takes three times as long as aggregating it (measured, said in `scenario::costs`).
+const CACHE_WEIGHT: f64 = 9.0;
+
 /// What a task does, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Instruction {
@@ -18,8 +22,8 @@ pub(super) enum Instruction {
     /// Gets a cached partition: from memory, disk, another executor (BLOCK-1), and passes over the next `lineage` instructions;
     /// or else goes on with those, if any, or computes it.
     ReadCached { operator: usize, dataset: DatasetIndex, lineage: usize },
-    /// Computes a cached partition from the rows of its lineage and puts it (BLOCK-7).
-    Compute { dataset: DatasetIndex },
+    /// Computes a cached partition from the rows of its lineage and puts it (BLOCK-7), which is `share` of the work.
+    Compute { dataset: DatasetIndex, share: f64 },
     /// Rows flow.
     Run(Phase),
     /// `operator` is created: what its constructor allocates, before its inputs are.
@@ -42,8 +46,12 @@ pub(super) struct Phase {
     pub(super) insert: Option<(usize, usize)>,
     /// Operators that give their rows out here.
     pub(super) drain: Vec<usize>,
+    /// Operators that go on here with what they began in an earlier phase.
+    pub(super) rest: Vec<usize>,
     /// The operator that writes bytes at the end.
     pub(super) write: Option<usize>,
+    /// The cached partition that is computed from these rows, with the share of that work which is done here.
+    pub(super) computes: Option<(DatasetIndex, f64)>,
 }
 
 /// The instructions of a stage's tasks.
@@ -78,7 +86,8 @@ impl Builder<'_> {
                 self.instructions.push(Instruction::ReadCached { operator: index, dataset, lineage: 0 });
                 if let Some(top) = lineage {
                     let phase = self.stream(*top);
-                    self.instructions.push(Instruction::Compute { dataset });
+                    let share = self.share_computing(at, &phase, *top, dataset);
+                    self.instructions.push(Instruction::Compute { dataset, share });
                     // What the lineage holds it holds until the partition is put.
                     self.instructions.push(Instruction::Run(phase));
                     let lineage = self.instructions.len() - at - 1;
@@ -116,6 +125,7 @@ impl Builder<'_> {
                 let mut phase =
                     operator.inputs.first().map_or_else(Phase::default, |&input| self.stream(input));
                 phase.work.push((index, if build.is_some() { 1.0 - BUILD_SHARE } else { 1.0 }));
+                phase.rest.extend(build.map(|_| index));
                 phase
             }
             OperatorKind::HashAggregate { .. }
@@ -129,7 +139,12 @@ impl Builder<'_> {
                 phase.insert = operator.inputs.first().map(|&input| (index, input));
                 self.instructions.push(Instruction::Run(phase));
                 self.instructions.push(Instruction::Finish { operator: index });
-                Phase { work: vec![(index, 1.0 - BUILD_SHARE)], drain: vec![index], ..Phase::default() }
+                Phase {
+                    work: vec![(index, 1.0 - BUILD_SHARE)],
+                    drain: vec![index],
+                    rest: vec![index],
+                    ..Phase::default()
+                }
             }
             OperatorKind::ShuffleWrite { .. } => {
                 let mut phase = self.inputs(index);
@@ -139,6 +154,36 @@ impl Builder<'_> {
                 phase
             }
         }
+    }
+
+    /// Shares the work of computing a cached partition out over the phases of its lineage, which are those after instruction
+    /// `at`; returns what is left for the rows that come out of `top` in the `last` phase and are put.
+    fn share_computing(&mut self, at: usize, last: &Phase, top: usize, dataset: DatasetIndex) -> f64 {
+        let operators = &self.stage.operators;
+        let rows = |index: usize| {
+            let read: u64 = operators[index].inputs.iter().map(|&input| operators[input].rows.total()).sum();
+            operators[index].rows.total().max(read) as f64 + 1.0
+        };
+        let weight = |phase: &Phase| -> f64 {
+            phase
+                .work
+                .iter()
+                .map(|&(index, share)| operators[index].kind.weight() * rows(index) * share)
+                .sum()
+        };
+        let put = weight(last) + CACHE_WEIGHT * rows(top);
+        let mut before: Vec<(&mut Phase, f64)> = Vec::new();
+        for instruction in &mut self.instructions[at + 1..] {
+            if let Instruction::Run(phase) = instruction {
+                let weight = weight(phase);
+                before.push((phase, weight));
+            }
+        }
+        let all = put + before.iter().map(|(_, weight)| weight).sum::<f64>();
+        for (phase, weight) in before {
+            phase.computes = Some((dataset, weight / all));
+        }
+        put / all
     }
 
     /// The phase in which the rows of all inputs of `index` flow together.
@@ -155,6 +200,7 @@ impl Builder<'_> {
             merged.work.extend(phase.work);
             merged.reads.extend(phase.reads);
             merged.drain.extend(phase.drain);
+            merged.rest.extend(phase.rest);
         }
         merged
     }
@@ -177,30 +223,34 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_sort_merge_join_sorts_left_then_right_then_merges_both() {
-        let read = |shuffle| OperatorKind::ShuffleRead { shuffle, bytes: PerTask::default() };
-        let stage = Stage {
+    fn stage(operators: Vec<Operator>) -> Stage {
+        Stage {
             id: 0,
             name: String::new(),
             parents: Vec::new(),
             partitioning: Partitioning::Fixed(1),
-            operators: vec![
-                operator(read(0), &[]),
-                operator(OperatorKind::Sort { radix: true }, &[0]),
-                operator(read(1), &[]),
-                operator(OperatorKind::Sort { radix: true }, &[2]),
-                operator(OperatorKind::Pipelined, &[1, 3]),
-                operator(OperatorKind::ShuffleWrite { shuffle: 2, bytes: PerTask::default() }, &[4]),
-            ],
+            operators,
             result_bytes: PerTask::default(),
             launch_ns: PerTask::default(),
             allocated_bytes: PerTask::default(),
             background_threads: 0.0,
             warm_up_ns: 0,
             compile_ns: 0,
-        };
-        let instructions = program(&stage);
+        }
+    }
+
+    #[test]
+    fn a_sort_merge_join_sorts_left_then_right_then_merges_both() {
+        let read = |shuffle| OperatorKind::ShuffleRead { shuffle, bytes: PerTask::default() };
+        let operators = vec![
+            operator(read(0), &[]),
+            operator(OperatorKind::Sort { radix: true }, &[0]),
+            operator(read(1), &[]),
+            operator(OperatorKind::Sort { radix: true }, &[2]),
+            operator(OperatorKind::Pipelined, &[1, 3]),
+            operator(OperatorKind::ShuffleWrite { shuffle: 2, bytes: PerTask::default() }, &[4]),
+        ];
+        let instructions = program(&stage(operators));
         assert_eq!(instructions[0], Instruction::Open { operator: 1 });
         let Instruction::Run(left) = &instructions[1] else { panic!("{instructions:?}") };
         assert_eq!((left.insert, left.reads.as_slice()), (Some((1, 0)), [0].as_slice()));
@@ -215,5 +265,62 @@ mod tests {
             ([1, 3].as_slice(), Some((5, 4)), Some(5))
         );
         assert_eq!(instructions.len(), 8);
+    }
+
+    #[test]
+    fn each_operator_begins_its_work_once() {
+        let read = |shuffle| OperatorKind::ShuffleRead { shuffle, bytes: PerTask::default() };
+        let join = OperatorKind::ShuffledHashJoin { long_key: true, keys: PerTask::default(), key_range: 0 };
+        let operators = vec![
+            operator(read(0), &[]),
+            operator(read(1), &[]),
+            operator(join, &[0, 1]),
+            operator(OperatorKind::Sort { radix: true }, &[2]),
+            operator(OperatorKind::Pipelined, &[3]),
+        ];
+        let count = operators.len();
+        let instructions = program(&stage(operators));
+        let begins = |of: usize| {
+            let phases = instructions.iter().filter_map(|instruction| match instruction {
+                Instruction::Run(phase) => Some(phase),
+                _ => None,
+            });
+            phases
+                .filter(|phase| phase.work.iter().any(|&(op, _)| op == of) && !phase.rest.contains(&of))
+                .count()
+        };
+        assert!((0..count).all(|operator| begins(operator) == 1), "{instructions:?}");
+    }
+
+    #[test]
+    fn a_cached_aggregation_is_built_before_its_partition_is_put() {
+        let rows = |operator: Operator| Operator { rows: PerTask::Total(1_000), ..operator };
+        let aggregate = OperatorKind::HashAggregate {
+            key_value_bytes: 16,
+            fast_map: false,
+            dense_keys: false,
+            variable_rows: false,
+        };
+        let read = OperatorKind::ShuffleRead { shuffle: 0, bytes: PerTask::default() };
+        let cached = OperatorKind::CachedScan { dataset: 3, lineage: Some(1) };
+        let operators =
+            vec![rows(operator(read, &[])), rows(operator(aggregate, &[0])), operator(cached, &[])];
+        let instructions = program(&stage(operators));
+        let [
+            Instruction::ReadCached { lineage: 5, .. },
+            Instruction::Open { .. },
+            Instruction::Run(build),
+            Instruction::Finish { .. },
+            Instruction::Compute { dataset: 3, share },
+            Instruction::Run(out),
+            Instruction::Run(_),
+        ] = &instructions[..]
+        else {
+            panic!("{instructions:?}")
+        };
+        // Reading weighs 2, aggregating 3 of which a fifth is left for the rows that come out, putting 9.
+        let (computed, built) = build.computes.expect("time of the cached partition");
+        assert_eq!((computed, out.computes, out.drain.as_slice()), (3, None, [1].as_slice()));
+        assert!((built - 4.4 / 14.0).abs() < 1e-9 && (built + share - 1.0).abs() < 1e-9, "{built} {share}");
     }
 }

@@ -302,10 +302,7 @@ impl<'a> World<'a> {
                 let (dataset, lineage) = (*dataset, *lineage);
                 self.read_cached(key, dataset, lineage)
             }
-            Instruction::Compute { dataset } => {
-                let dataset = *dataset;
-                self.compute_cached(key, dataset)
-            }
+            Instruction::Compute { dataset, share } => self.compute_cached(key, *dataset, *share),
         }
     }
 
@@ -322,11 +319,11 @@ impl<'a> World<'a> {
         let (stage, index, executor) = (task.stage, task.index as usize, task.executor);
         let phase = self.phase(stage, pc);
         let plan = &self.plan.stages[stage];
-        let mut cpu: f64 =
-            phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share).sum();
-        cpu *= task.pace;
-        // An operator that gives its rows out here has held its heap since it took them in.
-        let heap_of = phase.work.iter().filter(|(op, _)| !phase.drain.contains(op));
+        let own = phase.work.iter().map(|&(op, share)| plan.operators[op].cpu_ns[index] as f64 * share);
+        let cached = phase.computes.iter().map(|&(of, share)| self.compute_ns_of(of, index) * share);
+        let mut cpu = own.chain(cached).sum::<f64>() * task.pace;
+        // An operator that goes on here has held its heap since it began.
+        let heap_of = phase.work.iter().filter(|(op, _)| !phase.rest.contains(op));
         let heap: u64 = heap_of.map(|&(op, _)| plan.operators[op].heap_bytes[index]).sum();
         let rows = phase.insert.map_or(0, |(_, input)| plan.operators[input].rows[index]);
         // Rows that were spilled are read back and merged while they come out.
@@ -368,13 +365,13 @@ impl<'a> World<'a> {
     /// Counts what a source reads and makes the time for it.
     fn read(&mut self, key: usize, operator: usize, bytes: u64, rows: u64) {
         use crate::workload::OperatorKind;
-        let hosts = self.hosts.len() as u64;
         let task = self.tasks[key].as_mut().expect("a task that reads exists");
         match &self.workload.stages[task.stage].operators[operator].kind {
             OperatorKind::ShuffleRead { .. } => {
                 task.metrics.shuffle_read_bytes += bytes;
                 task.metrics.shuffle_read_records += rows;
-                let remote = bytes - bytes / hosts.max(1);
+                // The outputs of the map tasks lie evenly on the hosts that have executors.
+                let remote = bytes - bytes / self.hosts_in_use.max(1);
                 task.work.push_back(Work::Network(remote));
                 let host = self.executors[task.executor].host;
                 let from_disk = self.bytes_off_disk(host, bytes - remote);

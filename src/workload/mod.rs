@@ -203,7 +203,7 @@ pub enum OperatorKind {
         /// Which.
         dataset: DatasetIndex,
         /// The operator of this stage that gives a partition's rows where the partition is computed; it and what is below it
-        /// hold memory then, their time is the dataset's ([`Dataset::compute_ns_per_byte`]).
+        /// hold memory then, their time is the dataset's ([`Dataset::compute_ns_per_byte`]), shared out by rows and weight.
         lineage: Option<usize>,
     },
     /// Row by row work that holds no execution memory (project, filter, generate, the merge of a sort-merge join).

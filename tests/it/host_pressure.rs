@@ -2,6 +2,9 @@
 //! that waits for pages or has nothing to do.
 
 use serde_json::Value;
+use spillcast::conf::{Origin, SparkConf, SparkVersion};
+use spillcast::experiment::Base;
+use spillcast::scenario;
 
 use crate::cli::{done, scratch, text};
 
@@ -174,4 +177,66 @@ fn a_neighbour_called_kernel_is_not_the_kernel() {
         .map(|row| (!row[files].is_empty(), !row[p50].is_empty()))
         .collect();
     assert!(!filled.is_empty() && filled.chunks(2).all(|pair| pair == [(true, false), (false, true)]));
+}
+
+/// Two executors of one core, on as many of `hosts` hosts as they need, exchange 110 MB.
+fn exchange(hosts: u32, per_host: u32, network: &str, flags: &str) -> Value {
+    let scenario = format!(
+        "name = \"x\"\nseed = 1\n[conf]\n\"spark.master\" = \"yarn\"\n\"spark.executor.instances\" = 2\n\
+         \"spark.executor.memory\" = \"2g\"\n\"spark.sql.adaptive.enabled\" = \"false\"\n\
+         \"spark.sql.shuffle.partitions\" = 8\n[[host]]\nname = \"w\"\ncount = {hosts}\ncores = {per_host}\n\
+         memory = \"64g\"\nnetwork_bandwidth = \"{network}\"\n[[table]]\nname = \"t\"\nrows = 5_000_000\n\
+         row_bytes = 40\nsize = \"100m\"\nfiles = 8\n[[query]]\nname = \"q\"\nfrom = \"t\"\n\
+         steps = [{{ op = \"repartition\" }}, {{ op = \"write\" }}]\n"
+    );
+    run(&scenario, flags)
+}
+
+/// Half of 110 MB goes from one host to the other, at 1 MiB a second for each of two.
+#[test]
+fn a_shuffle_waits_for_the_network_of_its_hosts() {
+    let wall = |network: &str, flags: &str| number(&exchange(2, 1, network, flags), "/wallMs") / 1e3;
+    let (slow, fast) = (wall("1m", ""), wall("1g", ""));
+    assert!((20.0..35.0).contains(&(slow - fast)), "{slow} {fast}");
+    // Another such application at the same moment takes half of it.
+    let shared = wall("1m", "--conf spillcast.copies=2");
+    assert!((20.0..40.0).contains(&(shared - slow)), "{shared} {slow}");
+}
+
+/// What lies on the host is not fetched over the network, however many hosts without executors there are.
+#[test]
+fn hosts_without_executors_hold_no_map_outputs() {
+    let one = exchange(1, 4, "1m", "");
+    let many = exchange(10, 4, "1m", "--conf spark.executor.instances=1 --conf spark.executor.cores=2");
+    let [one, many] = [one, many].map(|run| number(&run, "/wallMs"));
+    assert!(one < 10e3 && many < 10e3, "{one} {many}");
+}
+
+/// The task would be done a moment after it took more than there is; it gets no page before the kernel kills.
+#[test]
+fn who_takes_more_than_there_is_does_not_get_away_with_it() {
+    let scenario = "name = \"x\"\nseed = 1\n[conf]\n\"spark.master\" = \"local[1]\"\n\"spark.driver.memory\" = \"3g\"\n\
+                    [[host]]\nname = \"node\"\ncores = 2\nmemory = \"2g\"\n\
+                    [[table]]\nname = \"t\"\nrows = 1_000\nrow_bytes = 50\npartitions = 1\n\
+                    [[query]]\nname = \"q\"\nfrom = \"t\"\n\
+                    steps = [{ op = \"map\", heap = \"2g\" }, { op = \"write\" }]\n";
+    assert_eq!(run(scenario, "")["outcome"], "host_oom_killed");
+    assert_eq!(run(scenario, "--conf spillcast.host.memory=6g")["outcome"], "ok");
+}
+
+/// Compiler threads of the executor would go on for a quarter of an hour.
+#[test]
+fn nothing_is_simulated_once_the_last_job_is_done() {
+    let scenario = beside_a_hog("1g", 1)
+        .replace("[[host]]", "[rates]\nexecutor_compile_ns = 2_000_000_000_000\n[[host]]");
+    let (parsed, diagnostics) = scenario::parse(&scenario, "x.toml");
+    let parsed = parsed.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    let mut conf = SparkConf::new(SparkVersion::DEFAULT);
+    for (key, value) in [("spark.master", "yarn"), ("spark.executor.instances", "1")] {
+        conf.set(key, value, Origin::Scenario(1));
+    }
+    let base = Base::new(parsed, None, conf, 1);
+    let found = base.run(&base.prepare(&[], &[]).expect("a configuration"), 0, false);
+    let (asked, wall) = (found.tenants[0].asked_ms.expect("requests"), found.app_ns as f64 / 1e6);
+    assert!(wall < 60e3 && asked < wall + 1.0, "{asked} {wall}");
 }

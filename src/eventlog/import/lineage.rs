@@ -2,7 +2,7 @@
 //! do not find their partition.
 //!
 //! Their rows are those of the run that computed most partitions, whichever stage computes them again. Their time is in
-//! the dataset's own price ([`crate::workload::Dataset::compute_ns_per_byte`]). Left out: lineages that read other cached
+//! the dataset's own price ([`crate::workload::Dataset::compute_ns_per_byte`]), which a run shares out over them. Left out: lineages that read other cached
 //! datasets, and those of stages that read more than one.
 
 use super::builder::Builder;

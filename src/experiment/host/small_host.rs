@@ -304,6 +304,7 @@ fn run(case: &Case, row: Row<'_>) -> Result<RunRecord, TableError> {
         swap_bytes: case.swap_mb * MIB,
         swap_device: SwapDevice::LOCAL_SSD,
         disk_bytes_per_s: workload.rates.disk_bytes_per_s,
+        network_bytes_per_s: workload.rates.network_bytes_per_s,
         disk_bytes: None,
         local_dir_in_memory: false,
         beside_bytes: PYTHON_DRIVER_MB * MIB,

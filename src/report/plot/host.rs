@@ -1,5 +1,6 @@
 //! A host over time: who wants how much of its memory, stacked, against what there is of memory and swap; and below it how
-//! long the requests to its neighbours take, on a logarithmic scale, the median thin and the 99th percentile thick.
+//! long the requests to its neighbours take, if any are described, on a logarithmic scale, the median thin and the 99th
+//! percentile thick.
 //!
 //! The first host with neighbours, swap or a kill is drawn. Page cache is what lies between the stack and the line.
 
@@ -8,7 +9,7 @@ use super::canvas::{
     Anchor, BLUE, Canvas, FAINT, GREEN, GREY, INK, LARGE, Mark, NORMAL, ORANGE, PURPLE, SILVER, SKY_BLUE,
     SMALL, VERMILLION, characters, draw,
 };
-use crate::record::{EventKind, HostPoint, HostRecord, Outcome, RunRecord, gives_way};
+use crate::record::{EventKind, EventRecord, HostPoint, HostRecord, Outcome, RunRecord, gives_way};
 use crate::report::text::shorten;
 use plotters::style::RGBColor;
 
@@ -19,7 +20,8 @@ const TOP: i32 = 84;
 const STACK: i32 = 300;
 const GAP: i32 = 46;
 const LATENCY: i32 = 200;
-const HEIGHT: i32 = TOP + STACK + GAP + LATENCY + 56;
+/// Room below the lowest panel, for the axis of time.
+const FOOT: i32 = 56;
 const LINE: i32 = 16;
 
 /// Colours in the order of the processes; the kernel has the first.
@@ -43,11 +45,14 @@ struct Series<'a> {
 pub fn svg(run: &RunRecord) -> String {
     let tight = |host: &&HostRecord| host.swap_bytes > 0 || run.tenants.iter().any(|t| t.host == host.name);
     let host = run.hosts.iter().position(|host| tight(&host)).unwrap_or(0);
-    draw((WIDTH as u32, HEIGHT as u32), |canvas| {
+    let series = series(&run.host_timeline, host as u32);
+    let asked = series.iter().any(|series| !series.latency.is_empty());
+    let height = TOP + STACK + FOOT + if asked { GAP + LATENCY } else { 0 };
+    draw((WIDTH as u32, height as u32), |canvas| {
         let title = shorten(&format!("{}: the host over time", run.name), characters(WIDTH - 40, LARGE));
         canvas.text(&title, (20, 22), LARGE, INK, Anchor::Start);
         match run.hosts.get(host) {
-            Some(record) => host_picture(canvas, run, record, host),
+            Some(record) => host_picture(canvas, run, record, &series, height - FOOT),
             None => {
                 let text = "The memory of no host is known for this run.";
                 canvas.text(text, (WIDTH / 2, TOP + 20), NORMAL, GREY, Anchor::Middle);
@@ -56,28 +61,28 @@ pub fn svg(run: &RunRecord) -> String {
     })
 }
 
-fn host_picture(canvas: &Canvas, run: &RunRecord, host: &HostRecord, at: usize) {
+fn host_picture(canvas: &Canvas, run: &RunRecord, host: &HostRecord, all: &[Series<'_>], bottom: i32) {
     let ended = match run.outcome {
         Outcome::Ok => "ended ok".to_owned(),
         outcome => format!("{}: {}", outcome.as_str(), run.reason),
     };
     let notes = shorten(&format!("host {}; {ended}", host.name), characters(WIDTH - 40, NORMAL));
     canvas.text(&notes, (20, 44), NORMAL, GREY, Anchor::Start);
-    let all = series(&run.host_timeline, at as u32);
     let end = run.host_timeline.iter().map(|point| point.time_ns).chain([run.app_ns, 1]).max().unwrap_or(1);
     let time = Axis { max: end, from: LEFT, to: RIGHT };
-    stack(canvas, time, host, &all);
-    kills(canvas, time, run);
-    let top = TOP + STACK + GAP;
-    latencies(canvas, time, &all, top);
+    stack(canvas, time, host, all);
+    kills(canvas, time, run, host);
+    if bottom > TOP + STACK {
+        latencies(canvas, time, all, TOP + STACK + GAP);
+    }
     let (ticks, unit) = time_ticks(end, 10);
     for (value, label) in ticks {
         let x = time.at(value);
-        canvas.line(vec![(x, top + LATENCY), (x, top + LATENCY + 5)], INK, 1);
-        canvas.text(&label, (x, top + LATENCY + 15), SMALL, INK, Anchor::Middle);
+        canvas.line(vec![(x, bottom), (x, bottom + 5)], INK, 1);
+        canvas.text(&label, (x, bottom + 15), SMALL, INK, Anchor::Middle);
     }
     let label = format!("time since the start ({unit})");
-    canvas.text(&label, (i32::midpoint(LEFT, RIGHT), top + LATENCY + 34), NORMAL, INK, Anchor::Middle);
+    canvas.text(&label, (i32::midpoint(LEFT, RIGHT), bottom + 34), NORMAL, INK, Anchor::Middle);
 }
 
 /// The processes of a host in the order of the ledger, without what gives way.
@@ -161,8 +166,13 @@ fn steps(series: &Series<'_>, values: &[u64], time: Axis, bytes: Axis) -> Vec<(i
     line
 }
 
-fn kills(canvas: &Canvas, time: Axis, run: &RunRecord) {
-    for event in run.events.iter().filter(|event| event.kind == EventKind::Kill) {
+fn kills(canvas: &Canvas, time: Axis, run: &RunRecord, host: &HostRecord) {
+    // A kill of a neighbour names no executor, and so no host.
+    let is_here = |event: &&EventRecord| {
+        let executor = event.executor.and_then(|at| run.executors.get(at as usize));
+        executor.is_none_or(|executor| executor.host == host.name)
+    };
+    for event in run.events.iter().filter(|event| event.kind == EventKind::Kill).filter(is_here) {
         let x = time.at(event.time_ns);
         canvas.mark(Mark::Cross, (x, TOP - 10), VERMILLION);
         canvas.text("killed", (x + 8, TOP - 10), SMALL, VERMILLION, Anchor::Start);
@@ -199,14 +209,13 @@ fn latencies(canvas: &Canvas, time: Axis, all: &[Series<'_>], top: i32) {
         canvas.text(&name, (RIGHT + 32, y), SMALL, INK, Anchor::Start);
     }
     let y = top + 10 + LINE * asked.len() as i32;
-    let key = if asked.is_empty() { "no requests are described" } else { "thin: median; thick: 99 %" };
-    canvas.text(key, (RIGHT + 14, y), SMALL, GREY, Anchor::Start);
+    canvas.text("thin: median; thick: 99 %", (RIGHT + 14, y), SMALL, GREY, Anchor::Start);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{EventRecord, FREE_MEMORY};
+    use crate::record::FREE_MEMORY;
     use crate::report::plot::check;
 
     fn point(time_ns: u64, process: &str, resident_bytes: u64, p50_ms: Option<f64>) -> HostPoint {

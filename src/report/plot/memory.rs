@@ -311,12 +311,13 @@ impl Panel<'_> {
             let best = free
                 .windows(wide as usize)
                 .enumerate()
+                // Before an executor starts and after it is gone there is nothing to name.
+                .filter(|(_, window)| window.iter().all(|column| column.0 != i32::MIN))
                 .map(|(start, window)| {
                     let upper = window.iter().map(|column| column.0).max().unwrap_or(i32::MIN);
                     let lower = window.iter().map(|column| column.1).min().unwrap_or(i32::MAX);
-                    let known = window.iter().all(|column| column.0 != i32::MIN);
                     let (upper, lower) = beside(limits, upper, lower);
-                    (if known { lower.saturating_sub(upper) } else { 0 }, start, upper, lower)
+                    (lower - upper, start, upper, lower)
                 })
                 .max_by_key(|spot| (spot.0, std::cmp::Reverse(spot.1)));
             if let Some((thick, start, upper, lower)) = best
@@ -343,6 +344,11 @@ impl Panel<'_> {
         for moment in failed {
             let then = points.iter().filter(|point| point.time_ns == *moment);
             let Some(most) = then.max_by_key(|point| total(point)) else { continue };
+            // A failure for another reason wanted nothing that was not held before.
+            let before = points.iter().rev().find(|point| point.time_ns < *moment);
+            if before.is_some_and(|before| total(before) >= total(most)) {
+                continue;
+            }
             let right = (time.at(*moment) + WIDE / 2).min(RIGHT);
             let mut floor = 0;
             for region in regions {
@@ -527,6 +533,19 @@ mod tests {
         });
         let green = |svg: &str| svg.matches("#009E73").count();
         assert_eq!(green(&check("memory-wanted", || svg(&run))), green(&before) + 1);
+    }
+
+    #[test]
+    fn an_executor_that_starts_late_has_names_where_it_is() {
+        let mut run = fixture::tiny();
+        let late = TimelinePoint {
+            time_ns: run.app_ns / 2,
+            user_memory: run.executors[0].heap_bytes / 2,
+            ..TimelinePoint::default()
+        };
+        run.timeline = Timeline::default();
+        run.timeline.extend([late]);
+        assert!(check("memory-late", || svg(&run)).contains("\nuser\n"));
     }
 
     #[test]

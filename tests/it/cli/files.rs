@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::process::Stdio;
 
 use super::{LOG, done, listing, program, ran, refused, scratch, spillcast, text};
@@ -17,6 +18,22 @@ const CSV: [&str; 9] = [
     "tenants.csv",
     "timeline.csv",
 ];
+
+/// Executors that come late or die early, hosts with and without neighbours: all of it can be drawn.
+#[test]
+fn every_scenario_has_its_pictures() {
+    let folder = scratch();
+    for scenario in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).expect("listed") {
+        let path = scenario.expect("an entry").path();
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("UTF-8");
+        let out = folder.path().join(name);
+        done(&format!("run {} --out {} --plot", text(&path), text(&out)));
+        for picture in ["memory", "stages", "host"] {
+            let svg = fs::read_to_string(out.join(picture).with_extension("svg")).expect("a picture");
+            assert!(svg.contains("</svg>"), "{name}: {picture}");
+        }
+    }
+}
 
 #[test]
 fn a_folder_gets_every_file_at_once() {

@@ -2,7 +2,7 @@
 //! failures where there are any, and the room below for a legend.
 
 use super::ns;
-use super::scale::labels_that_fit;
+use super::scale::{LABEL_GAP, labels_that_fit};
 use crate::report::plot::axis::{Axis, time_ticks};
 use crate::report::plot::canvas::{
     Anchor, Canvas, FAINT, GREY, INK, LARGE, NORMAL, SILVER, SMALL, characters, text_width,
@@ -45,7 +45,8 @@ impl Horizontal {
         title: String,
         has_failures: bool,
     ) -> Self {
-        let room = (RIGHT - LEFT) / (values.len().max(1) as i32) - 6;
+        let closest = places.windows(2).map(|pair| (pair[1] - pair[0]).abs()).min();
+        let room = closest.unwrap_or(RIGHT - LEFT) - LABEL_GAP as i32;
         let lines: Vec<Vec<String>> = values
             .iter()
             .map(|value| if are_names { wrapped(value, room) } else { vec![value.clone()] })
@@ -106,9 +107,15 @@ pub(super) fn headings(canvas: &Canvas, name: &str, basis: &str, beside: &str) {
     canvas.text(beside, (RIGHT, 26), NORMAL, INK, Anchor::End);
 }
 
-/// Draws the axis of times up to `longest`, ms, and gives it.
-pub(super) fn times(canvas: &Canvas, longest: f64) -> Axis {
-    let axis = Axis { max: ns(longest * 1.06), from: BOTTOM, to: TOP };
+/// Draws the axis of times up to the longest of `walls`, ms, and gives it. Without any there is nothing to count in.
+pub(super) fn times(canvas: &Canvas, walls: impl Iterator<Item = f64>) -> Axis {
+    let longest = walls.reduce(f64::max);
+    let axis = Axis { max: ns(longest.unwrap_or(1.0) * 1.06), from: BOTTOM, to: TOP };
+    if longest.is_none() {
+        let middle = (i32::midpoint(LEFT, RIGHT), i32::midpoint(TOP, BOTTOM));
+        canvas.text("no run ends well", middle, NORMAL, GREY, Anchor::Middle);
+        return axis;
+    }
     let (ticks, unit) = time_ticks(axis.max, 7);
     for (value, label) in &ticks {
         let y = axis.at(*value);

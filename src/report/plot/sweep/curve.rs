@@ -19,7 +19,7 @@ pub struct Curve<'a> {
     /// One a value, in their order.
     pub spots: &'a [Spot],
     /// Runs of real Spark.
-    pub measured: &'a [Measured],
+    pub measured: &'a [Measured<'a>],
     /// Replications and confidence, in words.
     pub basis: &'a str,
 }
@@ -42,9 +42,19 @@ impl Curve<'_> {
         let kind = if scale.is_logarithmic { " (logarithmic)" } else { "" };
         let failed = self.spots.iter().any(|spot| spot.failure.is_some());
         let failed = failed || self.measured.iter().any(|run| !run.wall_ms.is_finite());
+        let (mut values, mut places) = (self.axis.values.clone(), scale.places(self.axis));
+        // Nobody could tell where a real run beyond the simulated ones stands.
+        let (low, high) = (places.iter().min().copied(), places.iter().max().copied());
+        for run in self.measured {
+            let x = scale.at(run.at);
+            if low.is_some_and(|low| x < low) || high.is_some_and(|high| x > high) {
+                values.push(run.value.to_owned());
+                places.push(x);
+            }
+        }
         Horizontal::new(
-            &self.axis.values,
-            &scale.places(self.axis),
+            &values,
+            &places,
             self.axis.numbers.is_none(),
             format!("{}{kind}", self.axis.title()),
             failed,
@@ -68,7 +78,7 @@ pub(in crate::report::plot) fn paint(canvas: &Canvas, curve: &Curve) {
     headings(canvas, curve.name, curve.basis, &best.unwrap_or_default());
     let highest = spots.iter().filter_map(|spot| spot.interval.map(|i| i.1).or(spot.wall_ms));
     let real = measured.iter().map(|run| run.wall_ms).filter(|wall| wall.is_finite());
-    let vertical = times(canvas, highest.chain(real).fold(1.0, f64::max));
+    let vertical = times(canvas, highest.chain(real));
     let horizontal = curve.horizontal();
     horizontal.paint(canvas);
     let scale = curve.scale();
@@ -133,7 +143,9 @@ fn legend(canvas: &Canvas, curve: &Curve, y: i32) {
         canvas.text(text, (x + 12, y), SMALL, INK, Anchor::Start);
         x += 30 + crate::report::plot::canvas::text_width(text, SMALL) as i32;
     };
-    entry(canvas, "simulated, every run ends well", &|canvas, at| canvas.dot(at, 4, BLUE));
+    if curve.spots.iter().any(|spot| spot.all_ok) {
+        entry(canvas, "simulated, every run ends well", &|canvas, at| canvas.dot(at, 4, BLUE));
+    }
     if curve.spots.iter().any(|spot| !spot.all_ok && spot.wall_ms.is_some()) {
         entry(canvas, "some runs fail", &|canvas, at| canvas.dot(at, 4, ORANGE));
     }

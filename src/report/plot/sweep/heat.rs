@@ -1,8 +1,6 @@
 //! Time over two axes of a study: a cell a point, darker is slower; failing points are hatched and named, the best one is
 //! framed.
 
-use std::fmt::Write as _;
-
 use super::chart::wrapped;
 use super::{VariedAxis, duration, failure_words, failures};
 use crate::record::study::Spot;
@@ -163,7 +161,7 @@ pub(in crate::report::plot) fn paint(canvas: &Canvas, heat: &Heat) {
         }
     }
     labels(canvas, heat, &x, &y);
-    legend(canvas, heat, &shade);
+    legend(canvas, heat, &shade, framed.is_some());
 }
 
 fn labels(canvas: &Canvas, heat: &Heat, x: &impl Fn(i32) -> i32, y: &impl Fn(i32) -> i32) {
@@ -194,7 +192,7 @@ fn labels(canvas: &Canvas, heat: &Heat, x: &impl Fn(i32) -> i32, y: &impl Fn(i32
     canvas.text_upwards(&rows.title(), (20, i32::midpoint(TOP, BOTTOM)), NORMAL, INK);
 }
 
-fn legend(canvas: &Canvas, heat: &Heat, shade: &Shade) {
+fn legend(canvas: &Canvas, heat: &Heat, shade: &Shade, has_best: bool) {
     const X: i32 = 800;
     const WIDTH: i32 = 18;
     const PARTS: i32 = 60;
@@ -222,13 +220,16 @@ fn legend(canvas: &Canvas, heat: &Heat, shade: &Shade) {
         }
         canvas.text(kind, (X, TOP - 16), SMALL, INK, Anchor::Start);
     }
-    let mut text = "frame: best".to_owned();
+    let mut keys = Vec::new();
+    if has_best {
+        keys.push("frame: best".to_owned());
+    }
     let failing = failures(heat.cells.iter().filter(|cell| cell.wall_ms.is_none()));
     if !failing.is_empty() {
-        let _ = write!(text, "; hatched: every run fails ({failing})");
+        keys.push(format!("hatched: every run fails ({failing})"));
     }
     if heat.cells.iter().any(|cell| cell.wall_ms.is_some() && !cell.all_ok) {
-        text.push_str("; orange corner: some runs fail");
+        keys.push("orange corner: some runs fail".to_owned());
     }
-    canvas.text(&text, (heat.left(), BOTTOM + 84), SMALL, INK, Anchor::Start);
+    canvas.text(&keys.join("; "), (heat.left(), BOTTOM + 84), SMALL, INK, Anchor::Start);
 }

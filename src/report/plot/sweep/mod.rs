@@ -40,7 +40,9 @@ impl VariedAxis {
 
 /// A run of real Spark to be shown beside the simulated ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Measured {
+pub struct Measured<'a> {
+    /// Its value of the axis, as written.
+    pub value: &'a str,
     /// Position on the axis: a number in the unit of the axis, or the position of a name.
     pub at: f64,
     /// Wall time, ms; not a number where the run failed.
@@ -164,10 +166,12 @@ mod tests {
             &["512m", "1g", "2g", "4g", "8g", "16g"],
             Some(&[0.5, 1.0, 2.0, 4.0, 8.0, 16.0]),
         );
-        let measured = [Measured { at: 1.0, wall_ms: 95e3 }, Measured { at: 0.5, wall_ms: f64::NAN }];
+        let real = |value, at, wall_ms| Measured { value, at, wall_ms };
+        let measured = [real("1g", 1.0, 95e3), real("512m", 0.5, f64::NAN), real("96g", 96.0, 45e3)];
         let basis = "5 runs a point, 95 % intervals";
         let curve = curve::Curve { name: "job", axis: &memory, spots: &spots, measured: &measured, basis };
         let svg = check("sweep-curve", || Picture::Curve(curve).svg());
+        assert!(svg.contains("96g"), "a real run beyond the simulated ones has its label: {svg}");
         assert!(svg.contains("heap OOM") && svg.contains("spark.executor.memory (logarithmic)"), "{svg}");
         let levels = axis("spillcast.storageLevel", &["MEMORY_ONLY", "DISK_ONLY"], None);
         let three = axis("spark.sql.shuffle.partitions", &["50", "200", "800"], Some(&[50.0, 200.0, 800.0]));
@@ -189,6 +193,16 @@ mod tests {
         let curve =
             curve::Curve { name: &"job ".repeat(60), axis: &levels, spots: &spots, measured: &[], basis: "" };
         let svg = check("sweep-names", || Picture::Curve(curve).svg());
+        let many: Vec<&str> = LEVELS
+            .iter()
+            .chain(&["MEMORY_AND_DISK_DESER", "OFF_HEAP", "DISK_ONLY_2", "MEMORY_ONLY_2"])
+            .copied()
+            .collect();
+        let many = axis("spillcast.storageLevel", &many, None);
+        let ten: Vec<Spot> = (0..10).map(|point| Spot { point, ..spots[1] }).collect();
+        let crowd = curve::Curve { name: "job", axis: &many, spots: &ten, measured: &[], basis: "" };
+        let crowd = check("sweep-many-names", || Picture::Curve(crowd).svg());
+        assert!(crowd.contains("DESER") && crowd.contains("OFF_HEAP"), "{crowd}");
         // Cut into lines, but whole; and nothing is drawn through them.
         for part in ["MEMORY_AND_DISK_", "SER", "NONE", "best: 49.0 s at DISK_ONLY"] {
             assert!(svg.contains(part), "no {part} in {svg}");
@@ -206,6 +220,17 @@ mod tests {
             [(spots[3], "MEMORY_AND_DISK_SER, 4g".to_owned()), (spots[4], "MEMORY_ONLY, 8g".to_owned())];
         let pareto = pareto::Pareto { name: "job", spots: &spots, front: &close, basis: "" };
         check("sweep-close", || Picture::Pareto(pareto).svg());
+    }
+
+    #[test]
+    fn where_no_run_ends_well_there_is_no_time_to_read() {
+        let memory = axis("spark.executor.memory", &["1g", "2g"], Some(&[1.0, 2.0]));
+        let failed = |point| Spot { point, failure: Some(Outcome::HeapOom), ..Spot::default() };
+        let spots = [failed(0), failed(1)];
+        let curve = curve::Curve { name: "job", axis: &memory, spots: &spots, measured: &[], basis: "" };
+        let svg = check("sweep-none", || Picture::Curve(curve).svg());
+        assert!(svg.contains("no run ends well") && svg.contains("fails: heap OOM"), "{svg}");
+        assert!(!svg.contains("time of jobs") && !svg.contains("every run ends well"), "{svg}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Pareto<'_> {
 pub(in crate::report::plot) fn paint(canvas: &Canvas, pareto: &Pareto) {
     headings(canvas, pareto.name, pareto.basis, "");
     let walls = pareto.spots.iter().filter(|spot| spot.all_ok).filter_map(|spot| spot.wall_ms);
-    let vertical = times(canvas, walls.fold(1.0, f64::max));
+    let vertical = times(canvas, walls);
     let horizontal = pareto.horizontal();
     horizontal.paint(canvas);
     let scale = pareto.scale();

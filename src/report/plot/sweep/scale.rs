@@ -1,13 +1,13 @@
 //! The horizontal axis of a study: where each value falls, evenly for names, in proportion for numbers, by their logarithm
-//! where they span much.
+//! where they span much and that spreads them more evenly.
 
 use super::VariedAxis;
 use crate::report::plot::canvas::{SMALL, text_width};
 
-/// Numbers that span more than this are shown by their logarithm.
+/// Numbers that span at least this may be shown by their logarithm.
 const LOGARITHMIC_FROM: f64 = 8.0;
 /// Pixels between two labels.
-const LABEL_GAP: f64 = 10.0;
+pub(super) const LABEL_GAP: f64 = 10.0;
 
 /// Where values fall between two pixels.
 #[derive(Clone, Debug)]
@@ -36,9 +36,14 @@ impl Scale {
 
     /// The scale of some numbers.
     pub(super) fn numbers(numbers: impl Iterator<Item = f64> + Clone, from: i32, to: i32) -> Self {
-        let low = numbers.clone().fold(f64::INFINITY, f64::min);
-        let high = numbers.fold(f64::NEG_INFINITY, f64::max);
-        let is_logarithmic = low > 0.0 && high / low >= LOGARITHMIC_FROM;
+        let mut sorted: Vec<f64> = numbers.collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted.dedup();
+        let low = sorted.first().copied().unwrap_or(f64::INFINITY);
+        let high = sorted.last().copied().unwrap_or(f64::NEG_INFINITY);
+        let is_logarithmic = low > 0.0
+            && high / low >= LOGARITHMIC_FROM
+            && unevenness(sorted.iter().map(|number| number.ln())) <= unevenness(sorted.iter().copied());
         Self { from, to, low, high, is_logarithmic }
     }
 
@@ -58,6 +63,12 @@ impl Scale {
             None => (0..axis.values.len()).map(|at| self.at(at as f64)).collect(),
         }
     }
+}
+
+/// The widest gap between neighbours among ascending numbers, as a share of all of them together.
+fn unevenness(sorted: impl Iterator<Item = f64> + Clone) -> f64 {
+    let gaps = sorted.clone().zip(sorted.skip(1)).map(|(a, b)| b - a);
+    gaps.clone().fold(0.0, f64::max) / gaps.sum::<f64>().max(f64::MIN_POSITIVE)
 }
 
 /// Which of the labels at `places` are shown so that none touches the next: the first, the last, and those between that fit.
@@ -95,6 +106,10 @@ mod tests {
         assert_eq!(places(&axis(&[1.0, 10.0, 100.0])), [0, 50, 100]);
         assert_eq!(places(&axis(&[1.0, 2.0, 3.0])), [0, 50, 100]);
         assert_eq!(places(&axis(&[0.0, 25.0, 100.0])), [0, 25, 100]);
+        assert_eq!(places(&axis(&[1.0, 100.0])), [0, 100]);
+        // Tenths of a whole span nine times the first, and are even as they are.
+        let tenths: Vec<f64> = (1..=9).map(f64::from).collect();
+        assert_eq!(places(&axis(&tenths))[4], 50);
         assert_eq!(places(&axis(&[7.0])), [50]);
         let names = VariedAxis { values: vec!["a".into(), "b".into(), "c".into()], ..VariedAxis::default() };
         assert_eq!(places(&names), [0, 50, 100]);
