@@ -18,8 +18,10 @@ pub(super) const LEAST_REPLICATIONS: u32 = 5;
 const EXAMPLES: &str = "\
 Examples:
   spillcast run app-20261121120700-0000.zstd
-  spillcast run app-20261121120700-0000.zstd --executor-memory 512m --conf spark.sql.shuffle.partitions=400
-  spillcast run scenarios/cache-thrash.toml --conf spillcast.storageLevel=MEMORY_ONLY --json
+  spillcast run app-20261121120700-0000.zstd --executor-memory 512m \\
+    --conf spark.sql.shuffle.partitions=400
+  spillcast run scenarios/cache-thrash.toml \\
+    --conf spillcast.storageLevel=MEMORY_ONLY --json
   spillcast layout --executor-memory 2g
   spillcast import eventlog_v2_app-20261121120700-0000 -o job.toml
 
@@ -102,18 +104,21 @@ pub(super) enum Command {
     #[command(after_help = "\
 Examples:
   spillcast run app-20261121120700-0000.zstd
-  spillcast run app-20261121120700-0000.zstd --executor-memory 512m --unset spark.memory.fraction
+  spillcast run app-20261121120700-0000.zstd --executor-memory 512m \\
+    --unset spark.memory.fraction
   spillcast run job.toml --out out/ --plot
   spillcast run job.toml --trace-task 3:17
-  spillcast run job.toml --json --fail-on outcome --fail-on 'memoryBytesSpilled>1g' --fail-on 'wallMs>5min'")]
+  spillcast run job.toml --json --fail-on outcome \\
+    --fail-on 'memoryBytesSpilled>1g' --fail-on 'wallMs>5min'")]
     Run(RunArgs),
     /// Put two configurations side by side: totals, stages, intervals, causes, bounds
     #[command(after_help = "\
 Examples:
   spillcast compare job.toml --conf-b spark.executor.memory=512m
   spillcast compare job.toml --variant-b '4g heap' --replications 20
-  spillcast compare app-20261121120700-0000.zstd --conf-a spark.sql.shuffle.partitions=50 --conf-b \
-spark.sql.shuffle.partitions=400 --json")]
+  spillcast compare app-20261121120700-0000.zstd \\
+    --conf-a spark.sql.shuffle.partitions=50 \\
+    --conf-b spark.sql.shuffle.partitions=400 --json")]
     Compare(CompareArgs),
     /// Find out what an application dies of or loses its time to, and the smallest changes that help
     #[command(after_help = "\
@@ -128,18 +133,25 @@ Exit codes: 0 done, whatever the application ends as; 2 bad usage or bad input."
     /// Run all combinations of settings, many times each, on every core: CSV, intervals, the best point
     #[command(after_help = "\
 Examples:
-  spillcast sweep job.toml --vary spark.executor.memory=512m..8g:log:9 --out study
-  spillcast sweep job.toml --vary spark.executor.memory=1g,2g --vary spark.sql.shuffle.partitions=50..800:log:5 \
---replications 20 --out study
-  spillcast sweep job.toml --vary spillcast.storageLevel=MEMORY_ONLY,MEMORY_AND_DISK,DISK_ONLY --precision 5% --out study
-  spillcast sweep job.toml --vary spark.executor.memory=512m..8g:log:9 --shard 1/2 --out study-1")]
+  spillcast sweep job.toml --vary spark.executor.memory=512m..8g:log:9 \\
+    --out study
+  spillcast sweep job.toml --vary spark.executor.memory=1g,2g \\
+    --vary spark.sql.shuffle.partitions=50..800:log:5 --replications 20 \\
+    --out study
+  spillcast sweep job.toml \\
+    --vary spillcast.storageLevel=MEMORY_ONLY,MEMORY_AND_DISK,DISK_ONLY \\
+    --precision 5% --out study
+  spillcast sweep job.toml --vary spark.executor.memory=512m..8g:log:9 \\
+    --shard 1/2 --out study-1")]
     Sweep(SweepArgs),
     /// Search for the cheapest configuration under constraints, ready to paste
     #[command(after_help = "\
 Examples:
-  spillcast tune job.toml --minimize memory --subject-to 'wallMs<=10min' --data-scale 1,2,4
-  spillcast tune app-20261121120700-0000.zstd --minimize cost --vary spark.executor.memory=512m..8g:log:17 --vary \
-spark.executor.instances=1..8:1")]
+  spillcast tune job.toml --minimize memory \\
+    --subject-to 'wallMs<=10min' --data-scale 1,2,4
+  spillcast tune app-20261121120700-0000.zstd --minimize cost \\
+    --vary spark.executor.memory=512m..8g:log:17 \\
+    --vary spark.executor.instances=1..8:1")]
     Tune(TuneArgs),
     /// Put the parts of a study together: shards, or runs that --jsonl wrote
     #[command(after_help = "\
@@ -151,8 +163,10 @@ Examples:
     #[command(after_help = "\
 Examples:
   spillcast layout --executor-memory 2g
-  spillcast layout --master yarn --executor-memory 8g --executor-cores 4 --conf spark.memory.offHeap.size=1g
-  spillcast layout --spark-version 2.4 --executor-memory 2g --conf spillcast.collector=parallel
+  spillcast layout --master yarn --executor-memory 8g --executor-cores 4 \\
+    --conf spark.memory.offHeap.enabled=true --conf spark.memory.offHeap.size=1g
+  spillcast layout --spark-version 2.4 --executor-memory 2g \\
+    --conf spillcast.collector=Parallel
   spillcast layout app-20261121120700-0000.zstd --json")]
     Layout(LayoutArgs),
     /// Check scenario files: every fault of every file at once
@@ -188,7 +202,8 @@ Examples:
     /// Print a shell's completion script
     #[command(after_help = "\
 Examples:
-  spillcast completions bash > ~/.local/share/bash-completion/completions/spillcast
+  spillcast completions bash \\
+    > ~/.local/share/bash-completion/completions/spillcast
   spillcast completions zsh > \"${fpath[1]}/_spillcast\"")]
     Completions {
         /// The shell.
@@ -414,5 +429,46 @@ impl ConfArgs {
         ]
         .into_iter()
         .filter_map(|(flag, value)| Some((flag, value.as_deref()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The words of a command line as a shell cuts them.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+        for c in line.chars().chain([' ']) {
+            match c {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted && word.is_empty() => {}
+                ' ' if !quoted => words.push(std::mem::take(&mut word)),
+                _ => word.push(c),
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn examples_can_be_pasted() {
+        let command = Cli::command();
+        let mut examples = 0;
+        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let commands = help.split("\n\n").next().unwrap_or_default();
+            assert!(
+                commands.lines().all(|line| line.len() <= 80),
+                "the terminal would cut a line: {commands}"
+            );
+            for line in commands.replace("\\\n", "").lines().filter(|line| line.starts_with("  spillcast")) {
+                let typed = line.split(['>', '|']).next().filter(|_| !line.contains("'")).unwrap_or(line);
+                let parsed = Cli::try_parse_from(words(typed));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.expect_err("just seen"));
+                examples += 1;
+            }
+        }
+        assert!(examples > 30, "{examples}");
     }
 }

@@ -8,6 +8,7 @@ use super::args::ImportArgs;
 use super::console::{Console, print, width, wrapped};
 use super::input::{self, Application, count};
 use super::output::Unfinished;
+use super::study::for_a_shell;
 use crate::eventlog::Honesty;
 use crate::scenario::render;
 
@@ -43,7 +44,8 @@ pub(super) fn run(args: &ImportArgs, console: Console) -> anyhow::Result<Answer>
         console.lines(&honesty_report(honesty));
     }
     if let Some(file) = to_file {
-        console.note(&format!("wrote {}; next: spillcast run {}", file.display(), file.display()));
+        let word = for_a_shell(&file.to_string_lossy());
+        console.note(&format!("wrote {}; next: spillcast run {word}", file.display()));
     }
     Ok(Answer::Done)
 }

@@ -8,6 +8,7 @@ use super::console::{Console, color_on_stdout, print, tell_error, width};
 use super::fail_on::Condition;
 use super::input::{self, Application, count};
 use super::output::Unfinished;
+use super::study::for_a_shell;
 use super::sureness;
 use super::{Answer, Told};
 use crate::conf::{Settings, SparkConf};
@@ -188,7 +189,7 @@ fn answer(record: &RunRecord, args: &RunArgs, application: &Application) -> anyh
         return print(&text);
     }
     let style = table::Style { width: width(), color: color_on_stdout() };
-    let page = table::summary(record, &application.input, style) + &trace::text(record, style);
+    let page = table::summary(record, &for_a_shell(&application.input), style) + &trace::text(record, style);
     print(page.as_bytes())
 }
 

@@ -179,9 +179,8 @@ fn range(
 /// Executors, cores or what decides partitions are not those of the log.
 fn other_machines(predicted: Predicted<'_>) -> bool {
     let now = partitioning(predicted.settings, predicted.processes.default_parallelism);
-    let processes = |settings: &Settings| format!("{:?}", settings.master);
     predicted.workload.observed.as_ref().is_some_and(|observed| *observed != now)
-        || processes(predicted.own) != processes(predicted.settings)
+        || predicted.own.master != predicted.settings.master
 }
 
 /// The grade of fidelity that a quantity rests on (design: three grades).

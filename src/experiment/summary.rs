@@ -152,7 +152,8 @@ fn row(quantity: Quantity, comparisons: &[Comparison]) -> Option<SummaryRow> {
     })
 }
 
-/// The value below which a share `q` of the values lies; not a number when there is none.
+/// The value below which a share `q` of the values lies, one that occurred (of an even number the upper middle), unlike
+/// `statistics::quantile`, which lies between two; not a number when there is none.
 pub fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

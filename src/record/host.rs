@@ -26,6 +26,8 @@ pub struct HostRecord {
     pub worst_slowdown: f64,
     /// When the kernel killed other applications like this one on the host, ns since the start.
     pub copies_killed_ns: Vec<u64>,
+    /// The application's own executors that the kernel killed here, by position in the run's executors.
+    pub executors_killed: Vec<u32>,
 }
 
 /// [`LedgerEntry::process`] of what the page cache holds of Spark's files; it gives way to processes.

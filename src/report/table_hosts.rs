@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::record::{HostRecord, LedgerEntry, Outcome, RunRecord, TenantRecord};
+use crate::record::{HostRecord, LedgerEntry, RunRecord, TenantRecord, gives_way};
 use crate::units::HumanBytes;
 
 use super::text::{Page, duration};
@@ -17,7 +17,7 @@ pub(super) fn hosts(page: &mut Page, run: &RunRecord) {
     let tight = |host: &&HostRecord| {
         host.swap_bytes > 0
             || run.tenants.iter().any(|tenant| tenant.host == host.name)
-            || run.outcome == Outcome::HostOomKilled
+            || !host.executors_killed.is_empty()
     };
     for host in run.hosts.iter().filter(tight).take(HOSTS_MAX) {
         page.heading(&format!(
@@ -77,13 +77,17 @@ fn files(page: &mut Page, run: &RunRecord) {
 /// What the host's memory came to, in one sentence.
 fn host_verdict(run: &RunRecord, host: &HostRecord) -> String {
     let mine = |entry: &&LedgerEntry| entry.host == host.name;
-    let killed: Vec<&str> = run
+    let executor = |at: &u32| {
+        let id = run.executors.get(*at as usize).map_or("", |executor| executor.id.as_str());
+        if id == "driver" { "Spark".to_owned() } else { format!("executor {id}") }
+    };
+    let killed: Vec<String> = run
         .tenants
         .iter()
         .filter(|tenant| tenant.host == host.name && tenant.killed_ns.is_some())
-        .map(|tenant| tenant.name.as_str())
-        .chain(host.copies_killed_ns.iter().map(|_| "a copy of the application"))
-        .chain((run.outcome == Outcome::HostOomKilled).then_some("Spark"))
+        .map(|tenant| tenant.name.clone())
+        .chain(host.copies_killed_ns.iter().map(|_| "a copy of the application".to_owned()))
+        .chain(host.executors_killed.iter().map(executor))
         .collect();
     if !killed.is_empty() {
         return format!(
@@ -99,7 +103,8 @@ fn host_verdict(run: &RunRecord, host: &HostRecord) -> String {
             HumanBytes(swapped)
         );
     }
-    let free = run.ledger.iter().filter(mine).rev().take(2).map(|entry| entry.resident_bytes).sum();
+    let gives_way = |entry: &&LedgerEntry| gives_way(&entry.process);
+    let free = run.ledger.iter().filter(mine).filter(gives_way).map(|entry| entry.resident_bytes).sum();
     format!("Spark starts, and everything fits in memory with {} left for the page cache.", HumanBytes(free))
 }
 
@@ -137,4 +142,30 @@ fn tenant_line(tenant: &TenantRecord) -> String {
 /// A short time, with two figures that count.
 fn millis(ms: f64) -> String {
     if ms < 10.0 { format!("{ms:.1} ms") } else { duration((ms * 1e6) as u64).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::ExecutorRecord;
+
+    /// An application that gets over the loss of an executor ends well; the host it was killed on says so, another does not.
+    #[test]
+    fn a_kill_is_told_on_its_host_whatever_the_application_ends_as() {
+        let host = |name: &str, executors_killed: Vec<u32>| HostRecord {
+            name: name.to_owned(),
+            memory_bytes: 4 << 30,
+            swap_bytes: 1 << 30,
+            executors_killed,
+            ..HostRecord::default()
+        };
+        let mut run =
+            RunRecord { hosts: vec![host("a", vec![1]), host("b", Vec::new())], ..RunRecord::default() };
+        run.executors =
+            ["1", "2"].map(|id| ExecutorRecord { id: id.to_owned(), ..ExecutorRecord::default() }).into();
+        assert!(host_verdict(&run, &run.hosts[0]).ends_with("the kernel kills executor 2."));
+        assert!(host_verdict(&run, &run.hosts[1]).contains("everything fits"));
+        run.executors[1].id = "driver".to_owned();
+        assert!(host_verdict(&run, &run.hosts[0]).ends_with("the kernel kills Spark."));
+    }
 }

@@ -371,15 +371,19 @@ impl World<'_> {
         let task = self.tasks[key].as_ref().expect("a checked task exists");
         let executor = task.executor;
         let (live, resident) = self.refresh(executor);
-        let swap_ns = self.take_swap_debt(self.executors[executor].host);
+        let host = self.executors[executor].host;
+        let swap_ns = self.take_swap_debt(host);
         self.lost.swap_out_ns += swap_ns;
         if swap_ns > 0
             && let Some(task) = self.tasks[key].as_mut()
         {
             task.work.push_back(Work::Swap(swap_ns));
         }
+        let kill_ns = self.wait_for_kill(host);
+        self.lost.swap_out_ns += kill_ns;
         let sleep_ns = self.executors[executor].container.take_sleep();
         self.lost.held_back_ns += sleep_ns;
+        let sleep_ns = sleep_ns.max(kill_ns);
         if sleep_ns > 0
             && let Some(task) = self.tasks[key].as_mut()
         {

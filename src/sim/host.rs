@@ -122,7 +122,8 @@ pub(super) struct HostLedger {
     pub(super) swapped_pages: f64,
     /// Pages written out that nobody has waited for yet.
     pub(super) debt_pages: f64,
-    pub(super) kill_pending: bool,
+    /// When the kernel gives up finding memory and kills, where it is looking.
+    pub(super) kill_at: Option<SimTime>,
     updated: SimTime,
     /// Tasks of this application have stood nearly still since the last balance.
     standing_still: bool,
@@ -182,7 +183,7 @@ impl HostLedger {
             shares: Vec::new(),
             swapped_pages: 0.0,
             debt_pages: 0.0,
-            kill_pending: false,
+            kill_at: None,
             updated: SimTime::ZERO,
             standing_still: false,
             unresponsive_ns: 0.0,
@@ -327,8 +328,8 @@ impl World<'_> {
             (0..own.len()).map(|index| ledger.shares.get(index).map_or(Missing::NONE, Missing::of)).collect();
         let read_s = ledger.setup.swap_device.read_us(1.0) / 1e6;
         let full = demand > ledger.room() + ledger.swap_room(copies);
-        let schedule = full && !ledger.kill_pending;
-        ledger.kill_pending |= full;
+        let kill_at = (full && ledger.kill_at.is_none()).then(|| now + SimDuration::from_secs_f64(GIVE_UP_S));
+        ledger.kill_at = ledger.kill_at.or(kill_at);
         let still = ledger.unresponsive_ns > STANDSTILL_MAX_NS;
         let wanted = demand + (ledger.in_containers as f64 * copies) as u64;
         if wanted > ledger.peak {
@@ -345,9 +346,8 @@ impl World<'_> {
             self.executors[executor].swap_read_s = read_s;
             self.change_speed(executor);
         }
-        if schedule {
-            let patience = SimDuration::from_secs_f64(GIVE_UP_S);
-            self.queue.schedule(now + patience, Event::OutOfMemory { host: at });
+        if let Some(kill_at) = kill_at {
+            self.queue.schedule(kill_at, Event::OutOfMemory { host: at });
         }
         if self.options.details {
             self.record_host_points(at);

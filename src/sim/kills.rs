@@ -13,7 +13,7 @@ impl World<'_> {
         let now = self.queue.now();
         let copies = self.hosts[at].copies;
         let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
-        ledger.kill_pending = false;
+        ledger.kill_at = None;
         if ledger.demand(copies) <= ledger.room() + ledger.swap_room(copies) {
             return;
         }
@@ -59,6 +59,15 @@ impl World<'_> {
         }
     }
 
+    /// Time until the kernel kills on a host whose memory and swap are full, ns: who takes a page there waits until then.
+    pub(super) fn wait_for_kill(&self, at: usize) -> u64 {
+        let host = &self.hosts[at];
+        let Some(ledger) = host.memory.as_deref() else { return 0 };
+        let Some(kill_at) = ledger.kill_at else { return 0 };
+        let full = ledger.demand(host.copies) > ledger.room() + ledger.swap_room(host.copies);
+        if full { kill_at.since(self.queue.now()).0 } else { 0 }
+    }
+
     fn kill_tenant(&mut self, at: usize, tenant: usize) {
         let now = self.queue.now();
         let host = &mut self.hosts[at];
@@ -100,6 +109,9 @@ impl World<'_> {
         let bytes = self.executors[executor].footprint;
         let text = killed_text("java", bytes);
         self.event(EventKind::Kill, Some(executor), None, bytes, &text);
+        if let Some(ledger) = self.hosts[self.executors[executor].host].memory.as_deref_mut() {
+            ledger.record.executors_killed.push(executor as u32);
+        }
         if self.local {
             let reason = format!("{text}; a Python driver sees it as `Answer from Java side is empty`");
             self.abort(Outcome::HostOomKilled, reason);

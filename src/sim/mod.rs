@@ -101,6 +101,8 @@ struct World<'a> {
     /// Those of them that something happened to since the clock last moved.
     touched: Vec<usize>,
     jobs: Vec<JobState>,
+    /// Jobs that are not done; the application ends with the last.
+    jobs_left: usize,
     stages: Vec<StageState>,
     /// Some stage has threads that want a processor beside its tasks.
     background: bool,
@@ -220,6 +222,7 @@ impl<'a> World<'a> {
                 .iter()
                 .map(|job| JobState { waits_for: job.after.len(), ..JobState::default() })
                 .collect(),
+            jobs_left: workload.jobs.len(),
             stages: workload.stages.iter().map(|_| StageState::default()).collect(),
             background: workload.stages.iter().any(|stage| stage.background_threads > 0.0),
             stage_order: Vec::new(),
@@ -313,12 +316,13 @@ impl<'a> World<'a> {
             }
         }
         while self.ended.is_none()
+            && self.jobs_left > 0
             && let Some((now, event)) = self.queue.pop()
         {
             self.handle(now, event);
             self.settle();
         }
-        if self.ended.is_none() && self.jobs.iter().any(|job| !job.done) {
+        if self.ended.is_none() && self.jobs_left > 0 {
             let reason = if self.executors.is_empty() {
                 "Initial job has not accepted any resources: no host has room for an executor"
             } else {

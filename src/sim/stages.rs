@@ -304,6 +304,7 @@ impl World<'_> {
         let now = self.queue.now();
         let workload = self.workload;
         self.jobs[job].done = true;
+        self.jobs_left -= 1;
         self.active_jobs.remove(&job);
         if self.active_jobs.is_empty() {
             self.record.wall_ns += now.since(self.active_since).0;

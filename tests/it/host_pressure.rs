@@ -2,6 +2,9 @@
 //! that waits for pages or has nothing to do.
 
 use serde_json::Value;
+use spillcast::conf::{Origin, SparkConf, SparkVersion};
+use spillcast::experiment::Base;
+use spillcast::scenario;
 
 use crate::cli::{done, scratch, text};
 
@@ -207,4 +210,33 @@ fn hosts_without_executors_hold_no_map_outputs() {
     let many = exchange(10, 4, "1m", "--conf spark.executor.instances=1 --conf spark.executor.cores=2");
     let [one, many] = [one, many].map(|run| number(&run, "/wallMs"));
     assert!(one < 10e3 && many < 10e3, "{one} {many}");
+}
+
+/// The task would be done a moment after it took more than there is; it gets no page before the kernel kills.
+#[test]
+fn who_takes_more_than_there_is_does_not_get_away_with_it() {
+    let scenario = "name = \"x\"\nseed = 1\n[conf]\n\"spark.master\" = \"local[1]\"\n\"spark.driver.memory\" = \"3g\"\n\
+                    [[host]]\nname = \"node\"\ncores = 2\nmemory = \"2g\"\n\
+                    [[table]]\nname = \"t\"\nrows = 1_000\nrow_bytes = 50\npartitions = 1\n\
+                    [[query]]\nname = \"q\"\nfrom = \"t\"\n\
+                    steps = [{ op = \"map\", heap = \"2g\" }, { op = \"write\" }]\n";
+    assert_eq!(run(scenario, "")["outcome"], "host_oom_killed");
+    assert_eq!(run(scenario, "--conf spillcast.host.memory=6g")["outcome"], "ok");
+}
+
+/// Compiler threads of the executor would go on for a quarter of an hour.
+#[test]
+fn nothing_is_simulated_once_the_last_job_is_done() {
+    let scenario = beside_a_hog("1g", 1)
+        .replace("[[host]]", "[rates]\nexecutor_compile_ns = 2_000_000_000_000\n[[host]]");
+    let (parsed, diagnostics) = scenario::parse(&scenario, "x.toml");
+    let parsed = parsed.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    let mut conf = SparkConf::new(SparkVersion::DEFAULT);
+    for (key, value) in [("spark.master", "yarn"), ("spark.executor.instances", "1")] {
+        conf.set(key, value, Origin::Scenario(1));
+    }
+    let base = Base::new(parsed, None, conf, 1);
+    let found = base.run(&base.prepare(&[], &[]).expect("a configuration"), 0, false);
+    let (asked, wall) = (found.tenants[0].asked_ms.expect("requests"), found.app_ns as f64 / 1e6);
+    assert!(wall < 60e3 && asked < wall + 1.0, "{asked} {wall}");
 }
