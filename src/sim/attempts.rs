@@ -387,7 +387,8 @@ impl World<'_> {
         if sleep_ns > 0
             && let Some(task) = self.tasks[key].as_mut()
         {
-            task.work.push_back(Work::Sleep(sleep_ns));
+            // It takes the page before it goes on.
+            task.work.push_front(Work::Sleep(sleep_ns));
         }
         let state = &self.executors[executor];
         if live > state.heap_usable {

@@ -110,7 +110,8 @@ impl World<'_> {
                 if found.on_disk {
                     record.on_disk += 1;
                     let crate::memory::BlockId::Rdd { split, .. } = block else { continue };
-                    record.disk_bytes += data.partitions.get(split as usize).map_or(0, |p| p.disk_bytes);
+                    let partition = data.partitions.get(split as usize).copied().unwrap_or_default();
+                    record.disk_bytes += self.scaled(partition).disk_bytes;
                 }
             }
         }
@@ -207,7 +208,9 @@ impl World<'_> {
 
     /// The stage that its longest task holds up most.
     fn skew(&self) -> Option<Cause> {
-        let slots: u64 = self.executors.iter().map(|executor| u64::from(executor.record.cores)).sum();
+        let cpus = self.settings.task.cpus.max(1);
+        let alive = self.executors.iter().filter(|executor| executor.alive);
+        let slots: u64 = alive.map(|executor| u64::from(executor.record.cores / cpus)).sum();
         let spans = self.stage_order.iter().filter(|&&stage| self.stages[stage].complete).map(|&stage| {
             let state = &self.stages[stage];
             let span = StageSpan {
