@@ -161,6 +161,24 @@ impl MemoryManager {
         Some(stored)
     }
 
+    /// Brings the values of a block that only the disk holds back into memory, if nobody has it locked and there is room;
+    /// tells whether memory holds it now.
+    pub fn reload_values(
+        &mut self,
+        settings: UnrollSettings,
+        task: TaskId,
+        block: BlockId,
+        bytes: u64,
+    ) -> bool {
+        let Some(known) = self.store().lookup(block) else { return false };
+        if known.entry.is_some() || !self.store_mut().lock_for_writing(task, block) {
+            return known.entry.is_some();
+        }
+        let stored = known.level.use_memory && self.unroll_whole(settings, task, block, known.level, bytes);
+        self.store_mut().unlock(task, block);
+        stored
+    }
+
     fn unroll_whole(
         &mut self,
         settings: UnrollSettings,
@@ -237,19 +255,43 @@ mod tests {
     #[test]
     fn values_that_do_not_fit_go_to_disk_or_are_forgotten() {
         let put = |level: StorageLevel, bytes: u64| {
+            // While 400 are unrolled, one and a half times as much is reserved.
             let regions =
-                UnifiedRegions { on_heap: 500, on_heap_storage: 500, off_heap: 0, off_heap_storage: 0 };
+                UnifiedRegions { on_heap: 600, on_heap_storage: 600, off_heap: 0, off_heap_storage: 0 };
             let mut manager = MemoryManager::unified(regions);
             let settings = UnrollSettings { initial_threshold: 100, ..UnrollSettings::default() };
             let stored = manager.put_values(settings, TASK, BLOCK, level, bytes);
-            assert_eq!(manager.put_values(settings, TASK, BLOCK, level, bytes).is_some(), stored.is_none());
             let found = manager.store().lookup(BLOCK);
             assert!(found.is_none_or(|found| found.writer.is_none() && found.readers == 0));
-            (stored, manager.storage(MODE).used(), found.map(|found| found.on_disk))
+            let used = manager.storage(MODE).used();
+            // What is known is not put again.
+            assert_eq!(manager.put_values(settings, TASK, BLOCK, level, bytes).is_none(), found.is_some());
+            (stored, used, found.map(|found| found.on_disk))
         };
-        assert_eq!(put(StorageLevel::MEMORY_AND_DISK, 400), (Some(true), 400, Some(false)));
-        assert_eq!(put(StorageLevel::MEMORY_AND_DISK, 600), (Some(false), 0, Some(true)));
-        assert_eq!(put(StorageLevel::DISK_ONLY, 400), (Some(false), 0, Some(true)));
+        // 300 bytes reserve 450 on the way, 400 would 600.
+        assert_eq!(put(StorageLevel::MEMORY_AND_DISK, 300), (Some(true), 300, Some(false)));
+        assert_eq!(put(StorageLevel::MEMORY_AND_DISK, 400), (Some(false), 0, Some(true)));
+        assert_eq!(put(StorageLevel::MEMORY_ONLY, 400), (Some(false), 0, None));
+        assert_eq!(put(StorageLevel::DISK_ONLY, 300), (Some(false), 0, Some(true)));
+    }
+
+    #[test]
+    fn values_come_back_from_disk_once_there_is_room() {
+        let regions = UnifiedRegions { on_heap: 500, on_heap_storage: 500, off_heap: 0, off_heap_storage: 0 };
+        let mut manager = MemoryManager::unified(regions);
+        let settings = UnrollSettings { initial_threshold: 100, ..UnrollSettings::default() };
+        assert!(manager.acquire_execution(400, TASK, MODE).is_ok());
+        assert_eq!(
+            manager.put_values(settings, TASK, BLOCK, StorageLevel::MEMORY_AND_DISK, 300),
+            Some(false)
+        );
+        let mut reload = |manager: &mut MemoryManager| manager.reload_values(settings, TASK, BLOCK, 300);
+        assert!(!reload(&mut manager));
+        manager.release_all_execution_for_task(TASK);
+        assert!(manager.store_mut().lock_for_reading(TASK, BLOCK) && !reload(&mut manager));
+        manager.store_mut().unlock(TASK, BLOCK);
+        assert!(reload(&mut manager) && reload(&mut manager));
+        assert_eq!(manager.storage(MODE).used(), 300);
     }
 
     #[test]

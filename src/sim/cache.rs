@@ -1,5 +1,6 @@
 //! Cached partitions and broadcast tables as a task meets them: found in memory, on disk or on another executor, or
-//! computed and put (BLOCK-1..12, BCAST-3..5). The bookkeeping of blocks is the memory layer's.
+//! computed and put (BLOCK-1..12, BCAST-3..5). The bookkeeping of blocks is the memory layer's. Left out: a table on the heap
+//! that outlives the task that read it, because others still probe it.
 
 use super::World;
 use super::executor::Executor;
@@ -411,13 +412,20 @@ impl World<'_> {
         let settings = self.unroll_settings();
         let manager = &mut self.executors[executor].manager;
         let value = BlockId::Broadcast(index as u64);
-        if manager.store().lookup(value).is_none() {
-            let piece = BlockId::BroadcastPiece { broadcast: index as u64, piece: 0 };
-            let level = StorageLevel::MEMORY_AND_DISK_SER;
-            // A driver's own executor has the pieces already; they are the same blocks.
-            let _ = manager.put_bytes(id, piece, pieces_bytes, MemoryMode::OnHeap, level);
-            let level = StorageLevel::MEMORY_AND_DISK;
-            let stored = manager.put_values(settings, id, value, level, relation_bytes) == Some(true);
+        let known = manager.store().lookup(value);
+        // A table that went to disk is on the heap while somebody who probes it holds its lock, and is read back for the next.
+        let read_back = known.is_some_and(|known| known.entry.is_none() && known.readers == 0);
+        if known.is_none() || read_back {
+            let stored = if read_back {
+                manager.reload_values(settings, id, value, relation_bytes)
+            } else {
+                let piece = BlockId::BroadcastPiece { broadcast: index as u64, piece: 0 };
+                let level = StorageLevel::MEMORY_AND_DISK_SER;
+                // A driver's own executor has the pieces already; they are the same blocks.
+                let _ = manager.put_bytes(id, piece, pieces_bytes, MemoryMode::OnHeap, level);
+                let level = StorageLevel::MEMORY_AND_DISK;
+                manager.put_values(settings, id, value, level, relation_bytes) == Some(true)
+            };
             // The value was deserialized before it was put; where the pool has no room for it, it is on the heap all the
             // same while tasks probe it.
             if !stored {
@@ -427,8 +435,11 @@ impl World<'_> {
                 self.executors[executor].user_heap += relation_bytes;
             }
             let ns = pieces_bytes as f64 * self.workload.rates.serialize_ns_per_byte;
+            let from_disk = self.bytes_off_disk(self.executors[executor].host, pieces_bytes);
             let task = self.tasks[key].as_mut().expect("a task that probes exists");
-            if !self.local {
+            if read_back {
+                task.work.push_back(Work::Disk(from_disk));
+            } else if !self.local {
                 task.work.push_back(Work::Network(pieces_bytes));
             }
             task.work.push_back(Work::Cpu(ns as u64));

@@ -497,30 +497,17 @@ impl Planner<'_> {
     }
 }
 
-/// Stages by position, those that write a shuffle before those that read it: what a reader gets of a split or coalesced
-/// shuffle depends on its map tasks. Otherwise in their own order.
+/// Stages by position, parents before their children: what a reader gets of a split or coalesced shuffle depends on its map
+/// tasks. Otherwise in their own order.
 fn writers_first(workload: &Workload) -> Vec<usize> {
     let stages = &workload.stages;
-    let mut writer: Vec<Option<usize>> = vec![None; workload.shuffles.len()];
-    for (index, stage) in stages.iter().enumerate().rev() {
-        if let Some(OperatorKind::ShuffleWrite { shuffle, .. }) =
-            stage.operators.last().map(|last| &last.kind)
-        {
-            writer[*shuffle] = Some(index);
-        }
-    }
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); stages.len()];
-    let mut waits = vec![0_usize; stages.len()];
     for (index, stage) in stages.iter().enumerate() {
-        let reads = stage.operators.iter().filter_map(|operator| match operator.kind {
-            OperatorKind::ShuffleRead { shuffle, .. } => writer[shuffle].filter(|&writer| writer != index),
-            _ => None,
-        });
-        for writer in reads {
-            readers[writer].push(index);
-            waits[index] += 1;
+        for &parent in &stage.parents {
+            readers[parent].push(index);
         }
     }
+    let mut waits: Vec<usize> = stages.iter().map(|stage| stage.parents.len()).collect();
     let mut ready: BTreeSet<usize> = (0..stages.len()).filter(|&index| waits[index] == 0).collect();
     let mut left: BTreeSet<usize> = (0..stages.len()).filter(|&index| waits[index] > 0).collect();
     let mut order = Vec::with_capacity(stages.len());

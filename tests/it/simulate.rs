@@ -395,12 +395,18 @@ fn a_cached_block_is_waited_for() {
 fn a_copy_of_a_block_is_seen_where_it_lies_at_once() {
     let level = StorageLevel::from_name("MEMORY_ONLY_2").unwrap();
     let record = cached_case(dataset(level, 1, 64 * MIB), 1).on_executors(&[2 * GIB; 2]).run();
+    let seen = |executor: u32, at: u64| {
+        let mut points = record.timeline.iter().filter(|point| point.executor == executor);
+        points.any(|point| (point.time_ns, point.on_heap_storage) == (at, 64 * MIB))
+    };
     let puts = record.events.iter().filter(|event| event.kind == EventKind::Put);
-    let seen = puts.map(|put| {
-        let mut points = record.timeline.iter().filter(|point| Some(point.executor) == put.executor);
-        points.any(|point| (point.time_ns, point.on_heap_storage) == (put.time_ns, 64 * MIB))
-    });
-    assert_eq!(seen.collect::<Vec<_>>(), [true; 2]);
+    assert_eq!(puts.filter(|put| seen(put.executor.unwrap(), put.time_ns)).count(), 2);
+}
+
+#[test]
+fn blocks_on_disk_follow_the_scale_of_the_data() {
+    let case = cached_case(dataset(StorageLevel::DISK_ONLY, 2, MIB), 1).with("spillcast.dataScale", "3");
+    assert_eq!(case.run().datasets[0].disk_bytes, 3 * MIB);
 }
 
 #[test]
