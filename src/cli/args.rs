@@ -463,7 +463,7 @@ mod tests {
                 "the terminal would cut a line: {commands}"
             );
             for line in commands.replace("\\\n", "").lines().filter(|line| line.starts_with("  spillcast")) {
-                let typed = line.split(['>', '|']).next().filter(|_| !line.contains("'")).unwrap_or(line);
+                let typed = line.split(['>', '|']).next().filter(|_| !line.contains('\'')).unwrap_or(line);
                 let parsed = Cli::try_parse_from(words(typed));
                 assert!(parsed.is_ok(), "{line}: {}", parsed.expect_err("just seen"));
                 examples += 1;

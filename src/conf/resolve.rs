@@ -181,6 +181,7 @@ fn sql(r: &Reader<'_>) -> SqlSettings {
                 .bytes("spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes"),
             local_shuffle_reader: r.flag("spark.sql.adaptive.localShuffleReader.enabled"),
             auto_broadcast_join_threshold: r.opt_bytes("spark.sql.adaptive.autoBroadcastJoinThreshold"),
+            max_hashed_partition_size: r.bytes("spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold"),
         },
         auto_broadcast_join_threshold: r.opt_bytes("spark.sql.autoBroadcastJoinThreshold"),
         max_broadcast_table_size: r.bytes("spark.sql.maxBroadcastTableSize"),

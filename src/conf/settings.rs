@@ -386,6 +386,9 @@ pub struct AdaptiveSettings {
     pub local_shuffle_reader: bool,
     /// Size below which a finished shuffle is broadcast, bytes; `None` for never.
     pub auto_broadcast_join_threshold: Option<u64>,
+    /// Size up to which all partitions of a finished shuffle are hashed by a join instead of sorted, bytes. Below
+    /// [`Self::advisory_partition_size`] it does nothing.
+    pub max_hashed_partition_size: u64,
 }
 
 /// Python workers.

@@ -192,6 +192,34 @@ pub struct Metrics {
     pub spill_time_ns: u64,
 }
 
+impl Metrics {
+    /// Adds what a task, or several, did; of peaks the larger stays where the name says so. Peaks of pools, heap and process
+    /// are the executors' own and stay.
+    pub fn add(&mut self, task: &Self) {
+        self.tasks += task.tasks;
+        self.failed_tasks += task.failed_tasks;
+        self.memory_bytes_spilled += task.memory_bytes_spilled;
+        self.disk_bytes_spilled += task.disk_bytes_spilled;
+        self.peak_execution_memory_max = self.peak_execution_memory_max.max(task.peak_execution_memory_max);
+        self.peak_execution_memory_sum += task.peak_execution_memory_sum;
+        if let Some(gc) = task.jvm_gc_time_ns {
+            self.jvm_gc_time_ns = Some(self.jvm_gc_time_ns.unwrap_or(0) + gc);
+        }
+        self.executor_run_time_ns += task.executor_run_time_ns;
+        self.executor_cpu_time_ns += task.executor_cpu_time_ns;
+        self.shuffle_read_bytes += task.shuffle_read_bytes;
+        self.shuffle_read_records += task.shuffle_read_records;
+        self.shuffle_write_bytes += task.shuffle_write_bytes;
+        self.shuffle_write_records += task.shuffle_write_records;
+        self.input_bytes += task.input_bytes;
+        self.output_bytes += task.output_bytes;
+        self.result_bytes += task.result_bytes;
+        self.memory_wait_time_ns += task.memory_wait_time_ns;
+        self.spills += task.spills;
+        self.spill_time_ns += task.spill_time_ns;
+    }
+}
+
 /// One attempt of a stage.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StageRecord {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::columns::{SUMMARY, Unit, Value};
+use super::columns::{SUMMARY, Value};
 use super::{Outcome, RunRecord};
 
 /// Quantities of [`SUMMARY`] that a study sums up over the replications of a point, by the name of their column.
@@ -81,11 +81,6 @@ impl SweepRow {
 /// Position of a column in [`SweepRow::summary`].
 pub fn summary_column(name: &str) -> Option<usize> {
     SUMMARY.columns().position(|column| column.0 == name)
-}
-
-/// Unit of a column of [`SUMMARY`].
-pub fn summary_unit(name: &str) -> Unit {
-    SUMMARY.unit(name).unwrap_or(Unit::None)
 }
 
 /// A quantity over the replications of a point that ended well.
@@ -180,11 +175,12 @@ impl From<&PointSummary> for Spot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::columns::Unit;
 
     #[test]
     fn every_measure_is_a_number_of_the_summary() {
         for name in MEASURES {
-            assert!(summary_column(name).is_some() && summary_unit(name) != Unit::None, "{name}");
+            assert!(summary_column(name).is_some() && SUMMARY.unit(name) != Some(Unit::None), "{name}");
         }
     }
 

@@ -83,32 +83,6 @@ impl File {
     }
 }
 
-/// Writes a summary with one row a run, each after the fields in `prefix` (the varied settings of a sweep, for example);
-/// `prefix_names` are their headers.
-///
-/// # Errors
-///
-/// Those of `out`, and a prefix with another number of fields than there are names.
-pub fn write_summaries<'a>(
-    prefix_names: &[&str],
-    runs: impl IntoIterator<Item = (Vec<String>, &'a RunRecord)>,
-    out: impl io::Write,
-) -> io::Result<()> {
-    let mut writer = writer(out);
-    let names = prefix_names.iter().copied().chain(columns::SUMMARY.columns().map(|column| column.0));
-    writer.write_record(names).map_err(io_error)?;
-    let mut record = ByteRecord::new();
-    for (prefix, run) in runs {
-        record.clear();
-        for field in &prefix {
-            record.push_field(field.as_bytes());
-        }
-        push(&mut record, columns::SUMMARY.cells(run, run).map(|cell| cell.1));
-        writer.write_byte_record(&record).map_err(io_error)?;
-    }
-    writer.flush()
-}
-
 /// Writes the errors of predictions with their header.
 ///
 /// # Errors
@@ -197,18 +171,6 @@ mod tests {
         assert_eq!(row[at], "");
         assert_eq!(row[at + 1], "40", "executorRunTime follows");
         assert!(text(File::Stages, &run).contains("\"collect at \"\"App\"\", line 3\""));
-    }
-
-    #[test]
-    fn sweeps_put_their_settings_first() {
-        let run = fixture::tiny();
-        let mut out = Vec::new();
-        write_summaries(&["spark.executor.memory"], [(vec!["1g".to_string()], &run)], &mut out).unwrap();
-        let out = String::from_utf8(out).unwrap();
-        assert!(out.starts_with("spark.executor.memory,name,seed,"), "{out}");
-        assert!(out.contains("\r\n1g,tiny,"), "{out}");
-        let short = write_summaries(&["a", "b"], [(vec!["1".to_string()], &run)], Vec::new());
-        assert!(short.is_err(), "one field under two names");
     }
 
     #[test]

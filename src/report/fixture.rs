@@ -324,14 +324,14 @@ fn draw(story: &Story) -> RunRecord {
             let task =
                 task(task_id, number as u32, index, slot as u32 / story.cores, launch_ns, duration, *act);
             free[slot] = task.finish_ns + MS;
-            add(&mut metrics, &task.metrics);
-            add(&mut run.executors[task.executor as usize].metrics, &task.metrics);
+            metrics.add(&task.metrics);
+            run.executors[task.executor as usize].metrics.add(&task.metrics);
             steps.extend(task_steps(&task, *act));
             run.tasks.push(task);
             task_id += 1;
         }
         let completed_ns = *free.iter().max().unwrap();
-        add(&mut run.totals, &metrics);
+        run.totals.add(&metrics);
         run.stages.push(StageRecord {
             stage_id: number as u32,
             job_id: u32::from(number > 0),
@@ -388,21 +388,6 @@ fn task(
         },
         ..TaskRecord::default()
     }
-}
-
-fn add(sum: &mut Metrics, one: &Metrics) {
-    sum.tasks += one.tasks;
-    sum.memory_bytes_spilled += one.memory_bytes_spilled;
-    sum.disk_bytes_spilled += one.disk_bytes_spilled;
-    sum.peak_execution_memory_max = sum.peak_execution_memory_max.max(one.peak_execution_memory_max);
-    sum.peak_execution_memory_sum += one.peak_execution_memory_sum;
-    sum.jvm_gc_time_ns = Some(sum.jvm_gc_time_ns.unwrap_or(0) + one.jvm_gc_time_ns.unwrap_or(0));
-    sum.executor_run_time_ns += one.executor_run_time_ns;
-    sum.executor_cpu_time_ns += one.executor_cpu_time_ns;
-    sum.shuffle_read_bytes += one.shuffle_read_bytes;
-    sum.shuffle_write_bytes += one.shuffle_write_bytes;
-    sum.input_bytes += one.input_bytes;
-    sum.result_bytes += one.result_bytes;
 }
 
 fn task_steps(task: &TaskRecord, act: Act) -> Vec<Step> {

@@ -29,6 +29,11 @@ static CHOSEN: Table = Table::new(
             "spark.sql.adaptive.autoBroadcastJoinThreshold; never by default.",
         ),
         key("prefer_sort_merge", Kind::Flag, "spark.sql.join.preferSortMergeJoin."),
+        key(
+            "local_map_threshold",
+            Kind::Size,
+            "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold, where it does something; never by default.",
+        ),
     ],
 );
 
@@ -40,6 +45,11 @@ static STEP: Table = Table {
         key("inputs", Kind::Wholes, "The steps that feed it, by position, left before right."),
         required("stages", Kind::Wholes, "The stages that ran it, by position."),
         required("operators", Kind::Wholes, "What it is in each of those stages, by position."),
+        key(
+            "order",
+            Kind::Names,
+            "Columns by which it needs or gives rows sorted for an aggregation, as name#id.",
+        ),
         key("row_bytes", Kind::Size, "Bytes of a row that comes out."),
         key("estimated_row_bytes", Kind::Size, "The same by Spark's estimate."),
     ],
@@ -106,6 +116,7 @@ pub(super) fn decode(table: &View, counts: &Counts, stages: &[Stage], sink: &mut
         broadcast_threshold: chosen.size("broadcast_threshold"),
         adaptive_broadcast_threshold: chosen.size("adaptive_broadcast_threshold"),
         prefer_sort_merge: chosen.flag("prefer_sort_merge").unwrap_or(false),
+        local_map_threshold: chosen.size("local_map_threshold"),
     });
     Query {
         jobs: positions(table, "jobs", counts.jobs, "job", sink),
@@ -119,11 +130,16 @@ pub(super) fn decode(table: &View, counts: &Counts, stages: &[Stage], sink: &mut
     }
 }
 
+fn names(table: &View, key: &str) -> Vec<String> {
+    table.names(key).into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
 fn decode_step(at: usize, table: &View, counts: &Counts, stages: &[Stage], sink: &mut Sink) -> Step {
     let step = Step {
         kind: decode_kind(table, counts, sink),
         inputs: positions(table, "inputs", at, "step before this one", sink),
         at: places(table, stages, sink),
+        order: names(table, "order"),
         row_bytes: table.size("row_bytes").unwrap_or(0),
         estimated_row_bytes: table.size("estimated_row_bytes").unwrap_or(0),
     };
@@ -162,7 +178,7 @@ fn places(table: &View, stages: &[Stage], sink: &mut Sink) -> Vec<Place> {
 }
 
 fn decode_kind(table: &View, counts: &Counts, sink: &mut Sink) -> StepKind {
-    let names = |key| table.names(key).into_iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    let names = |key| names(table, key);
     let flag = |key| table.flag(key).unwrap_or(false);
     match table.text("kind").unwrap_or_default() {
         "leaf" => StepKind::Leaf { estimated_bytes: table.whole("estimated_bytes") },
@@ -202,6 +218,7 @@ pub(super) fn render(text: &mut Text, query: &Query) {
         for (key, bytes) in [
             ("broadcast_threshold", query.chosen.broadcast_threshold),
             ("adaptive_broadcast_threshold", query.chosen.adaptive_broadcast_threshold),
+            ("local_map_threshold", query.chosen.local_map_threshold),
         ] {
             if let Some(bytes) = bytes {
                 text.pair(key, &bytes);
@@ -233,6 +250,7 @@ fn render_step(text: &mut Text, step: &Step) {
     let names = |text: &mut Text, key: &str, names: &[String]| {
         text.list(key, &names.iter().map(|name| quote(name)).collect::<Vec<_>>());
     };
+    names(text, "order", &step.order);
     match &step.kind {
         StepKind::Rows | StepKind::Leaf { estimated_bytes: None } => {}
         StepKind::Leaf { estimated_bytes: Some(bytes) } => text.pair("estimated_bytes", bytes),

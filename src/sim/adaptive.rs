@@ -46,7 +46,7 @@ pub(super) struct Written {
 
 impl Written {
     /// Bytes of a partition as the map statuses report them.
-    fn reported(&self) -> Vec<u64> {
+    pub(super) fn reported(&self) -> Vec<u64> {
         let maps = self.like_maps();
         let of = |bytes: &f64| {
             maps.iter().map(|(share, count)| self.reported_block(bytes * share) * count).sum::<f64>() as u64

@@ -207,9 +207,9 @@ impl World<'_> {
     }
 
     fn count_task(&mut self, task: &Task, failure: Option<&str>) {
-        super::recorder::add(&mut self.record.totals, &task.metrics);
-        super::recorder::add(&mut self.stages[task.stage].record.metrics, &task.metrics);
-        super::recorder::add(&mut self.executors[task.executor].record.metrics, &task.metrics);
+        self.record.totals.add(&task.metrics);
+        self.stages[task.stage].record.metrics.add(&task.metrics);
+        self.executors[task.executor].record.metrics.add(&task.metrics);
         let duration = self.queue.now().since(task.launched).0;
         let stage = &mut self.stages[task.stage];
         stage.busy_ns += duration;

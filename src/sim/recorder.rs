@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::memory::MemoryMode;
-use crate::record::{Cause, Confidence, DatasetRecord, EventKind, EventRecord, Metrics};
+use crate::record::{Cause, Confidence, DatasetRecord, EventKind, EventRecord};
 use crate::units::{HumanBytes, HumanDuration, SimDuration};
 
 /// Task time lost to what memory, skew and scheduling cost, ns.
@@ -19,31 +19,6 @@ pub(super) struct Lost {
     pub(super) swap_out_ns: u64,
     /// Sleeps of growing tasks above `memory.high` of their container.
     pub(super) held_back_ns: u64,
-}
-
-/// Adds a task's metrics to a sum.
-pub(super) fn add(sum: &mut Metrics, task: &Metrics) {
-    sum.tasks += task.tasks;
-    sum.failed_tasks += task.failed_tasks;
-    sum.memory_bytes_spilled += task.memory_bytes_spilled;
-    sum.disk_bytes_spilled += task.disk_bytes_spilled;
-    sum.peak_execution_memory_max = sum.peak_execution_memory_max.max(task.peak_execution_memory_max);
-    sum.peak_execution_memory_sum += task.peak_execution_memory_sum;
-    if let Some(gc) = task.jvm_gc_time_ns {
-        sum.jvm_gc_time_ns = Some(sum.jvm_gc_time_ns.unwrap_or(0) + gc);
-    }
-    sum.executor_run_time_ns += task.executor_run_time_ns;
-    sum.executor_cpu_time_ns += task.executor_cpu_time_ns;
-    sum.shuffle_read_bytes += task.shuffle_read_bytes;
-    sum.shuffle_read_records += task.shuffle_read_records;
-    sum.shuffle_write_bytes += task.shuffle_write_bytes;
-    sum.shuffle_write_records += task.shuffle_write_records;
-    sum.input_bytes += task.input_bytes;
-    sum.output_bytes += task.output_bytes;
-    sum.result_bytes += task.result_bytes;
-    sum.memory_wait_time_ns += task.memory_wait_time_ns;
-    sum.spills += task.spills;
-    sum.spill_time_ns += task.spill_time_ns;
 }
 
 impl World<'_> {

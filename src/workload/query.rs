@@ -33,6 +33,9 @@ pub struct JoinSettings {
     pub adaptive_broadcast_threshold: Option<u64>,
     /// `spark.sql.join.preferSortMergeJoin`.
     pub prefer_sort_merge: bool,
+    /// `spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold`, bytes; `None` where it is below the advisory size of
+    /// partitions and so does nothing.
+    pub local_map_threshold: Option<u64>,
 }
 
 /// One operator of a query.
@@ -45,6 +48,9 @@ pub struct Step {
     /// The operators of stages that did its work, one for each time it ran. Of an exchange: those that end the stages
     /// below it, a run that only sampled keys included.
     pub at: Vec<Place>,
+    /// Columns, as `name#id`, by which a sort aggregation needs its input sorted, or by which a sort does it for the
+    /// aggregation or window above, whose wish for rows of equal keys it hands down.
+    pub order: Vec<String>,
     /// Bytes of a row that comes out, in Spark's binary row format.
     pub row_bytes: u64,
     /// Bytes of a row that comes out by Spark's estimate: 8 and the default size of each column's type.

@@ -62,6 +62,25 @@ fn a_shuffle_is_read_where_it_was_written_once_the_other_side_is_broadcast() {
 }
 
 #[test]
+fn a_join_of_small_partitions_is_hashed_unless_smaller_ones_are_aimed_at() {
+    const THRESHOLD: &str = "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold";
+    // Real: nothing spills, and relations are in no metric.
+    check(BASE, &[ON, (THRESHOLD, "64m")], (15, 0, 0));
+    // Below the size that partitions are put together up to the threshold does nothing.
+    let sorted = run(BASE, &[ON]).totals;
+    assert!(sorted.peak_execution_memory_max > 0);
+    for without in [(THRESHOLD, "63m"), (THRESHOLD, "0")] {
+        assert_eq!(run(BASE, &[ON, without]).totals, sorted);
+    }
+    // The table has partitions of less than 1 MiB, the other side one of 40.
+    let hashed = |size: &str| {
+        let aimed = ("spark.sql.adaptive.advisoryPartitionSizeInBytes", size);
+        run(BASE, &[ON, aimed, (THRESHOLD, size)]).totals.peak_execution_memory_max == 0
+    };
+    assert_eq!(["1m", "256k"].map(hashed), [true, false]);
+}
+
+#[test]
 fn small_rests_join_their_neighbours_only_below_the_least_size() {
     // Real: 15 tasks, of which three read the shuffles.
     assert_eq!(run(BASE, &[ON]).totals.tasks, 15);

@@ -19,7 +19,7 @@ pub(super) static ROWS: &[Property] = &[
     p("spark.sql.adaptive.skewJoin.skewedPartitionThresholdInBytes", Size(Byte), Value("256MB"), Modelled, "Least size of a huge partition.").since(3, 0),
     p("spark.sql.adaptive.localShuffleReader.enabled", Bool, Value("true"), Modelled, "Whether a shuffle that a broadcast made needless is read where it was written.").since(3, 0),
     p("spark.sql.adaptive.autoBroadcastJoinThreshold", Size(Byte), Key("spark.sql.autoBroadcastJoinThreshold"), Modelled, "Size below which a finished shuffle is broadcast to a join; -1 for never.").since(3, 2),
-    p("spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold", Size(Byte), Value("0"), NotModelled, "Partition size below which joins are hashed instead of sorted.").since(3, 2),
+    p("spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold", Size(Byte), Value("0"), Modelled, "Partition size below which joins are hashed instead of sorted.").since(3, 2),
     p("spark.sql.autoBroadcastJoinThreshold", Size(Byte), Value("10MB"), Modelled, "Size below which a table is broadcast to a join; -1 for never."),
     p("spark.sql.maxBroadcastTableSize", Size(Byte), Value("8589934592"), NotModelled, "Size at which broadcasting a table fails.").since(4, 1).positive(Ours("a size above 0")),
     p("spark.sql.broadcastTimeout", Time(Sec), Value("300"), NotModelled, "Time after which waiting for a broadcast fails."),

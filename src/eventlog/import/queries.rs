@@ -131,12 +131,13 @@ impl<'a> Walk<'a> {
         }
         let text = node.simple_string.as_str();
         let kind = match node.name.as_str() {
-            "HashAggregate" | "ObjectHashAggregate" | "SortAggregate" if !text.contains("keys=[]") => {
-                if self.is_partial(id) {
-                    StepKind::Rows
-                } else {
-                    StepKind::Clustered { keys: self.columns_after(text, "keys=") }
-                }
+            "HashAggregate" | "ObjectHashAggregate" | "SortAggregate"
+                if self.is_partial(id) || self.grouping(text).is_empty() =>
+            {
+                StepKind::Rows
+            }
+            "HashAggregate" | "ObjectHashAggregate" | "SortAggregate" => {
+                StepKind::Clustered { keys: self.grouping(text) }
             }
             "Window" | "WindowGroupLimit" => StepKind::Clustered { keys: self.second_list(text) },
             "Sort" => match clustered {
@@ -186,7 +187,14 @@ impl<'a> Walk<'a> {
             _ => at.first().map_or(0, |place| self.stages[place.stage].operators[place.operator].row_bytes),
         };
         let estimated_row_bytes = self.estimated_row_bytes(id);
-        self.steps.push(Step { kind, inputs, at, row_bytes, estimated_row_bytes });
+        let node = self.node(id);
+        let text = &node.simple_string;
+        let order = match (&kind, node.name.as_str()) {
+            (_, "SortAggregate") => self.grouping(text),
+            (StepKind::Clustered { .. }, "Sort") => keys_of(text, 0, &self.aliases).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        self.steps.push(Step { kind, inputs, at, order, row_bytes, estimated_row_bytes });
         self.steps.len() - 1
     }
 
@@ -247,7 +255,14 @@ impl<'a> Walk<'a> {
         let Step { row_bytes, estimated_row_bytes, .. } = self.steps[input];
         let required = text.contains("ENSURE_REQUIREMENTS");
         let kind = StepKind::Exchange { shuffle: facts.shuffle, keys, required };
-        self.steps.push(Step { kind, inputs: vec![input], at, row_bytes, estimated_row_bytes });
+        self.steps.push(Step {
+            kind,
+            inputs: vec![input],
+            at,
+            order: Vec::new(),
+            row_bytes,
+            estimated_row_bytes,
+        });
         let step = self.steps.len() - 1;
         self.exchanges.insert(facts.shuffle, step);
         Ok(step)
@@ -389,6 +404,11 @@ impl<'a> Walk<'a> {
         keys_of(rest, 0, &self.aliases).unwrap_or_default()
     }
 
+    /// What an aggregation groups by: `keys=[...]`, of a sort aggregation `key=[...]`.
+    fn grouping(&self, text: &str) -> Vec<String> {
+        self.columns_after(text, "(key")
+    }
+
     fn second_list(&self, text: &str) -> Vec<String> {
         keys_of(text, 1, &self.aliases).unwrap_or_default()
     }
@@ -400,7 +420,8 @@ impl<'a> Walk<'a> {
         if node.name == "Project" || node.name.starts_with("Scan") || node.name == "LocalTableScan" {
             return columns::columns(text);
         }
-        if node.name.ends_with("Aggregate") {
+        // A sort aggregation is there because its functions keep texts or lists, whose size its columns do not tell.
+        if node.name.ends_with("Aggregate") && node.name != "SortAggregate" {
             let mut all = columns::columns(text.split_once("keys=")?.1)?;
             all.extend(columns::columns(text.split_once("functions=")?.1)?);
             return Some(all);

@@ -508,8 +508,12 @@ trait MemoryOperator: std::fmt::Debug + Send {
     fn drain(&mut self, records: u64, context: &mut Context<'_>);
     /// Frees everything.
     fn close(&mut self, context: &mut Context<'_>);
-    /// Peak as the operator reports it to the task's `peakExecutionMemory`.
+    /// Peak as its class reports it.
     fn peak(&self) -> u64;
+    /// What it adds to the task's `peakExecutionMemory`: its peak, unless its join tells nobody.
+    fn counted_peak(&self) -> u64 {
+        self.peak()
+    }
 }
 
 #[cfg(test)]

@@ -143,9 +143,9 @@ impl TaskOperators {
         self.operators[operator.0 as usize].peak()
     }
 
-    /// The task metric `peakExecutionMemory`: the sum of the operators' own peaks.
+    /// The task metric `peakExecutionMemory`: the sum of the operators' own peaks, but for relations of hashed joins.
     pub fn peak_execution_memory(&self) -> u64 {
-        self.operators.iter().map(|o| o.peak()).sum()
+        self.operators.iter().map(|o| o.counted_peak()).sum()
     }
 
     /// Bytes the task holds in both modes.

@@ -150,14 +150,15 @@ pub static SWEEP_SUMMARY: Table<PointSummary> = Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::study::{MEASURES, OUTCOMES, summary_unit};
+    use crate::record::columns::SUMMARY;
+    use crate::record::study::{MEASURES, OUTCOMES};
 
     #[test]
     fn columns_are_those_of_the_measures_and_outcomes() {
         let units: Vec<_> = SWEEP_SUMMARY.columns().map(|(name, unit, _)| (name, unit)).collect();
         let means = units.iter().skip(6).step_by(4).take(MEASURES.len());
         for (column, name) in means.zip(MEASURES) {
-            assert_eq!(*column, (name, summary_unit(name)));
+            assert_eq!(*column, (name, SUMMARY.unit(name).expect("a column of the summary")));
         }
         let shares = &units[units.len() - OUTCOMES.len()..];
         for (column, outcome) in shares.iter().zip(OUTCOMES) {

@@ -69,8 +69,12 @@ impl Sizes<'_> {
 
 /// The smaller side that may be broadcast and fits, as Spark picks it: of equals the right one.
 pub(super) fn broadcast_side(join: &Join, fits: impl Fn(Side) -> Option<u64>) -> Option<Side> {
-    let of = |side: Side| fits(side).filter(|_| join.kind.may_broadcast(side));
-    match (of(Side::Left), of(Side::Right)) {
+    smaller_side(|side| fits(side).filter(|_| join.kind.may_broadcast(side)))
+}
+
+/// The smaller of the sides that have a size, of equals the right one.
+pub(super) fn smaller_side(size: impl Fn(Side) -> Option<u64>) -> Option<Side> {
+    match (size(Side::Left), size(Side::Right)) {
         (Some(left), Some(right)) => Some(if right <= left { Side::Right } else { Side::Left }),
         (Some(_), None) => Some(Side::Left),
         (None, Some(_)) => Some(Side::Right),

@@ -34,11 +34,13 @@ pub struct Replanned {
 /// The settings that decide how tables are joined.
 pub fn join_settings(settings: &Settings) -> JoinSettings {
     let sql = &settings.sql;
+    let local_map = sql.adaptive.max_hashed_partition_size;
     JoinSettings {
         adaptive: sql.adaptive.enabled,
         broadcast_threshold: sql.auto_broadcast_join_threshold,
         adaptive_broadcast_threshold: sql.adaptive.auto_broadcast_join_threshold,
         prefer_sort_merge: sql.prefer_sort_merge_join,
+        local_map_threshold: (sql.adaptive.advisory_partition_size <= local_map).then_some(local_map),
     }
 }
 

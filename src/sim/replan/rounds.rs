@@ -7,10 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Sizes;
-use super::choice::{broadcast_side, planned};
+use super::choice::{broadcast_side, planned, smaller_side};
+use super::compression::Compression;
 use super::tree::{Edge, Node, Planner};
 use crate::conf::Settings;
-use crate::workload::{Join, JoinSettings, Query, Side, StepIndex, StepKind, Strategy, Workload};
+use crate::sim::adaptive::Written;
+use crate::sim::plan::partitions;
+use crate::workload::{
+    Join, JoinSettings, OperatorKind, PerTask, Query, Side, StepIndex, StepKind, Strategy, Workload,
+};
 
 /// A query as it runs under other settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,7 +52,7 @@ pub(super) fn plan(
     if now.adaptive {
         let mut fixed = BTreeSet::new();
         loop {
-            let root = Planner { query, strategies: &strategies, written: &written }.plan()?;
+            let root = Planner { workload, query, strategies: &strategies, written: &written }.plan()?;
             let ready = ready(&root, &written);
             if ready.is_empty() {
                 break;
@@ -73,13 +78,21 @@ pub(super) fn plan(
                     let full = !mostly_empty(&sizes, &written, (index, side.input()), settings);
                     (full && limit.is_some_and(|limit| size <= limit)).then_some(size)
                 };
+                let hashed = |side: Side| {
+                    let edge = (index, side.input());
+                    let limit = now.local_map_threshold.filter(|_| join.kind.may_hash(side))?;
+                    let small = written.contains(&edge) && largest_partition(&sizes, edge, settings) <= limit;
+                    sizes.at_run_time_side(index, side, &bytes).filter(|_| small)
+                };
                 if let Some(side) = broadcast_side(join, fits) {
                     strategies.insert(index, Strategy::Broadcast(side));
+                } else if let Some(side) = smaller_side(hashed) {
+                    strategies.insert(index, Strategy::ShuffledHash(side));
                 }
             }
         }
     }
-    let root = Planner { query, strategies: &strategies, written: &written }.plan()?;
+    let root = Planner { workload, query, strategies: &strategies, written: &written }.plan()?;
     let as_ran = joins.iter().all(|(index, join)| strategies[index] == join.ran);
     if as_ran && exchanges(&root) == exchanges_of_log(query) {
         return None;
@@ -171,4 +184,51 @@ fn mostly_empty(sizes: &Sizes<'_>, written: &BTreeSet<Edge>, edge: Edge, setting
     // Rows fall into partitions by the hash of their keys; with all keys different, so many stay empty.
     let filled = 1.0 - (-rows / partitions).exp();
     rows > 0.0 && filled < LEAST_FILLED
+}
+
+/// Bytes of the largest partition that is written at a join's edge, as its map statuses report them.
+fn largest_partition(sizes: &Sizes<'_>, edge: Edge, settings: &Settings) -> u64 {
+    let (workload, query) = (sizes.workload, sizes.query);
+    let from = feeding(query, edge);
+    let rows = super::rows(workload, query, from) as f64 * sizes.scale;
+    let mut at = query.steps[edge.0].inputs[edge.1];
+    while let StepKind::Sort { .. } = query.steps[at].kind {
+        at = query.steps[at].inputs[0];
+    }
+    let written = match query.steps[at].kind {
+        StepKind::Exchange { shuffle, .. } => {
+            let writers = query.steps[at]
+                .at
+                .iter()
+                .map(|place| &workload.stages[place.stage].operators[place.operator].kind);
+            let bytes = writers.into_iter().find_map(|kind| match kind {
+                OperatorKind::ShuffleWrite { bytes, .. } => Some(bytes),
+                _ => None,
+            });
+            bytes.map(|bytes| (shuffle, bytes))
+        }
+        _ => None,
+    };
+    let of = match written {
+        Some((index, written)) => {
+            let shuffle = &workload.shuffles[index];
+            let bytes = written.total() as f64 * sizes.scale;
+            let shares = shuffle.keys.shares(partitions(shuffle, settings, rows as u64) as usize);
+            let total = written.total().max(1) as f64;
+            let maps = match written {
+                PerTask::Each(all) => all.iter().map(|&of_map| of_map as f64 / total).collect(),
+                PerTask::Total(_) => vec![1.0],
+            };
+            let partitions = shares.into_iter().map(|share| share * bytes).collect();
+            Written { shuffle: index, partitions, rows_per_byte: rows / bytes.max(1.0), maps }
+        }
+        None => {
+            // Of a shuffle that the log does not have, the keys are taken to fall evenly.
+            let bytes = sizes.shuffled(from) as f64 * Compression::new(workload, query).of(from);
+            let count = settings.sql.adaptive.initial_partition_num.max(1);
+            let partitions = vec![bytes / f64::from(count)];
+            Written { shuffle: 0, partitions, rows_per_byte: rows / bytes.max(1.0), maps: vec![1.0] }
+        }
+    };
+    of.reported().into_iter().max().unwrap_or(0)
 }

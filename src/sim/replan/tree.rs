@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::workload::{Join, JoinKind, Query, Side, StepIndex, StepKind, Strategy};
+use crate::workload::{Join, JoinKind, OperatorKind, Query, Side, StepIndex, StepKind, Strategy, Workload};
 
 /// A place where an exchange may stand: below input number `.1` of step `.0`. An exchange that stands for itself (by the
 /// user, or for a global sort) is at input 0 of its own step.
@@ -64,12 +64,15 @@ struct Physical {
     hashed: Hashed,
     /// Columns by which each partition is sorted.
     order: Vec<BTreeSet<String>>,
+    /// A join below gave these rows sorted in the log, and does not now.
+    unsorted: bool,
     /// Down to the exchanges below it is as in the log.
     same: bool,
 }
 
 /// Puts exchanges and sorts into a query.
 pub(super) struct Planner<'a> {
+    pub(super) workload: &'a Workload,
     pub(super) query: &'a Query,
     pub(super) strategies: &'a BTreeMap<StepIndex, Strategy>,
     /// Exchanges that are written already: they stay whatever is planned above.
@@ -91,11 +94,15 @@ impl Planner<'_> {
                 let input = Box::new(self.step(step.inputs[0]).node);
                 let hashed = if keys.is_empty() { Hashed::Unknown } else { Hashed::by(keys) };
                 let node = Node::Exchange { edge: (index, 0), old: Some(index), keys: keys.clone(), input };
-                Physical { node, hashed, order: Vec::new(), same: true }
+                Physical { node, hashed, order: Vec::new(), unsorted: false, same: true }
             }
             kind => {
-                let inputs: Vec<Physical> = step.inputs.iter().map(|&input| self.step(input)).collect();
+                let mut inputs: Vec<Physical> = step.inputs.iter().map(|&input| self.step(input)).collect();
+                if let [only] = &mut inputs[..] {
+                    sort_for(index, &step.order, only);
+                }
                 let same = inputs.iter().all(|input| input.same);
+                let unsorted = matches!(kind, StepKind::Rows) && inputs.iter().any(|input| input.unsorted);
                 let (hashed, mut order) = match &inputs[..] {
                     [only] => (only.hashed.clone(), only.order.clone()),
                     _ => (Hashed::Unknown, Vec::new()),
@@ -104,7 +111,7 @@ impl Planner<'_> {
                     order = keys.iter().map(|key| BTreeSet::from([key.clone()])).collect();
                 }
                 let inputs = inputs.into_iter().map(|input| input.node).collect();
-                Physical { node: Node::Step { step: index, inputs }, hashed, order, same }
+                Physical { node: Node::Step { step: index, inputs }, hashed, order, unsorted, same }
             }
         }
     }
@@ -133,7 +140,7 @@ impl Planner<'_> {
         };
         let hashed = Hashed::by(&keys);
         let node = Node::Exchange { edge, old, keys, input: Box::new(input) };
-        Physical { node, hashed, order: Vec::new(), same: old.is_some() }
+        Physical { node, hashed, order: Vec::new(), unsorted: false, same: old.is_some() }
     }
 
     fn clustered(&self, index: StepIndex, keys: &[String]) -> Physical {
@@ -146,8 +153,23 @@ impl Planner<'_> {
         } else {
             Physical { same: input.same && old.is_none(), ..input }
         };
+        let mut input = input;
+        let order = &self.query.steps[index].order;
+        if !self.is_sort(index) {
+            sort_for(index, order, &mut input);
+        } else if !input.same && !order.is_empty() && is_sorted(&input.order, order) {
+            return input;
+        }
         let node = Node::Step { step: index, inputs: vec![input.node] };
-        Physical { node, hashed: input.hashed, order: Vec::new(), same: input.same }
+        let order = order.iter().map(|key| BTreeSet::from([key.clone()])).collect();
+        Physical { node, hashed: input.hashed, order, unsorted: false, same: input.same }
+    }
+
+    /// Whether a step only sorts its rows for the aggregation or window above.
+    fn is_sort(&self, index: StepIndex) -> bool {
+        let kind = |stage: usize, operator: usize| &self.workload.stages[stage].operators[operator].kind;
+        let first = self.query.steps[index].at.first();
+        first.is_some_and(|at| matches!(kind(at.stage, at.operator), OperatorKind::Sort { .. }))
     }
 
     fn join(&self, index: StepIndex, join: &Join) -> Physical {
@@ -171,9 +193,11 @@ impl Planner<'_> {
             };
             match strategy {
                 Strategy::SortMerge => {
-                    let sorted = input.order.len() >= keys[side.input()].len()
-                        && input.order.iter().zip(keys[side.input()]).all(|(equal, key)| equal.contains(key));
-                    let wanted = if as_ran { old_sort.is_some() } else { !sorted };
+                    let wanted = if as_ran {
+                        old_sort.is_some()
+                    } else {
+                        !is_sorted(&input.order, keys[side.input()])
+                    };
                     if wanted {
                         let keys = keys[side.input()].iter().map(|key| BTreeSet::from([key.clone()]));
                         input.order = keys.collect();
@@ -198,8 +222,24 @@ impl Planner<'_> {
             }
         };
         let inputs = sides.into_iter().map(|side| side.node).collect();
-        Physical { node: Node::Step { step: index, inputs }, hashed, order, same }
+        let unsorted = join.ran == Strategy::SortMerge && strategy != join.ran;
+        Physical { node: Node::Step { step: index, inputs }, hashed, order, unsorted, same }
     }
+}
+
+/// Sorts the input of a step that needs it so, where a join that is done otherwise no longer does.
+fn sort_for(index: StepIndex, order: &[String], input: &mut Physical) {
+    if order.is_empty() || !input.unsorted || is_sorted(&input.order, order) {
+        return;
+    }
+    let below = std::mem::replace(&mut input.node, Node::Step { step: index, inputs: Vec::new() });
+    input.node = Node::Sort { edge: (index, 0), old: None, input: Box::new(below) };
+    input.order = order.iter().map(|key| BTreeSet::from([key.clone()])).collect();
+    input.unsorted = false;
+}
+
+fn is_sorted(order: &[BTreeSet<String>], keys: &[String]) -> bool {
+    order.len() >= keys.len() && order.iter().zip(keys).all(|(equal, key)| equal.contains(key))
 }
 
 /// How the rows of a join lie.
@@ -253,5 +293,68 @@ impl Node {
             at += 1;
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Step;
+
+    /// A sorted join, and an aggregation of its rows that needs them in the order of its key.
+    fn sorted_groups() -> Query {
+        let keys = vec!["k#1".to_owned()];
+        let join = Join {
+            kind: JoinKind::LeftOuter,
+            left_keys: keys.clone(),
+            right_keys: vec!["j#2".to_owned()],
+            planned: Strategy::SortMerge,
+            ran: Strategy::SortMerge,
+            hint: false,
+            radix: true,
+            long_key: true,
+            broadcast: None,
+        };
+        let step = |kind, inputs| Step { kind, inputs, ..Step::default() };
+        let leaf = || step(StepKind::Leaf { estimated_bytes: None }, Vec::new());
+        let exchange =
+            |keys, below| step(StepKind::Exchange { shuffle: 0, keys, required: true }, vec![below]);
+        let sort = |keys, below| step(StepKind::Sort { keys }, vec![below]);
+        let mut steps = vec![
+            leaf(),
+            exchange(keys.clone(), 0),
+            sort(keys.clone(), 1),
+            leaf(),
+            exchange(join.right_keys.clone(), 3),
+            sort(join.right_keys.clone(), 4),
+            step(StepKind::Join(join), vec![2, 5]),
+        ];
+        steps.push(Step { order: keys.clone(), ..step(StepKind::Rows, vec![6]) });
+        steps.push(Step { order: keys.clone(), ..step(StepKind::Clustered { keys }, vec![7]) });
+        Query { steps, ..Query::default() }
+    }
+
+    #[test]
+    fn what_a_sorted_join_gave_in_order_is_sorted_once_when_it_is_hashed() {
+        let query = sorted_groups();
+        for (strategy, expected) in [
+            (Strategy::SortMerge, vec![(6, 0), (6, 1)]),
+            (Strategy::ShuffledHash(Side::Left), vec![(7, 0)]),
+            (Strategy::Broadcast(Side::Right), vec![(7, 0)]),
+        ] {
+            let strategies = BTreeMap::from([(6, strategy)]);
+            let (workload, written) = (Workload::default(), BTreeSet::new());
+            let planner =
+                Planner { workload: &workload, query: &query, strategies: &strategies, written: &written };
+            let root = planner.plan().expect("a plan");
+            let mut sorts: Vec<Edge> = Vec::new();
+            for node in root.all() {
+                if let Node::Sort { edge, .. } = node {
+                    sorts.push(*edge);
+                }
+            }
+            sorts.sort_unstable();
+            assert_eq!(sorts, expected, "{strategy:?}");
+        }
     }
 }

@@ -236,33 +236,28 @@ fn step_kinds() -> impl PropStrategy<Value = StepKind> {
 /// Plans whose steps all ran as the first operator of the first stage.
 fn queries() -> impl PropStrategy<Value = Vec<Query>> {
     let parts = (step_kinds(), bytes(), bytes());
-    let chosen = (any::<[bool; 2]>(), prop::option::of(bytes()), prop::option::of(bytes()));
+    let chosen = (any::<[bool; 2]>(), any::<[bool; 3]>(), prop::array::uniform3(bytes()));
     let query = (prop::collection::vec(parts, 0..5), chosen, free_text());
     prop::collection::vec(query, 0..3).prop_map(|all| {
         all.into_iter()
-            .map(
-                |(
-                    steps,
-                    ([adaptive, prefer_sort_merge], broadcast_threshold, adaptive_threshold),
-                    unknown,
-                )| Query {
-                    jobs: vec![1],
-                    steps: steps
-                        .into_iter()
-                        .enumerate()
-                        .map(|(at, (kind, row_bytes, estimated_row_bytes))| {
-                            step(at, kind, row_bytes, estimated_row_bytes)
-                        })
-                        .collect(),
-                    chosen: JoinSettings {
-                        adaptive,
-                        broadcast_threshold,
-                        adaptive_broadcast_threshold: adaptive_threshold,
-                        prefer_sort_merge,
-                    },
-                    unknown,
+            .map(|(steps, ([adaptive, prefer_sort_merge], set, thresholds), unknown)| Query {
+                jobs: vec![1],
+                steps: steps
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, (kind, row_bytes, estimated_row_bytes))| {
+                        step(at, kind, row_bytes, estimated_row_bytes)
+                    })
+                    .collect(),
+                chosen: JoinSettings {
+                    adaptive,
+                    broadcast_threshold: set[0].then_some(thresholds[0]),
+                    adaptive_broadcast_threshold: set[1].then_some(thresholds[1]),
+                    prefer_sort_merge,
+                    local_map_threshold: set[2].then_some(thresholds[2]),
                 },
-            )
+                unknown,
+            })
             .collect()
     })
 }
@@ -278,7 +273,8 @@ fn step(at: usize, kind: StepKind, row_bytes: u64, estimated_row_bytes: u64) -> 
     let (kind, wanted) =
         if wanted > at { (StepKind::Leaf { estimated_bytes: None }, 0) } else { (kind, wanted) };
     let places = vec![Place { stage: 0, operator: 0 }];
-    Step { kind, inputs: (at - wanted..at).collect(), at: places, row_bytes, estimated_row_bytes }
+    let order = vec!["k#1".to_owned(); at % 2];
+    Step { kind, inputs: (at - wanted..at).collect(), at: places, order, row_bytes, estimated_row_bytes }
 }
 
 fn workloads() -> impl PropStrategy<Value = Workload> {
