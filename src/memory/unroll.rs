@@ -255,9 +255,8 @@ mod tests {
     #[test]
     fn values_that_do_not_fit_go_to_disk_or_are_forgotten() {
         let put = |level: StorageLevel, bytes: u64| {
-            // While 400 are unrolled, one and a half times as much is reserved.
             let regions =
-                UnifiedRegions { on_heap: 600, on_heap_storage: 600, off_heap: 0, off_heap_storage: 0 };
+                UnifiedRegions { on_heap: 500, on_heap_storage: 500, off_heap: 0, off_heap_storage: 0 };
             let mut manager = MemoryManager::unified(regions);
             let settings = UnrollSettings { initial_threshold: 100, ..UnrollSettings::default() };
             let stored = manager.put_values(settings, TASK, BLOCK, level, bytes);
@@ -285,7 +284,7 @@ mod tests {
             manager.put_values(settings, TASK, BLOCK, StorageLevel::MEMORY_AND_DISK, 300),
             Some(false)
         );
-        let mut reload = |manager: &mut MemoryManager| manager.reload_values(settings, TASK, BLOCK, 300);
+        let reload = |manager: &mut MemoryManager| manager.reload_values(settings, TASK, BLOCK, 300);
         assert!(!reload(&mut manager));
         manager.release_all_execution_for_task(TASK);
         assert!(manager.store_mut().lock_for_reading(TASK, BLOCK) && !reload(&mut manager));
