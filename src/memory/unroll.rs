@@ -284,7 +284,7 @@ mod tests {
             manager.put_values(settings, TASK, BLOCK, StorageLevel::MEMORY_AND_DISK, 300),
             Some(false)
         );
-        let mut reload = |manager: &mut MemoryManager| manager.reload_values(settings, TASK, BLOCK, 300);
+        let reload = |manager: &mut MemoryManager| manager.reload_values(settings, TASK, BLOCK, 300);
         assert!(!reload(&mut manager));
         manager.release_all_execution_for_task(TASK);
         assert!(manager.store_mut().lock_for_reading(TASK, BLOCK) && !reload(&mut manager));

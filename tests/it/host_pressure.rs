@@ -240,3 +240,22 @@ fn nothing_is_simulated_once_the_last_job_is_done() {
     let (asked, wall) = (found.tenants[0].asked_ms.expect("requests"), found.app_ns as f64 / 1e6);
     assert!(wall < 60e3 && asked < wall + 1.0, "{asked} {wall}");
 }
+
+/// A table of 500 MiB against a pool of 434: four tasks, one after the other, each have it on the heap.
+#[test]
+fn a_broadcast_table_without_room_weighs_on_every_task() {
+    let scenario = "name = \"x\"\nseed = 1\n[conf]\n\"spark.master\" = \"local[1]\"\n\"spark.driver.memory\" = \"1g\"\n\
+                    [[table]]\nname = \"t\"\nrows = 1_000\nrow_bytes = 50\npartitions = 4\n\
+                    [[table]]\nname = \"small\"\nrows = 100\nrow_bytes = 50\n\
+                    [[query]]\nname = \"q\"\nfrom = \"t\"\nsteps = [{ op = \"join\", with = \"small\", \
+                    kind = \"broadcast\", relation = \"500m\" }, { op = \"write\" }]\n";
+    let folder = scratch();
+    let (file, out) = (folder.path().join("x.toml"), folder.path().join("out"));
+    std::fs::write(&file, scenario).expect("written");
+    done(&format!("run {} --quiet --out {}", text(&file), text(&out)));
+    let table = std::fs::read_to_string(out.join("timeline.csv")).expect("a time line");
+    let names: Vec<&str> = table.lines().next().expect("a header").split(',').collect();
+    let user = names.iter().position(|name| *name == "userMemory").expect("a column");
+    let held = table.lines().filter(|row| row.split(',').nth(user) == Some("524288000"));
+    assert_eq!(held.count(), 4);
+}
