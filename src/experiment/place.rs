@@ -204,6 +204,7 @@ fn tenant(spec: &TenantSpec) -> Tenant {
         request: spec.request_ns.map(|ns| Request {
             quiet_ms: ns as f64 / 1e6,
             touched_bytes: spec.request_bytes,
+            block_bytes: spec.request_block_bytes,
             every_ms: spec.request_every_ns.map(|ns| ns as f64 / 1e6),
         }),
     }

@@ -10,7 +10,7 @@ use super::residency::{PageSet, Pattern, residency, zipf_sets};
 pub const PAGE_BYTES: u64 = 4096;
 
 /// Pages that one fault reads when pages are touched in order: `vm.page-cluster` 3, the kernel's default.
-const READAHEAD_PAGES: f64 = 8.0;
+pub(super) const READAHEAD_PAGES: f64 = 8.0;
 
 /// Processor time of the kernel for a page that comes in, us: fault, page, mapping. Fitted to the read-only rows of the
 /// measured working sets; error 2.

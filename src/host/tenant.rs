@@ -34,12 +34,14 @@ pub struct Tenant {
 }
 
 /// A request to a tenant.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Request {
     /// Time that it takes on an idle host, ms.
     pub quiet_ms: f64,
     /// Memory in use that it touches, bytes.
     pub touched_bytes: u64,
+    /// Size of the pieces of it that lie together, bytes; less than a page counts as one.
+    pub block_bytes: u64,
     /// One comes in so long, ms; `None`: so far apart that none waits for another.
     pub every_ms: Option<f64>,
 }
@@ -65,6 +67,14 @@ impl Tenant {
     pub fn collects_every_s(&self) -> Option<f64> {
         let churned = self.churned_bytes();
         (churned > 0).then(|| churned as f64 / self.churn_bytes_per_s)
+    }
+
+    /// Neighbouring pages that a request touches together: its blocks, or all where it walks over all that is in use.
+    pub fn touched_together(&self) -> f64 {
+        let request = self.request.unwrap_or_default();
+        let bytes =
+            if request.touched_bytes >= self.active_bytes { self.active_bytes } else { request.block_bytes };
+        (bytes as f64 / PAGE_BYTES as f64).max(1.0)
     }
 
     /// Pages that its collector looks at each time, beside live data.
@@ -93,7 +103,7 @@ impl Tenant {
             set(churned, collections_per_s, Pattern::Sequential),
             set(rest - looked_at, 0.0, Pattern::Random),
         ];
-        Process { id, sets, threads: 1.0 }
+        Process { id, sets, threads: 1.0, elder: true }
     }
 }
 
@@ -358,7 +368,7 @@ mod tests {
     use super::*;
 
     fn request(quiet_ms: f64, touched_bytes: u64) -> Request {
-        Request { quiet_ms, touched_bytes, every_ms: None }
+        Request { quiet_ms, touched_bytes, ..Request::default() }
     }
 
     fn beside(busy: f64) -> Strain {
@@ -467,6 +477,15 @@ mod tests {
         };
         let pages = |tenant: &Tenant| tenant.process(1).sets.iter().map(|set| set.pages).sum::<f64>();
         assert!((pages(&tenant) - (1_100 << 20) as f64 / 4096.0).abs() < 1.0);
+        let asked = |touched_bytes: u64, block_bytes: u64| Tenant {
+            request: Some(Request { touched_bytes, block_bytes, ..request(3.0, 0) }),
+            ..tenant.clone()
+        };
+        let together = |tenant: &Tenant| tenant.touched_together();
+        assert_eq!(together(&asked(4 << 20, 16 << 10)), 4.0);
+        assert_eq!([together(&asked(4 << 20, 1)), together(&tenant)], [1.0; 2]);
+        // A walk over all that is in use.
+        assert_eq!(together(&asked(350 << 20, 1)), 89_600.0);
         let all_in_use = Tenant { active_bytes: 1_100 << 20, ..tenant };
         assert!((pages(&all_in_use) - (1_100 << 20) as f64 / 4096.0).abs() < 1.0);
         assert_eq!(all_in_use.collects_every_s(), None);

@@ -35,11 +35,15 @@ pub(super) fn hosts(page: &mut Page, run: &RunRecord) {
         let swap = if host.swap_in_bytes + host.swap_out_bytes == 0 {
             format!("nothing was swapped ({} of swap space)", HumanBytes(host.swap_bytes))
         } else {
+            let tasks = if host.worst_slowdown < 1.05 {
+                "tasks hardly waited for it".to_owned()
+            } else {
+                format!("tasks took up to {:.1} times as long for it", host.worst_slowdown)
+            };
             format!(
-                "swapped out {}, back in {}; tasks took up to {:.1} times as long for it",
+                "swapped out {}, back in {}; {tasks}",
                 HumanBytes(host.swap_out_bytes),
-                HumanBytes(host.swap_in_bytes),
-                host.worst_slowdown
+                HumanBytes(host.swap_in_bytes)
             )
         };
         page.paragraph(&format!("Of {} of memory; {swap}.", HumanBytes(host.memory_bytes)));

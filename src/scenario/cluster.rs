@@ -4,6 +4,7 @@ use super::diagnostic::{DUPLICATE, IMPOSSIBLE, OUT_OF_RANGE, Sink, UNKNOWN_REFER
 use super::view::View;
 use super::{ClusterSpec, HostSpec, SwapKind, TenantSpec, unique};
 use crate::host::oom_killer::QosClass;
+use crate::host::swap::PAGE_BYTES;
 use crate::units::{HumanBytes, MIB};
 
 /// No kernel of today runs in less; a smaller number forgot its unit.
@@ -104,6 +105,15 @@ fn tenant_spec(tenant: &View, hosts: &[HostSpec], sink: &mut Sink) -> TenantSpec
         let message = "`request_every` without `request_time`";
         sink.error(IMPOSSIBLE, tenant.span_of("request_every"), message, "no latency to tell", help);
     }
+    if tenant.has("request_block") && !tenant.has("request_memory") {
+        let help = Some("add `request_memory`, the memory that a request touches, as \"4m\"".to_owned());
+        let message = "`request_block` without `request_memory`";
+        sink.error(IMPOSSIBLE, tenant.span_of("request_block"), message, "no memory to touch", help);
+    }
+    if tenant.size("request_block") == Some(0) {
+        let message = "`request_block` is 0, but must be more";
+        sink.error(OUT_OF_RANGE, tenant.span_of("request_block"), message, "pieces of nothing", None);
+    }
     for (key, label) in [("period", "touched without end"), ("request_every", "requests without end")] {
         if tenant.time(key) == Some(0) {
             let message = format!("`{key}` is 0, but must be more");
@@ -139,6 +149,7 @@ fn tenant_spec(tenant: &View, hosts: &[HostSpec], sink: &mut Sink) -> TenantSpec
         churn_bytes_per_s: tenant.rate("churn").unwrap_or(0.0),
         request_ns: tenant.time("request_time"),
         request_bytes,
+        request_block_bytes: tenant.size("request_block").unwrap_or(PAGE_BYTES),
         request_every_ns: tenant.time("request_every"),
         cpu_cores: tenant.number("cores").unwrap_or(0.0),
         oom_score_adj: oom_score_adj(tenant, resident_bytes, own_host, sink),

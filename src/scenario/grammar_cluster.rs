@@ -45,6 +45,7 @@ pub(super) static TENANT: Table = Table::new(
         key("churn", Kind::Rate, "Garbage that it makes, bytes a second (a Java heap); none by default."),
         key("request_time", Kind::Time, "Time of a request on a quiet host; without it no latency is told."),
         key("request_memory", Kind::Size, "Part of `active` that a request touches; none by default."),
+        key("request_block", Kind::Size, "Size of the pieces of it that lie together; 4k by default."),
         key(
             "request_every",
             Kind::Time,

@@ -168,6 +168,8 @@ pub struct TenantSpec {
     pub request_ns: Option<u64>,
     /// Memory that a request touches, bytes.
     pub request_bytes: u64,
+    /// Size of the pieces of it that lie together, bytes.
+    pub request_block_bytes: u64,
     /// Time between two requests, ns; `None`: so far apart that none waits for another.
     pub request_every_ns: Option<u64>,
     /// Processors that it keeps busy.

@@ -179,6 +179,7 @@ fn cluster(text: &mut Text, cluster: &ClusterSpec) {
         if let Some(ns) = tenant.request_ns {
             text.pair("request_time", &micros(ns));
             text.pair("request_memory", &tenant.request_bytes);
+            text.pair("request_block", &tenant.request_block_bytes);
             if let Some(ns) = tenant.request_every_ns {
                 text.pair("request_every", &micros(ns));
             }

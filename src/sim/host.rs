@@ -11,7 +11,7 @@ use super::pages::Missing;
 use super::processes::HostMemory;
 use crate::engine::{SharedResource, TimerId};
 use crate::host::oom_killer::GIVE_UP_S;
-use crate::host::ram::{Ram, Share};
+use crate::host::ram::{PageIn, Ram, Share};
 use crate::host::swap::PAGE_BYTES;
 use crate::host::tenant::{ACTIVE, COLLECTOR, Latency, LatencyLog, Strain, Window};
 use crate::record::{
@@ -281,10 +281,10 @@ impl World<'_> {
         }
         ledger.seen = (demand, busy);
         ledger.seen_at = now;
-        let mut page_in_us = 0.0;
+        let mut page_in = PageIn::default();
         if short {
             let processes = self.processes_on(at);
-            page_in_us = self.settle_pages(at, &processes, demand, since_last);
+            page_in = self.settle_pages(at, &processes, demand, since_last);
         } else {
             let ledger = self.hosts[at].memory.as_deref_mut().expect("looked at above");
             ledger.ram = Ram::default();
@@ -308,8 +308,8 @@ impl World<'_> {
                     busy: busy + (tenant_cores - tenant.cpu_cores).max(0.0),
                     cores,
                     miss_share: missing(ACTIVE),
-                    page_in_us,
-                    pause_ms: tenant.collector_pages() * missing(COLLECTOR) * page_in_us / 1e3,
+                    page_in_us: page_in.each_us(tenant.touched_together()),
+                    pause_ms: tenant.collector_pages() * missing(COLLECTOR) * page_in.each_us(1.0) / 1e3,
                     pause_every_ms: tenant.collects_every_s().unwrap_or(0.0) * 1e3,
                     stolen_cores: ledger.setup.stolen_cores,
                     ..state.strain

@@ -5,7 +5,7 @@
 
 use super::World;
 use crate::host::oom_killer::swap_out_bytes_per_s;
-use crate::host::ram::{Process, Share};
+use crate::host::ram::{PageIn, Process, Share};
 use crate::host::residency::{PageSet, Pattern};
 use crate::host::swap::PAGE_BYTES;
 use crate::memory::MemoryMode;
@@ -45,14 +45,14 @@ impl Missing {
 }
 
 impl World<'_> {
-    /// Moves pages between a host's memory and its swap; returns how long a fault takes, us.
+    /// Moves pages between a host's memory and its swap; returns how long missing pages take.
     pub(super) fn settle_pages(
         &mut self,
         at: usize,
         processes: &[Process],
         demand: u64,
         seconds: f64,
-    ) -> f64 {
+    ) -> PageIn {
         let copies = self.hosts[at].copies;
         let ledger = self.hosts[at].memory.as_deref_mut().expect("a host that swaps has a ledger");
         // What swap has no place for stays in memory until the kernel kills.
@@ -68,7 +68,7 @@ impl World<'_> {
         ledger.debt_pages += (swapped - ledger.swapped_pages).max(0.0) / copies;
         ledger.swapped_pages = swapped;
         ledger.shares = found.shares;
-        found.page_in_us
+        found.page_in
     }
 
     /// Sees to it that pages on their way are looked at again although nothing else happens.
@@ -130,7 +130,7 @@ impl World<'_> {
                 touches_per_s: 1.0 / BESIDE_HEAP_PERIOD_S,
                 pattern: Pattern::Random,
             };
-            all.push(Process { id: BESIDE_ID, sets: vec![set], threads: 1.0 });
+            all.push(Process { id: BESIDE_ID, sets: vec![set], threads: 1.0, elder: false });
         }
         all
     }
@@ -163,7 +163,7 @@ impl World<'_> {
             set(garbage, allocated_pages_per_s, Pattern::Sequential),
             set(pages(beside), pages(beside) / BESIDE_HEAP_PERIOD_S, Pattern::Random),
         ];
-        Process { id: index as u64, sets, threads: running.max(1.0) }
+        Process { id: index as u64, sets, threads: running.max(1.0), elder: false }
     }
 
     /// Pages that were swapped out to make room since the last call, as the time that the device needs for them, ns.

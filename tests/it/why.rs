@@ -445,7 +445,7 @@ fn a_host_that_thrashes_is_slow_for_swapping_and_more_swap_is_no_cure() {
     assert_eq!(still["fellFirst"]["limit"], "memory");
     assert!(still["fellFirst"]["overBytes"].as_u64() > Some(1 << 30), "{still:#}");
     assert!(holds(&still, "process") > 5 << 30, "{still:#}");
-    let flags = format!("{flags}2 --conf spillcast.host.memory=5632m");
+    let flags = format!("{flags}2");
     let answer = why_shipped("small-host", &flags);
     assert_eq!(answer["class"], "none");
     let slow = &answer["slowDowns"][0];

@@ -7,12 +7,12 @@ use super::{Comparison, Kind};
 use crate::cluster::{self, HostShape, PlanInput};
 use crate::conf::{Origin, Settings, SparkConf, SparkVersion};
 use crate::eventlog::{LogPart, import, read_app_log};
-use crate::host::swap::SwapDevice;
+use crate::host::swap::{PAGE_BYTES, SwapDevice};
 use crate::host::tenant::{Request, Tenant};
 use crate::record::{Outcome, RunRecord};
 use crate::scenario;
 use crate::sim::{HostMemory, HostSpec, Processes, SimOptions, simulate};
-use crate::units::MIB;
+use crate::units::{KIB, MIB};
 use crate::workload::Workload;
 
 /// The table.
@@ -147,7 +147,12 @@ fn tenants(all: bool) -> Vec<Tenant> {
         request: None,
     };
     let asked = |tenant: Tenant, quiet_ms: f64, touched: u64, every_ms: f64| Tenant {
-        request: Some(Request { quiet_ms, touched_bytes: touched * MIB, every_ms: Some(every_ms) }),
+        request: Some(Request {
+            quiet_ms,
+            touched_bytes: touched * MIB,
+            block_bytes: PAGE_BYTES,
+            every_ms: Some(every_ms),
+        }),
         ..tenant
     };
     // 20 MB every 10 ms.
@@ -164,7 +169,9 @@ fn tenants(all: bool) -> Vec<Tenant> {
         let walked = resident * 3 / 10;
         asked(tenant(&format!("airflow{number}"), resident, walked, 1.0, 0.02), 20.0, walked, 1_000.0)
     });
-    let broker = Tenant { churn_bytes_per_s: 30e6, ..broker };
+    // 256 random buffers of 16 KiB.
+    let request = broker.request.map(|request| Request { block_bytes: 16 * KIB, ..request });
+    let broker = Tenant { churn_bytes_per_s: 30e6, request, ..broker };
     let mut found = vec![tenant("system", 302, 0, 60.0, 0.0), broker];
     found.extend(schedulers);
     found.extend([database, probe]);

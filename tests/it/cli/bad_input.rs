@@ -321,7 +321,13 @@ fn containers_swap_only_where_there_are_containers_and_swap() {
 fn requests_and_stolen_processors_are_possible_ones() {
     let folder = tempfile::tempdir().expect("a directory");
     let shipped = include_str!("../../../scenarios/small-host.toml");
-    let cases: [(&str, &str, &[&str]); 4] = [
+    let cases: [(&str, &str, &[&str]); 6] = [
+        ("request_block = \"16k\"", "request_block = \"0\"", &["`request_block` is 0, but must be more"]),
+        (
+            "request_memory = \"4m\"\nrequest_block = \"16k\"",
+            "request_block = \"16k\"",
+            &["`request_block` without `request_memory`", "add `request_memory`"],
+        ),
         (
             "request_time = \"3ms\"",
             "request_time = \"3ms\"\nrequest_every = \"0ms\"",

@@ -400,6 +400,7 @@ fn scenarios() -> impl PropStrategy<Value = Scenario> {
             request_ns: bound.then_some(250_000),
             request_every_ns: bound.then_some(400_000_000),
             request_bytes: if bound { resident_bytes / 4 } else { 0 },
+            request_block_bytes: if bound { 1 + resident_bytes % 65_536 } else { 4_096 },
             cpu_cores,
             oom_score_adj,
         },
