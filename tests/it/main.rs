@@ -21,6 +21,8 @@ mod memory_vectors;
 mod pages;
 #[cfg(feature = "cli")]
 mod questions;
+#[cfg(feature = "experiment")]
+mod random_scenarios;
 mod real_runs;
 #[cfg(feature = "scenario")]
 mod scenario;
