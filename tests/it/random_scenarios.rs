@@ -1,6 +1,8 @@
 //! What must hold of any run of any scenario: it ends, twice in the same way; sums are the sums of their parts; nothing takes
 //! more than there is. Scenarios are put together from a list of numbers, so that one that fails shrinks.
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use spillcast::conf::{Origin, SparkConf, SparkVersion};
 use spillcast::experiment::{Base, Prepared};
@@ -66,12 +68,14 @@ fn hosts(choices: &mut Choices, text: &mut String) {
     let memory = choices.of(&["8g", "4g", "6g", "64g"]);
     let (count, cores) = (choices.of(&["1", "2", "4"]), choices.of(&["2", "1", "8"]));
     let (swap, device) = (choices.of(&["0", "1m", "2g", "16g"]), choices.of(&["ssd", "network", "spinning"]));
-    *text += &format!(
+    write!(
+        text,
         "[[host]]\nname = \"h\"\ncount = {count}\ncores = {cores}\nmemory = \"{memory}\"\nswap = \"{swap}\"\n\
          swap_device = \"{device}\"\n"
-    );
+    )
+    .expect("a String takes all");
     if choices.count(3) == 3 {
-        *text += &format!("disk = \"{}\"\n", choices.of(&["100g", "1g", "1m"]));
+        write!(text, "disk = \"{}\"\n", choices.of(&["100g", "1g", "1m"])).expect("a String takes all");
     }
     if choices.count(4) == 4 {
         *text += "local_dir_in_memory = true\n";
@@ -80,11 +84,9 @@ fn hosts(choices: &mut Choices, text: &mut String) {
         let resident = choices.of(&["300", "10", "800", "2500"]);
         let score = choices.of(&["0", "0", "-1000", "500"]);
         let (cores, every) = (choices.of(&["0", "0.1", "2"]), choices.of(&["1s", "10ms"]));
-        *text += &format!(
-            "[[tenant]]\nname = \"t{number}\"\nresident = \"{resident}m\"\nactive = \"{resident}m\"\nperiod = \"20s\"\n\
+        write!(text, "[[tenant]]\nname = \"t{number}\"\nresident = \"{resident}m\"\nactive = \"{resident}m\"\nperiod = \"20s\"\n\
              cores = {cores}\noom_score_adj = {score}\nrequest_time = \"1ms\"\nrequest_memory = \"1m\"\n\
-             request_every = \"{every}\"\n"
-        );
+             request_every = \"{every}\"\n").expect("a String takes all");
     }
 }
 
@@ -94,17 +96,17 @@ fn queries(choices: &mut Choices, text: &mut String) {
     for number in 0..tables {
         let (rows, files) = (choices.of(&ROWS), choices.of(&["5", "1", "30"]));
         let bytes: u64 = rows.parse::<u64>().expect("a number") * 10 + 1;
-        *text += &format!(
-            "[[table]]\nname = \"t{number}\"\nrows = {rows}\nrow_bytes = 40\nsize = \"{bytes}\"\nfiles = {files}\n"
-        );
+        write!(text, "[[table]]\nname = \"t{number}\"\nrows = {rows}\nrow_bytes = 40\nsize = \"{bytes}\"\nfiles = {files}\n").expect("a String takes all");
     }
     let cached = choices.count(1);
     for number in 0..cached {
         let level =
             choices.of(&["MEMORY_ONLY", "MEMORY_AND_DISK", "MEMORY_ONLY_SER", "DISK_ONLY", "OFF_HEAP"]);
-        *text += &format!("[[cached]]\nname = \"c{number}\"\nfrom = \"t0\"\nlevel = \"{level}\"\n");
+        write!(text, "[[cached]]\nname = \"c{number}\"\nfrom = \"t0\"\nlevel = \"{level}\"\n")
+            .expect("a String takes all");
     }
-    for number in 0..1 + choices.count(2) {
+    let queries = 1 + choices.count(2);
+    for number in 0..queries {
         let from = if choices.count(1) < cached {
             "c0".to_owned()
         } else {
