@@ -75,7 +75,7 @@ fn hosts(choices: &mut Choices, text: &mut String) {
     )
     .expect("a String takes all");
     if choices.count(3) == 3 {
-        write!(text, "disk = \"{}\"\n", choices.of(&["100g", "1g", "1m"])).expect("a String takes all");
+        writeln!(text, "disk = \"{}\"", choices.of(&["100g", "1g", "1m"])).expect("a String takes all");
     }
     if choices.count(4) == 4 {
         *text += "local_dir_in_memory = true\n";
@@ -141,8 +141,8 @@ fn queries(choices: &mut Choices, text: &mut String) {
         steps.push(
             choices.of(&["{ op = \"write\" }", "{ op = \"count\" }", "{ op = \"collect\" }"]).to_owned(),
         );
-        *text +=
-            &format!("[[query]]\nname = \"q{number}\"\nfrom = \"{from}\"\nsteps = [{}]\n", steps.join(", "));
+        writeln!(text, "[[query]]\nname = \"q{number}\"\nfrom = \"{from}\"\nsteps = [{}]", steps.join(", "))
+            .expect("a String takes all");
     }
 }
 
