@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::console::{color_on_stdout, indented, width};
 use super::input::{count, utf8};
 use super::study::Identity;
+use crate::experiment::host::table::line_at;
 use crate::experiment::{
     Band, GOOD_ENOUGH, Overview, Replications, SIGNIFICANT, Space, StudyAnswer, bare_unit, number_of, pareto,
 };
@@ -223,7 +224,8 @@ pub(super) fn read_measured(path: &Path, space: &Space) -> anyhow::Result<Vec<(S
     let [axis] = axes else { bail!("--measured {name}: real runs are drawn along one axis; vary one thing") };
     let bytes = fs::read(path).with_context(|| format!("{name}: cannot be read"))?;
     let text = utf8(&name.to_string(), bytes, "valid: CSV, in UTF-8")?;
-    let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let text = text.trim_start_matches('\u{feff}').as_bytes();
+    let mut reader = csv::Reader::from_reader(text);
     let header = reader.headers().with_context(|| format!("{name}: cannot be read"))?.clone();
     let column = |wanted: &str| {
         let at = header.iter().position(|column| column == wanted);
@@ -234,9 +236,9 @@ pub(super) fn read_measured(path: &Path, space: &Space) -> anyhow::Result<Vec<(S
     let (value, wall) = (column(&axis.key)?, column("wallMs")?);
     let are_numbers = axis.values.iter().all(|value| number_of(&axis.key, value).is_some());
     let mut runs = Vec::new();
-    for (at, record) in reader.records().enumerate() {
-        let line = at + 2;
-        let record = record.with_context(|| format!("{name}:{line}: cannot be read"))?;
+    for record in reader.records() {
+        let record = record.with_context(|| format!("{name}: cannot be read"))?;
+        let line = line_at(text, record.position());
         let text = record.get(wall).unwrap_or_default().trim();
         let wall = if text.is_empty() {
             f64::NAN

@@ -15,6 +15,9 @@ use crate::experiment::{Base, Replications, Space, Stopped, Study};
 use crate::record::study::SweepRow;
 use crate::report::sweep::row_to_json;
 
+/// The largest number of a replication, which has one after it.
+const REPLICATION_MAX: u64 = u32::MAX as u64 - 1;
+
 fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(BufReader::new(io::stdin())));
@@ -195,15 +198,15 @@ pub(super) fn run(mut base: Base, input: &str, path: &Path, replications: u32) -
                 .context("cannot write to standard output")?;
             continue;
         }
-        let whole = |key: &str| match map.get(key) {
+        let whole = |key: &str, most: u64| match map.get(key) {
             None => Ok(None),
-            Some(value) => match value.as_u64().and_then(|number| u32::try_from(number).ok()) {
+            Some(value) => match value.as_u64().filter(|number| *number <= most) {
                 Some(number) => Ok(Some(number)),
-                None => {
-                    Err(anyhow!("{place}: {key} is {value}; valid: a whole number from 0 to {}", u32::MAX))
-                }
+                None => Err(anyhow!("{place}: {key} is {value}; valid: a whole number from 0 to {most}")),
             },
         };
+        let replication_of =
+            |key: &str| Ok::<_, anyhow::Error>(whole(key, REPLICATION_MAX)?.map(|n| n as u32));
         let (conf, study) = match map.get("conf") {
             Some(Value::Object(conf)) => (conf, map.get("study").cloned().unwrap_or(Value::Null)),
             _ => (&map, Value::Null),
@@ -214,14 +217,14 @@ pub(super) fn run(mut base: Base, input: &str, path: &Path, replications: u32) -
             base.check_key(key).map_err(|why| anyhow!("{place}: {why}"))?;
         }
         let texts: Vec<&str> = values.values().map(String::as_str).collect();
-        let of = whole("of")?.unwrap_or(replications);
+        let of = replication_of("of")?.unwrap_or(replications);
         base.set_replications(of);
         let prepared =
             base.prepare(&keys, &texts).map_err(|faults| anyhow!("{place}: {}", faults.join("; ")))?;
-        let point = whole("point")?.map_or(number_of_point, u64::from);
+        let point = whole("point", u64::MAX)?.unwrap_or(number_of_point);
         number_of_point += 1;
-        let wanted = match whole("replication")? {
-            Some(one) => one..one.saturating_add(1),
+        let wanted = match replication_of("replication")? {
+            Some(one) => one..one + 1,
             None => 0..replications,
         };
         for replication in wanted {

@@ -73,6 +73,9 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
             stage_ids(&record)
         );
     }
+    for condition in &conditions {
+        condition.check(&record).map_err(|why| anyhow!("--fail-on {why}"))?;
+    }
     if !args.json {
         tell_end_of_spills(&mut record, &conf, &settings, &application);
     }
@@ -88,9 +91,6 @@ pub(super) fn run(args: &RunArgs, console: Console) -> anyhow::Result<Answer> {
     }
     answer(&record, args, &application)?;
     hint(&application, console);
-    for condition in &conditions {
-        condition.check(&record).map_err(|why| anyhow!("--fail-on {why}"))?;
-    }
     Ok(judge(&conditions, &record, console))
 }
 

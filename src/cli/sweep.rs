@@ -32,7 +32,7 @@ pub(super) struct SweepArgs {
     conf: ConfArgs,
     /// What to vary: a property or knob and its values, as KEY=1,2,4, KEY=1g..8g:512m, KEY=512m..8g:log:9 or KEY="a, b",c
     /// (quotes keep commas together). Also spillcast.variant (variants of the scenario), spillcast.storageLevel,
-    /// spillcast.evictionPolicy, spillcast.dataScale and spillcast.host.memory, .swap, .cores, .count. Repeatable: all
+    /// spillcast.evictionPolicy, spillcast.dataScale and spillcast.host.memory, .swap, .disk, .cores, .count. Repeatable: all
     /// combinations.
     #[arg(long, value_name = "KEY=VALUES", help_heading = "Study")]
     vary: Vec<String>,
@@ -213,7 +213,7 @@ pub(super) fn check(
     let mut is_known = true;
     for key in space.keys() {
         if let Err(why) = base.check_key(key) {
-            let place = first_with(key).and_then(place_of).unwrap_or_else(|| "--vary ".to_owned());
+            let place = place_of(first_with(key).unwrap_or(0)).unwrap_or_else(|| "--vary ".to_owned());
             tell_error(&format!("{place}{why}"));
             is_known = false;
         }

@@ -182,7 +182,9 @@ impl Base {
             let variants = &self.scenario.variants;
             let Some(variant) = variants.iter().find(|variant| variant.name == *name) else {
                 let names = variants.iter().map(|variant| variant.name.as_str());
-                let names: Vec<String> = std::iter::once(NO_VARIANT).chain(names).map(as_item).collect();
+                let listed = self.source == "--vary";
+                let shown = |name: &str| if listed { as_item(name) } else { name.to_owned() };
+                let names: Vec<String> = std::iter::once(NO_VARIANT).chain(names).map(shown).collect();
                 return Err(format!(
                     "{VARIANT}={name}: there is no such variant; valid: {}",
                     names.join(", ")

@@ -49,10 +49,12 @@ impl Axis {
         }
         let mut values: Vec<String> = Vec::new();
         for item in items(key, list).map_err(wrong)? {
-            let quoted = item.trim().strip_prefix('"').and_then(|item| item.strip_suffix('"'));
+            let item = item.trim();
+            let quoted = item.strip_prefix('"').and_then(|item| item.strip_suffix('"'));
             let found = match quoted {
-                Some(value) if !value.is_empty() => Ok(vec![value.to_owned()]),
-                _ => expand(key, item.trim().trim_matches('"')),
+                Some("") => Err("a value is empty".to_owned()),
+                Some(value) => Ok(vec![value.to_owned()]),
+                None => expand(key, item),
             };
             for value in found.map_err(wrong)? {
                 if !values.contains(&value) {
@@ -92,27 +94,30 @@ pub fn bare_unit(key: &str) -> Option<&'static str> {
     }
 }
 
-/// The items of a list. A comma in quotes belongs to its item, one in brackets to a master's name
-/// (`local-cluster[2,1,1024]`).
+/// The items of a list. A comma belongs to its item where that begins with a quote which is not closed yet, and in the
+/// brackets of a master's name (`local-cluster[2,1,1024]`).
 fn items<'a>(key: &str, list: &'a str) -> Result<Vec<&'a str>, String> {
     let brackets = key == "spark.master";
-    let (mut depth, mut quoted) = (0, false);
+    let (mut depth, mut quoted, mut begins) = (0, false, true);
     let items = list.split(|c: char| {
+        let first = begins;
+        begins = begins && c.is_whitespace();
         match c {
-            '"' => quoted = !quoted,
+            '"' => quoted = first,
             '[' if brackets => depth += 1,
             ']' if brackets => depth -= 1,
             _ => {}
         }
+        begins |= c == ',' && depth == 0 && !quoted;
         c == ',' && depth == 0 && !quoted
     });
     let items = items.collect();
     if quoted { Err("a double quote is not closed".to_owned()) } else { Ok(items) }
 }
 
-/// A value as an item of a list, in quotes where it would be read as several.
+/// A value as an item of a list, in quotes where it would be read as something else.
 pub(super) fn as_item(value: &str) -> String {
-    if value.contains(',') { format!("\"{value}\"") } else { value.to_owned() }
+    if value.contains([',', '"']) || value.contains("..") { format!("\"{value}\"") } else { value.to_owned() }
 }
 
 fn expand(key: &str, item: &str) -> Result<Vec<String>, String> {
@@ -301,6 +306,8 @@ mod tests {
             ("spark.master=local[2],local-cluster[2,1,1024]", "local[2] local-cluster[2,1,1024]"),
             ("spark.executor.memory=64k..256k:log:3", "64k 128k 256k"),
             ("spillcast.variant=\"2g heap, no swap\", base", "2g heap, no swap base"),
+            ("spillcast.variant=\"1..3:1\"", "1..3:1"),
+            ("spark.driver.extraJavaOptions=-Da=\"b c\",-Db", "-Da=\"b c\" -Db"),
         ] {
             assert_eq!(values(text), expected, "{text}");
         }

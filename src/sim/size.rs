@@ -32,6 +32,16 @@ pub fn check_size(workload: &Workload, settings: &Settings, default_parallelism:
     }
     let now = partitioning(settings, default_parallelism);
     let of_shuffle = |index: usize| f64::from(partitions(&workload.shuffles[index], settings, u64::MAX));
+    let adaptive = &settings.sql.adaptive;
+    let words = |tasks: f64| match tasks {
+        _ if tasks == f64::from(settings.sql.shuffle_partitions) => {
+            format!("spark.sql.shuffle.partitions = {tasks}")
+        }
+        _ if tasks == f64::from(adaptive.initial_partition_num) => {
+            format!("spark.sql.adaptive.coalescePartitions.initialPartitionNum = {tasks}")
+        }
+        _ => "the workload".to_owned(),
+    };
     let planned = workload.stages.iter().map(|stage| {
         let (tasks, decided_by) = match &stage.partitioning {
             Partitioning::Fixed(tasks) => (f64::from(*tasks), "the workload".to_owned()),
@@ -40,7 +50,7 @@ pub fn check_size(workload: &Workload, settings: &Settings, default_parallelism:
             }
             Partitioning::Shuffle { shuffles, .. } => (
                 shuffles.first().map_or(0.0, |first| of_shuffle(*first)),
-                format!("spark.sql.shuffle.partitions = {}", settings.sql.shuffle_partitions),
+                words(shuffles.first().map_or(0.0, |first| of_shuffle(*first))),
             ),
             Partitioning::Files { bytes, files, .. } => {
                 let bytes = (*bytes as f64 * scale) as u64;
@@ -61,8 +71,10 @@ pub fn check_size(workload: &Workload, settings: &Settings, default_parallelism:
     let anew = (!workload.queries.is_empty()
         || workload.shuffles.iter().any(|shuffle| shuffle.partitions == ShufflePartitions::Conf))
     .then(|| {
-        let tasks = settings.sql.shuffle_partitions;
-        (f64::from(tasks), format!("each shuffle, where spark.sql.shuffle.partitions = {tasks} decides"))
+        let initial = adaptive.enabled && adaptive.coalesce_enabled;
+        let partitions = settings.sql.shuffle_partitions;
+        let tasks = f64::from(if initial { adaptive.initial_partition_num } else { partitions });
+        (tasks, format!("each shuffle, where {} decides", words(tasks)))
     });
     for (tasks, what) in planned.chain(anew) {
         if tasks > TASKS_MAX {

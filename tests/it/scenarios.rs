@@ -255,6 +255,7 @@ fn a_container_that_may_swap_outlives_its_limit() {
     let little = story("container-swap", Some("64m of swap"));
     assert_eq!(little.outcome(), "container_killed");
     assert!(reason(&little).contains(" of 1.2 GiB of memory and 64.0 MiB of swap"), "{}", reason(&little));
+    assert!(little.total("peakRss") > (1200 + 64) << 20);
     assert!(little.wall_ms() > base.wall_ms());
     // Enough lets it through, slower than with memory enough; its collections are young ones, which wait for nothing.
     let room = story("container-swap", Some("limit of 2g"));

@@ -132,7 +132,7 @@ impl<'a> Walk<'a> {
         let text = node.simple_string.as_str();
         let kind = match node.name.as_str() {
             "HashAggregate" | "ObjectHashAggregate" | "SortAggregate"
-                if self.is_partial(id) || self.grouping(text).is_empty() =>
+                if self.is_partial(id) || text.contains("(key=[]") || text.contains("(keys=[]") =>
             {
                 StepKind::Rows
             }

@@ -118,7 +118,7 @@ impl Table {
 }
 
 /// The line of a record. The reader's own count is one short where lines end in CRLF, as RFC 4180 has them.
-fn line_at(text: &[u8], position: Option<&::csv::Position>) -> u64 {
+pub fn line_at(text: &[u8], position: Option<&::csv::Position>) -> u64 {
     let start = position.map_or(0, |position| position.byte() as usize).min(text.len());
     let skipped = text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     text[..start + skipped].split(|byte| *byte == b'\n').count() as u64

@@ -53,6 +53,10 @@ fn a_run_too_large_to_be_simulated_says_which_setting_makes_it_so() {
         "spark.sql.shuffle.partitions=2147483647",
         "spark.sql.shuffle.partitions = 2147483647 decides",
     );
+    decided_by(
+        "spark.sql.adaptive.coalescePartitions.initialPartitionNum=2147483647 --conf spark.sql.adaptive.enabled=true",
+        "spark.sql.adaptive.coalescePartitions.initialPartitionNum = 2147483647 decides",
+    );
     decided_by("spark.sql.files.maxPartitionBytes=1", "spark.sql.files.maxPartitionBytes = 1 decides");
     refused(
         &format!("run {JOB} --conf spillcast.dataScale=1e300"),
@@ -84,7 +88,7 @@ fn conditions_on_what_is_not_modelled_are_refused_with_what_is() {
     let ran = spillcast(["run", JOB, "--fail-on", "swapInBytes>0"]);
     assert_eq!(ran.code, Some(2), "{}", ran.err);
     let words = "--fail-on swapInBytes>0: swapInBytes is not modelled here; valid: wallMs, ";
-    assert!(ran.err.contains(words), "{}", ran.err);
+    assert!(ran.err.contains(words) && ran.out.is_empty(), "{}{}", ran.out, ran.err);
     refused(
         &format!("tune {JOB} --subject-to swapInBytes<=0 --vary spark.driver.memory=700m,1g"),
         &["--subject-to: swapInBytes is not modelled here; valid: wallMs, "],
