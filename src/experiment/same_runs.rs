@@ -14,8 +14,10 @@ use crate::record::RunRecord;
 use crate::record::columns::Value;
 use crate::sim::{Processes, Regions};
 
-/// Runs that are remembered; of more the oldest is forgotten, so that a study of any size takes little memory.
+/// Runs that are remembered: of more, the oldest is forgotten.
 const KEPT: usize = 1024;
+/// Executors and hosts of all that is remembered, of some hundred bytes each: a study of any size takes little memory.
+const PLACES_KEPT: usize = 1 << 15;
 
 /// Runs that answer for others.
 #[derive(Debug, Default)]
@@ -27,6 +29,7 @@ struct Kept {
     known: BTreeMap<u64, Vec<Known>>,
     /// Their fingerprints, the oldest first.
     order: VecDeque<u64>,
+    places: usize,
     answered: u64,
 }
 
@@ -97,6 +100,11 @@ impl Asked {
             && self.settings == other.settings
     }
 
+    /// Executors and hosts.
+    fn places(&self) -> usize {
+        self.processes.executors.len() + self.processes.hosts.len() + self.processes.memory.len()
+    }
+
     /// Whether sizes below these did not matter in a run that found so much ample and was at most so large.
     fn is_ample(&self, ample: [u64; 2], peak_rss: u64) -> bool {
         self.memory[0] >= ample[0] && self.memory[1] >= ample[1] && self.container >= peak_rss
@@ -129,16 +137,18 @@ impl SameRuns {
         let fingerprint = asked.fingerprint;
         let known = Known { asked, ample, peak_rss, summary: summary.to_vec() };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.places += known.asked.places();
         kept.known.entry(fingerprint).or_default().push(known);
         kept.order.push_back(fingerprint);
-        if kept.order.len() > KEPT
+        while (kept.order.len() > KEPT || kept.places > PLACES_KEPT)
             && let Some(oldest) = kept.order.pop_front()
             && let Some(known) = kept.known.get_mut(&oldest)
         {
-            known.remove(0);
+            let forgotten = known.remove(0);
             if known.is_empty() {
                 kept.known.remove(&oldest);
             }
+            kept.places -= forgotten.asked.places();
         }
     }
 }

@@ -357,7 +357,7 @@ impl World<'_> {
         self.note_footprint(executor, 0);
         let host = self.executors[executor].host;
         self.hosts[host].executors -= 1;
-        self.count_hosts_in_use();
+        self.hosts_in_use -= u64::from(self.hosts[host].executors == 0);
         // The threads of its compilers are gone too.
         self.share_processors(executor);
         if self.ended.is_none() {
@@ -380,9 +380,13 @@ impl World<'_> {
             task.work.push_back(Work::Swap(swap_ns));
         }
         let kill_ns = self.wait_for_kill(host);
-        self.lost.swap_out_ns += kill_ns;
         let sleep_ns = self.executors[executor].container.take_sleep();
-        self.lost.held_back_ns += sleep_ns;
+        // Both end together: who waits longer is what the task waited for.
+        if kill_ns > sleep_ns {
+            self.lost.kill_wait_ns += kill_ns;
+        } else {
+            self.lost.held_back_ns += sleep_ns;
+        }
         let sleep_ns = sleep_ns.max(kill_ns);
         if sleep_ns > 0
             && let Some(task) = self.tasks[key].as_mut()

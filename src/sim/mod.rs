@@ -280,8 +280,9 @@ impl<'a> World<'a> {
             container_bytes: setup.container_limit,
             ..ExecutorRecord::default()
         };
-        self.hosts[setup.host].executors += 1;
-        self.count_hosts_in_use();
+        let host = &mut self.hosts[setup.host];
+        self.hosts_in_use += u64::from(host.executors == 0);
+        host.executors += 1;
         let index = self.executors.len();
         let compiler_timer = self.queue.add_timer(Event::Compiler { executor: index });
         self.executors.push(Executor::new(
@@ -292,10 +293,6 @@ impl<'a> World<'a> {
             record,
         ));
         self.refresh(index);
-    }
-
-    fn count_hosts_in_use(&mut self) {
-        self.hosts_in_use = self.hosts.iter().filter(|host| host.executors > 0).count() as u64;
     }
 
     /// A lost executor is replaced by one like it (FAIL-12).

@@ -173,10 +173,17 @@ impl Builder<'_> {
         };
         let put = weight(last) + CACHE_WEIGHT * rows(top);
         let mut before: Vec<(&mut Phase, f64)> = Vec::new();
+        // A cached partition below has a lineage of its own, which is passed over where it is found.
+        let mut passed = 0;
         for instruction in &mut self.instructions[at + 1..] {
-            if let Instruction::Run(phase) = instruction {
-                let weight = weight(phase);
-                before.push((phase, weight));
+            match instruction {
+                _ if passed > 0 => passed -= 1,
+                Instruction::ReadCached { lineage, .. } => passed = *lineage,
+                Instruction::Run(phase) => {
+                    let weight = weight(phase);
+                    before.push((phase, weight));
+                }
+                _ => {}
             }
         }
         let all = put + before.iter().map(|(_, weight)| weight).sum::<f64>();
@@ -322,5 +329,42 @@ mod tests {
         let (computed, built) = build.computes.expect("time of the cached partition");
         assert_eq!((computed, out.computes, out.drain.as_slice()), (3, None, [1].as_slice()));
         assert!((built - 4.4 / 14.0).abs() < 1e-9 && (built + share - 1.0).abs() < 1e-9, "{built} {share}");
+    }
+
+    #[test]
+    fn a_lineage_within_a_lineage_is_not_paid_for_twice() {
+        let rows = |operator: Operator| Operator { rows: PerTask::Total(1_000), ..operator };
+        let aggregate = OperatorKind::HashAggregate {
+            key_value_bytes: 16,
+            fast_map: false,
+            dense_keys: false,
+            variable_rows: false,
+        };
+        let read = OperatorKind::ShuffleRead { shuffle: 0, bytes: PerTask::default() };
+        let operators = vec![
+            rows(operator(read, &[])),
+            rows(operator(aggregate, &[0])),
+            rows(operator(OperatorKind::CachedScan { dataset: 3, lineage: Some(1) }, &[])),
+            rows(operator(OperatorKind::CachedScan { dataset: 4, lineage: Some(2) }, &[])),
+        ];
+        let instructions = program(&stage(operators));
+        let shares = |of: DatasetIndex| -> f64 {
+            let share = |instruction: &Instruction| match instruction {
+                Instruction::Run(phase) => {
+                    phase.computes.filter(|(dataset, _)| *dataset == of).map(|(_, share)| share)
+                }
+                Instruction::Compute { dataset, share } => (*dataset == of).then_some(*share),
+                _ => None,
+            };
+            instructions.iter().filter_map(share).sum()
+        };
+        assert!((shares(3) - 1.0).abs() < 1e-9 && (shares(4) - 1.0).abs() < 1e-9, "{instructions:?}");
+        let Some(Instruction::ReadCached { dataset: 4, lineage, .. }) = instructions.first() else {
+            panic!("{instructions:?}")
+        };
+        let Some(Instruction::ReadCached { dataset: 3, lineage: within, .. }) = instructions.get(1) else {
+            panic!("{instructions:?}")
+        };
+        assert!(within < lineage);
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Lost {
     pub(super) drop_ns: u64,
     /// Waits of growing tasks for pages that are written out.
     pub(super) swap_out_ns: u64,
+    /// Waits of growing tasks for the kernel to kill somebody.
+    pub(super) kill_wait_ns: u64,
     /// Sleeps of growing tasks above `memory.high` of their container.
     pub(super) held_back_ns: u64,
 }
@@ -173,6 +175,14 @@ impl World<'_> {
             kind: "memory.high",
             lost_ns: self.lost.held_back_ns,
             text: format!("held back above memory.high of the container: {}", share(self.lost.held_back_ns)),
+        });
+        causes.push(Cause {
+            kind: "full host",
+            lost_ns: self.lost.kill_wait_ns,
+            text: format!(
+                "waiting for the kernel to end a process where memory and swap are full: {}",
+                share(self.lost.kill_wait_ns)
+            ),
         });
         causes.push(self.swapping(share));
         causes.push(self.starting());

@@ -45,10 +45,11 @@ impl GroupCurve {
     /// of `n` rows is still unseen after a share `s` of all rows with probability `(1 - s)^n`.
     pub fn in_random_order(rows: u64, groups: u64, wanted: u64) -> Self {
         let groups = groups.min(rows);
-        if wanted == 0 || wanted >= groups {
+        if wanted == 0 || wanted > groups {
             return Self::even(rows, groups);
         }
-        let unseen = 1.0 - wanted as f64 / groups as f64;
+        // The last of all groups is there when half a group is still unseen on the mean.
+        let unseen = (1.0 - wanted as f64 / groups as f64).max(0.5 / groups as f64);
         let share = 1.0 - unseen.powf(groups as f64 / rows as f64);
         let reached = (rows as f64 * share).ceil() as u64;
         Self::from_points([(reached.saturating_sub(1), wanted - 1), (reached, wanted), (rows, groups)])
@@ -251,6 +252,8 @@ mod tests {
         assert_eq!(GroupCurve::in_random_order(1_000, 1_000, 128).rows(128), Some(128));
         assert_eq!(GroupCurve::in_random_order(1_000_000, 100_000, 128).rows(128), Some(129));
         assert_eq!(GroupCurve::in_random_order(52, 13, 12).rows(12), Some(25));
+        // The last of 128 groups is drawn long before the last row (the coupon collector needs 5.4 draws a coupon).
+        assert_eq!(GroupCurve::in_random_order(4_000_000, 128, 128).rows(128), Some(710));
         assert_eq!(GroupCurve::in_random_order(1_000_000, 100, 128).rows(128), None);
         assert_eq!(GroupCurve::in_random_order(0, 0, 128).rows(1), None);
         assert_eq!(GroupCurve::in_random_order(1_000, 100, 0), GroupCurve::even(1_000, 100));

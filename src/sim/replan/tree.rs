@@ -221,8 +221,15 @@ impl Planner<'_> {
                 with_equals(join, sides[build.other().input()].order.clone())
             }
         };
+        // A hash join keeps the order of the side that streams through, or its lack of one.
+        let unsorted_below = match strategy {
+            Strategy::Broadcast(build) | Strategy::ShuffledHash(build) => {
+                sides[build.other().input()].unsorted
+            }
+            Strategy::SortMerge => false,
+        };
         let inputs = sides.into_iter().map(|side| side.node).collect();
-        let unsorted = join.ran == Strategy::SortMerge && strategy != join.ran;
+        let unsorted = unsorted_below || (join.ran == Strategy::SortMerge && strategy != join.ran);
         Physical { node: Node::Step { step: index, inputs }, hashed, order, unsorted, same }
     }
 }
