@@ -229,6 +229,26 @@ Examples:
     },
 }
 
+/// What studies have in common: how runs are drawn, on how many threads, and what their intervals hold.
+#[derive(Debug, Args)]
+pub(super) struct StudyArgs {
+    /// Confidence of intervals, in percent.
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 95.0,
+        allow_negative_numbers = true,
+        help_heading = "Study"
+    )]
+    pub(super) confidence: f64,
+    /// Seed of the first replication; the scenario's own (1 for a log) when left out. The others count up from it.
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true, help_heading = "Study")]
+    pub(super) seed: Option<u64>,
+    /// Threads; all processors when left out.
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Study")]
+    pub(super) threads: Option<u32>,
+}
+
 /// `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {

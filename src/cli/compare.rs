@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::Answer;
-use super::args::{self, ConfArgs};
+use super::args::{self, ConfArgs, StudyArgs};
 use super::configure;
 use super::console::{Console, color_on_stdout, print, width};
 use super::input::count;
@@ -55,21 +55,9 @@ pub(super) struct CompareArgs {
     /// Runs of each side, in pairs that see the same draws.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = args::replications, allow_negative_numbers = true, help_heading = "Study")]
     replications: u32,
-    /// Confidence of intervals, in percent.
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        default_value_t = 95.0,
-        allow_negative_numbers = true,
-        help_heading = "Study"
-    )]
-    confidence: f64,
-    /// Seed of the first replication; the scenario's own (1 for a log) when left out.
-    #[arg(long, value_name = "N", value_parser = args::seed, allow_negative_numbers = true, help_heading = "Study")]
-    seed: Option<u64>,
-    /// Threads; all processors when left out.
-    #[arg(long, value_name = "N", value_parser = args::threads, allow_negative_numbers = true, help_heading = "Study")]
-    threads: Option<u32>,
+    /// Draws and intervals.
+    #[command(flatten)]
+    study: StudyArgs,
     /// Print one JSON object instead of text.
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -150,7 +138,7 @@ impl Side {
 /// Runs the command.
 pub(super) fn run(args: &CompareArgs, console: Console) -> anyhow::Result<Answer> {
     configure::check_pairs(&args.conf)?;
-    let confidence = confidence(args.confidence)?;
+    let confidence = confidence(args.study.confidence)?;
     let a = Side::read('a', args.variant_a.as_ref(), args.properties_a.as_deref(), &args.conf_a, console)?;
     let b = Side::read('b', args.variant_b.as_ref(), args.properties_b.as_deref(), &args.conf_b, console)?;
     if a.name() == b.name() {
@@ -159,10 +147,10 @@ pub(super) fn run(args: &CompareArgs, console: Console) -> anyhow::Result<Answer
             a.name()
         );
     }
-    let (mut base, input) = base(&args.input, &args.conf, args.seed, console)?;
+    let (mut base, input) = base(&args.input, &args.conf, args.study.seed, console)?;
     base.set_replications(args.replications);
     base.set_source("of one side");
-    threads(args.threads)?;
+    threads(args.study.threads)?;
     let prepared = [a.prepare('a', &base, console)?, b.prepare('b', &base, console)?];
     for (side, letter) in [(&a, "A"), (&b, "B")] {
         let values: Vec<&str> = side.values.iter().map(String::as_str).collect();
@@ -181,7 +169,7 @@ pub(super) fn run(args: &CompareArgs, console: Console) -> anyhow::Result<Answer
         text.push(b'\n');
         print(&text)?;
     } else {
-        let sheet = sheet(&comparison, names, args.confidence, base.pace_varies());
+        let sheet = sheet(&comparison, names, args.study.confidence, base.pace_varies());
         print(text(&sheet, Style { width: width(), color: color_on_stdout() }).as_bytes())?;
     }
     Ok(Answer::Done)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 
-use super::args::{self, ConfArgs};
+use super::args::{self, ConfArgs, StudyArgs};
 use super::configure;
 use super::console::{Console, print, tell_error};
 use super::input::{self, count};
@@ -54,24 +54,12 @@ pub(super) struct SweepArgs {
     /// Replications after which --precision gives a point up.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = args::max_replications, allow_negative_numbers = true, help_heading = "Study")]
     max_replications: u32,
-    /// Confidence of intervals, in percent.
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        default_value_t = 95.0,
-        allow_negative_numbers = true,
-        help_heading = "Study"
-    )]
-    confidence: f64,
-    /// Seed of the first replication; the scenario's own (1 for a log) when left out. The others count up from it.
-    #[arg(long, value_name = "N", value_parser = args::seed, allow_negative_numbers = true, help_heading = "Study")]
-    seed: Option<u64>,
+    /// Draws and intervals.
+    #[command(flatten)]
+    study: StudyArgs,
     /// Run one part of the points, as 3/16; `merge` puts the parts together.
     #[arg(long, value_name = "I/N", help_heading = "Study")]
     shard: Option<String>,
-    /// Threads; all processors when left out.
-    #[arg(long, value_name = "N", value_parser = args::threads, allow_negative_numbers = true, help_heading = "Study")]
-    threads: Option<u32>,
     /// Start even with more than a million points.
     #[arg(long, help_heading = "Study")]
     yes: bool,
@@ -98,7 +86,7 @@ pub(super) struct SweepArgs {
 pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> {
     configure::check_pairs(&args.conf)?;
     let replications = replications(args)?;
-    let confidence = confidence(args.confidence)?;
+    let confidence = confidence(args.study.confidence)?;
     let shard = args.shard.as_deref().map(parse_shard).transpose().map_err(|why| anyhow!("--shard {why}"))?;
     let axes = axes(&args.vary)?;
     if axes.is_empty() && args.points.is_none() {
@@ -106,7 +94,7 @@ pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> 
             "nothing is varied; add --vary KEY=VALUES, as --vary spark.executor.memory=512m..8g:log:9, or --points FILE"
         );
     }
-    let (mut base, input) = base(&args.input, &args.conf, args.seed, console)?;
+    let (mut base, input) = base(&args.input, &args.conf, args.study.seed, console)?;
     base.set_replications(match replications {
         Replications::Fixed(count) => count,
         Replications::Until { most, .. } => most,
@@ -114,7 +102,7 @@ pub(super) fn run(args: &SweepArgs, console: Console) -> anyhow::Result<Answer> 
     if args.points.is_some() {
         base.set_source("--points");
     }
-    threads(args.threads)?;
+    threads(args.study.threads)?;
     if let Some(path) = args.points.as_deref().filter(|_| args.jsonl) {
         if args.shard.is_some() || args.precision.is_some() {
             bail!(

@@ -292,11 +292,6 @@ impl Base {
         row
     }
 
-    /// Rows so far for which another run answered.
-    pub fn answered(&self) -> u64 {
-        self.same_runs.answered()
-    }
-
     /// Runs a replication of a point; with `details` every task and event is kept.
     pub fn run(&self, prepared: &Prepared, replication: u32, details: bool) -> RunRecord {
         self.run_on(&self.workload(replication), prepared, replication, details)

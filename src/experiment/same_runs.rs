@@ -30,7 +30,6 @@ struct Kept {
     /// Their fingerprints, the oldest first.
     order: VecDeque<u64>,
     places: usize,
-    answered: u64,
 }
 
 #[derive(Debug)]
@@ -114,18 +113,10 @@ impl Asked {
 impl SameRuns {
     /// The summary of a run that is the same as one that was made.
     pub(super) fn find(&self, asked: &Asked) -> Option<Vec<Value<'static>>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kept.known.get(&asked.fingerprint)?.iter();
         let mut same = known.filter(|known| asked.is_for(&known.asked));
-        let found =
-            same.find(|known| asked.is_ample(known.ample, known.peak_rss)).map(|known| known.summary.clone());
-        kept.answered += u64::from(found.is_some());
-        found
-    }
-
-    /// How many runs were found.
-    pub(super) fn answered(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).answered
+        same.find(|known| asked.is_ample(known.ample, known.peak_rss)).map(|known| known.summary.clone())
     }
 
     /// Remembers a run if it can answer for others.
@@ -159,5 +150,55 @@ impl Write for Hashed {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.write(text.as_bytes());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{self, PlanInput};
+    use crate::conf::{Origin, SparkConf, SparkVersion};
+    use crate::units::MIB;
+
+    fn asked(replication: u32, set: &[(&str, &str)]) -> Asked {
+        let mut conf = SparkConf::new(SparkVersion::DEFAULT);
+        let usual = [
+            ("spark.master", "yarn"),
+            ("spark.executor.memory", "4g"),
+            ("spark.executor.memoryOverhead", "2g"),
+            ("spark.buffer.pageSize", "4m"),
+        ];
+        for (key, value) in usual.iter().chain(set) {
+            conf.set(key, value, Origin::CommandLine("--conf".to_owned()));
+        }
+        let settings = Settings::resolve(&conf).expect("a configuration");
+        let plan = cluster::plan(&PlanInput { settings: &settings, hosts: &[], yarn: None, python: false });
+        let processes = Processes::new(&plan, &settings, &[]).expect("executors that start");
+        Asked::new(&settings, &processes, replication)
+    }
+
+    #[test]
+    fn a_run_answers_for_those_that_have_more_and_no_others() {
+        let same_runs = SameRuns::default();
+        let mut run = RunRecord { ample_memory: [1_000 * MIB, 0], ..RunRecord::default() };
+        run.totals.peak_rss = Some(5_500 * MIB);
+        let found = |set: &[(&str, &str)]| same_runs.find(&asked(0, set)).is_some();
+        // 759 MiB of execution and storage are less than was ample: it says nothing about others.
+        same_runs.keep(asked(0, &[("spark.memory.fraction", "0.2")]), &run, &[]);
+        assert!(!found(&[("spark.memory.fraction", "0.2")]) && !found(&[]));
+        same_runs.keep(asked(0, &[]), &run, &[]);
+        for (key, value, is_same) in [
+            ("spark.memory.fraction", "0.9", true),
+            ("spark.memory.fraction", "0.2", false),
+            ("spark.memory.storageFraction", "0.1", true),
+            ("spark.executor.memoryOverhead", "3g", true),
+            ("spark.executor.memoryOverhead", "1m", false),
+            ("spark.executor.memory", "5g", false),
+            ("spark.buffer.pageSize", "2m", false),
+            ("spark.sql.shuffle.partitions", "7", false),
+        ] {
+            assert_eq!(found(&[(key, value)]), is_same, "{key}={value}");
+        }
+        assert!(same_runs.find(&asked(1, &[])).is_none(), "another replication");
     }
 }

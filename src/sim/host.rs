@@ -61,8 +61,7 @@ impl Host {
         memory: Option<HostMemory>,
     ) -> Self {
         let copies = memory.as_ref().map_or(1.0, |memory| f64::from(memory.copies.max(1)));
-        let disk = memory.as_ref().map_or(disk, |memory| memory.disk_bytes_per_s / 1e9) / copies;
-        let network = memory.as_ref().map_or(network, |memory| memory.network_bytes_per_s / 1e9) / copies;
+        let [disk, network] = memory.as_ref().map_or([disk, network], |memory| rates(memory, copies));
         let tenants = memory.iter().flat_map(|memory| &memory.tenants);
         Self {
             name: name.to_owned(),
@@ -95,6 +94,11 @@ impl Host {
     pub(super) fn processor_share(&self) -> f64 {
         (f64::from(self.cores) / (self.busy() + self.tenant_cores).max(1.0)).min(1.0)
     }
+}
+
+/// What each of so many applications alike gets of a host's disk and network, bytes a nanosecond.
+pub(super) fn rates(memory: &HostMemory, copies: f64) -> [f64; 2] {
+    [memory.disk_bytes_per_s, memory.network_bytes_per_s].map(|rate| rate / 1e9 / copies)
 }
 
 /// Who holds a host's memory.
@@ -218,6 +222,11 @@ impl HostLedger {
         self.setup.memory_bytes.saturating_sub(self.setup.kernel_bytes)
     }
 
+    /// Its programs want more than memory and swap have.
+    pub(super) fn is_full(&self, copies: f64) -> bool {
+        self.demand(copies) > self.room() + self.swap_room(copies)
+    }
+
     /// Swap space for what the host itself moves there.
     pub(super) fn swap_room(&self, copies: f64) -> u64 {
         self.setup.swap_bytes.saturating_sub((self.in_containers as f64 * copies) as u64)
@@ -327,7 +336,7 @@ impl World<'_> {
         let missing: Vec<Missing> =
             (0..own.len()).map(|index| ledger.shares.get(index).map_or(Missing::NONE, Missing::of)).collect();
         let read_s = ledger.setup.swap_device.read_us(1.0) / 1e6;
-        let full = demand > ledger.room() + ledger.swap_room(copies);
+        let full = ledger.is_full(copies);
         let kill_at = (full && ledger.kill_at.is_none()).then(|| now + SimDuration::from_secs_f64(GIVE_UP_S));
         ledger.kill_at = ledger.kill_at.or(kill_at);
         let still = ledger.unresponsive_ns > STANDSTILL_MAX_NS;

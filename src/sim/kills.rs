@@ -2,6 +2,7 @@
 //! the application. The rule by which one is chosen is in [`crate::host::oom_killer`].
 
 use super::World;
+use super::host::rates;
 use crate::host::oom_killer::{Candidate, victim};
 use crate::host::swap::PAGE_BYTES;
 use crate::record::{EventKind, Limit, Outcome};
@@ -14,7 +15,7 @@ impl World<'_> {
         let copies = self.hosts[at].copies;
         let Some(ledger) = self.hosts[at].memory.as_deref_mut() else { return };
         ledger.kill_at = None;
-        if ledger.demand(copies) <= ledger.room() + ledger.swap_room(copies) {
+        if !ledger.is_full(copies) {
             return;
         }
         ledger.advance(now);
@@ -64,8 +65,7 @@ impl World<'_> {
         let host = &self.hosts[at];
         let Some(ledger) = host.memory.as_deref() else { return 0 };
         let Some(kill_at) = ledger.kill_at else { return 0 };
-        let full = ledger.demand(host.copies) > ledger.room() + ledger.swap_room(host.copies);
-        if full { kill_at.since(self.queue.now()).0 } else { 0 }
+        if ledger.is_full(host.copies) { kill_at.since(self.queue.now()).0 } else { 0 }
     }
 
     fn kill_tenant(&mut self, at: usize, tenant: usize) {
@@ -88,9 +88,8 @@ impl World<'_> {
         host.swap.set_rates(now, 1.0 / host.copies, 1.0 / host.copies);
         let ledger = host.memory.as_deref_mut().expect("a host with copies has a ledger");
         ledger.record.copies_killed_ns.push(now.0);
-        let disk = ledger.setup.disk_bytes_per_s / 1e9 / host.copies;
+        let [disk, network] = rates(&ledger.setup, host.copies);
         host.disk.set_rates(now, disk, disk);
-        let network = ledger.setup.network_bytes_per_s / 1e9 / host.copies;
         host.network.set_rates(now, network, network);
         self.event(
             EventKind::Kill,

